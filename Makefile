@@ -1,0 +1,46 @@
+# Each target sets up what it needs first, and is fast when nothing changed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
+
+.PHONY: setup lab run test check lock clean help
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.ready  ## the environment in .venv, from the hashed lock
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; this is $$($(PYTHON) -V 2>&1)."; \
+	  echo "→ make setup PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.ready: requirements.txt pyproject.toml $(UV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lab: setup       ## open the course in JupyterLab, on the embedded twin
+	$(BIN)/kit lab
+
+run: setup       ## execute the whole course headlessly; pages in build/
+	$(BIN)/kit run
+
+test: setup      ## unit tests, the lessons, and a real browser where chromium is installed
+	$(BIN)/python -m pytest
+
+check: setup     ## lint, format, types, and the committed notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra test pyproject.toml -o requirements.txt
+
+clean:           ## remove the environment and everything built
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,56 @@
+"""The Qwen3.5 serving kit: from a model's shape to a measured server.
+
+The line that runs through it, left to right; a module imports what stands left of it:
+
+    errors      what went wrong, and what to type next
+    provenance  computed · simulated · published · measured, and who wrote a text
+    models      a config's shape → parameters, bytes, cache per token
+    hardware    GPUs, and profiles: model × precision × GPUs × serving options
+    sizing      profile + SGLang version → memory plan and verdict
+    speed       profile → step times, by roofline and a few fitted constants
+    simulate    SGLang's scheduler in virtual time
+    launch      profile + SGLang version → the command, a reason for each flag
+    twin        a simulated SGLang server: the real wire over `simulate`
+    endpoint    which server am I talking to, and what are its numbers worth
+    chat        messages → events: thinking, answer, tool calls, usage
+    bench       workloads, the measuring client, metrics, published runs
+    views       everything that draws
+    check       exercises that check themselves
+    lessons     the notebooks: list, run headlessly, reset
+    cli         `kit …`
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "KitError": "errors",
+    "Profile": "hardware",
+    "profile": "hardware",
+    "profiles": "hardware",
+    "model": "models",
+    "plan": "sizing",
+    "launch_plan": "launch",
+    "connect": "endpoint",
+    "check": "check",
+}
+_MODULES = {"bench", "chat", "endpoint", "hardware", "launch", "models", "sizing", "views"}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use, so that `import kit` costs next to nothing."""
+    if name in _HOME:
+        return getattr(importlib.import_module(f"kit.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"kit.{name}")
+    raise AttributeError(f"module 'kit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_MODULES})
