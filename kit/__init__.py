@@ -36,7 +36,6 @@ _HOME = {
     "plan": "sizing",
     "launch_plan": "launch",
     "connect": "endpoint",
-    "check": "check",
 }
 _MODULES = {"bench", "chat", "endpoint", "hardware", "launch", "models", "sizing", "views"}
 
