@@ -31,8 +31,10 @@ class KitError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: the two lines instead of a stack."""
-        return [f"{type(self).__name__}: {line}" if i == 0 else line
-                for i, line in enumerate(str(self).splitlines())]
+        return [
+            f"{type(self).__name__}: {line}" if i == 0 else line
+            for i, line in enumerate(str(self).splitlines())
+        ]
 
 
 class UnknownName(KitError):

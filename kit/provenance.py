@@ -77,7 +77,9 @@ class Author:
             case Hand.AUTHORED:
                 return "written by the authors of this course; no model ran"
             case Hand.POCKET:
-                return f"written by the pocket model {self.name}: not Qwen3.5's quality".replace("  ", " ")
+                return f"written by the pocket model {self.name}: not Qwen3.5's quality".replace(
+                    "  ", " "
+                )
             case Hand.NOTICE:
                 return "a notice from the twin; no model ran"
             case Hand.MODEL:
