@@ -39,7 +39,7 @@ _HOME = {
 }
 _MODULES = {"bench", "chat", "endpoint", "hardware", "launch", "models", "sizing", "views"}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -103,9 +103,8 @@ def run(
         say(f"[{i}/{len(chosen)}] {lesson.name} …")
         given = {k: v for k, v in options.items() if k in takes[lesson.name]} | demanded
         done = _execute(lesson, out, given)
-        say(
-            f"[{i}/{len(chosen)}] {lesson.name} {done.error or 'ok'}  {done.seconds:.1f} s  {done.page}"
-        )
+        outcome = done.error or "ok"
+        say(f"[{i}/{len(chosen)}] {lesson.name} {outcome}  {done.seconds:.1f} s  {done.page}")
         runs.append(done)
     return runs
 
