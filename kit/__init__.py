@@ -9,6 +9,7 @@ The line that runs through it, left to right; a module imports what stands left 
     sizing      profile + SGLang version → memory plan and verdict
     speed       profile → step times, by roofline and a few fitted constants
     simulate    SGLang's scheduler in virtual time
+    sampling    what the model cards recommend, by size and mode
     launch      profile + SGLang version → the command, a reason for each flag
     twin        a simulated SGLang server: the real wire over `simulate`
     endpoint    which server am I talking to, and what are its numbers worth
