@@ -1,0 +1,216 @@
+"""A model's shape, read from its `config.json`, and what follows from it.
+
+    >>> model("397b").parameters().total
+    403397928944
+    >>> model("397b").kv_bytes_per_token(mtp=False)
+    30720
+
+Every figure here is computed from the shape; none is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kit._tensors import tensors
+from kit.errors import InvalidValue, UnknownName
+
+FAMILY = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
+KV_BYTES = {"bf16": 2, "fp8": 1}
+STATE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+CONV_BYTES = 2  # the convolution's tail stays bfloat16 whatever the recurrent state is
+
+
+@dataclass(frozen=True)
+class Vision:
+    """The vision tower's shape: a ViT and a merger into the text model's hidden size."""
+
+    depth: int
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    out_hidden_size: int
+    patch_size: int = 16
+    spatial_merge_size: int = 2
+    temporal_patch_size: int = 2
+    in_channels: int = 3
+    num_position_embeddings: int = 2304
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameter counts by part. `router` includes the shared expert's gate, `norms` those
+    between layers; norms inside an attention or GDN block count with the block."""
+
+    routed_experts: int
+    shared_expert: int
+    router: int
+    ffn: int
+    gdn: int
+    attention: int
+    embeddings: int
+    head: int
+    norms: int
+    mtp: int
+    vision: int
+    experts_share: float  # of the routed experts, those that one token visits
+
+    @property
+    def text(self) -> int:
+        """The language model alone: what the model's name counts."""
+        return sum(
+            getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("mtp", "vision", "experts_share")
+        )
+
+    @property
+    def total(self) -> int:
+        """Everything in the checkpoint."""
+        return self.text + self.mtp + self.vision
+
+    @property
+    def active(self) -> int:
+        """Parameters of the language model that one token touches, embeddings and head included."""
+        return self.text - self.routed_experts + round(self.routed_experts * self.experts_share)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's shape, under the names that its `config.json` uses.
+
+    `num_experts` 0 is a dense model; `linear_*` 0 is a model without GDN layers.
+    """
+
+    name: str
+    repo: str
+    num_hidden_layers: int
+    full_attention_interval: int
+    hidden_size: int
+    vocab_size: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    linear_num_key_heads: int
+    linear_num_value_heads: int
+    linear_key_head_dim: int
+    linear_value_head_dim: int
+    linear_conv_kernel_dim: int
+    intermediate_size: int
+    num_experts: int
+    num_experts_per_tok: int
+    moe_intermediate_size: int
+    shared_expert_intermediate_size: int
+    tie_word_embeddings: bool
+    mtp_num_hidden_layers: int
+    max_position_embeddings: int
+    vision: Vision | None
+    attn_output_gate: bool = True
+    mamba_ssm_dtype: str = "float32"
+
+    @classmethod
+    def from_config(cls, path: str | Path, name: str | None = None) -> ModelSpec:
+        """Read a checkpoint's `config.json` (or the folder that holds it).
+
+        Raises InvalidValue for a file that is not there, is not JSON, describes
+        another architecture, or lacks a field.
+        """
+        from kit._config import read
+
+        return cls(**read(Path(path), name))
+
+    @property
+    def full_layers(self) -> int:
+        """Layers with full attention: the only ones that keep a KV cache."""
+        return self.num_hidden_layers // self.full_attention_interval
+
+    @property
+    def gdn_layers(self) -> int:
+        """Gated DeltaNet layers: each keeps one state per request, whatever its length."""
+        return self.num_hidden_layers - self.full_layers
+
+    @property
+    def conv_dim(self) -> int:
+        """Channels of a GDN layer's convolution: queries, keys and values side by side."""
+        keys = self.linear_num_key_heads * self.linear_key_head_dim
+        return 2 * keys + self.linear_num_value_heads * self.linear_value_head_dim
+
+    @property
+    def total_params(self) -> int:
+        return self.parameters().total
+
+    @property
+    def active_params(self) -> int:
+        return self.parameters().active
+
+    def parameters(self) -> Parameters:
+        """Counts by part, from the list of tensors."""
+        return _parameters(self)
+
+    def weights_bytes(self, precision: str = "bf16") -> int:
+        """Bytes of the whole checkpoint, MTP head and vision tower included."""
+        return 2 * self.total_params
+
+    def kv_bytes_per_token(self, mtp: bool, kv_dtype: str = "bf16") -> int:
+        """Bytes of KV cache a token takes in the whole model, each KV head counted once."""
+        layers = self.full_layers + (self.mtp_num_hidden_layers if mtp else 0)
+        return layers * self.num_key_value_heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
+
+    def kv_bytes_per_token_per_rank(self, tp_size: int, mtp: bool, kv_dtype: str = "bf16") -> int:
+        """Bytes of KV cache a token takes on one rank.
+
+        A rank holds at least one KV head, so this stops shrinking at `tp_size` =
+        `num_key_value_heads`. Source: sglang `model_executor/pool_configurator.py`.
+        """
+        layers = self.full_layers + (self.mtp_num_hidden_layers if mtp else 0)
+        heads = max(1, self.num_key_value_heads // tp_size)
+        return layers * heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
+
+    def state_bytes_per_request(self, ssm_dtype: str | None = None) -> int:
+        """Bytes of GDN state that one slot takes in the whole model. Shards with `tp_size`.
+
+        Source: sglang `configs/mamba_utils.py`. conv: the last kernel−1 columns, bfloat16;
+        recurrent: a key_dim × value_dim matrix a value head, `ssm_dtype`.
+        """
+        dtype = ssm_dtype or self.mamba_ssm_dtype
+        if dtype not in STATE_BYTES:
+            raise InvalidValue(
+                f"no state dtype {dtype!r}", f"one of: {', '.join(sorted(STATE_BYTES))}"
+            )
+        recurrent = (
+            self.linear_num_value_heads
+            * self.linear_key_head_dim
+            * self.linear_value_head_dim
+            * STATE_BYTES[dtype]
+        )
+        conv = self.conv_dim * (self.linear_conv_kernel_dim - 1) * CONV_BYTES
+        return self.gdn_layers * (recurrent + conv) if self.gdn_layers else 0
+
+
+@cache
+def _parameters(spec: ModelSpec) -> Parameters:
+    counts: dict[str, Any] = {f.name: 0 for f in fields(Parameters)}
+    for tensor in tensors(spec):
+        counts[tensor.part] += tensor.count
+    share = spec.num_experts_per_tok / spec.num_experts if spec.num_experts else 0.0
+    return Parameters(**{**counts, "experts_share": share})
+
+
+@cache
+def model(name: str) -> ModelSpec:
+    """The model called `name`: one of the Qwen3.5 family, or "235b" (Qwen3-235B-A22B)."""
+    folder = files("kit") / "data" / "models"
+    known = [p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json")]
+    key = name.lower()
+    if key not in known:
+        raise UnknownName("model", name, known)
+    return ModelSpec.from_config(Path(str(folder / f"{key}.json")), name=key)
+
+
+def family() -> tuple[ModelSpec, ...]:
+    """The eight sizes of Qwen3.5, largest first."""
+    return tuple(model(name) for name in FAMILY)
