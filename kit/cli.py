@@ -312,15 +312,20 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _lab(args: argparse.Namespace) -> int:
+    import os
+    from importlib.resources import files
+
     from jupyterlab.labapp import LabApp
 
     from kit.lessons import NOTEBOOKS, lessons
 
-    first = lessons()[0]
+    ours = str(files("kit").joinpath("data/jupyter"))
+    others = os.environ.get("JUPYTER_CONFIG_PATH")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, others]))
     LabApp.launch_instance(
         argv=[
             f"--ServerApp.root_dir={NOTEBOOKS}",
-            f"--LabApp.default_url=/lab/tree/{first.path.name}",
+            f"--LabApp.default_url=/lab/tree/{lessons()[0].path.name}",
             *args.arguments,
         ]
     )

@@ -46,8 +46,20 @@ class Sampling:
 @cache
 def settings() -> tuple[Sampling, ...]:
     """Every row, in the cards' order."""
-    rows = tomllib.loads(files("kit").joinpath("data/sampling.toml").read_text("utf-8"))
-    return tuple(Sampling(**{**row, "sizes": tuple(row["sizes"])}) for row in rows["settings"])
+    return tuple(Sampling(**{**row, "sizes": tuple(row["sizes"])}) for row in _cards()["settings"])
+
+
+def advised_max_tokens(problem: str = "general") -> int:
+    """How long an answer the cards leave room for, thinking included: "general" or "hard"."""
+    advised: dict[str, int] = _cards()["max_tokens"]
+    if problem not in advised:
+        raise UnknownName("problem", problem, advised)
+    return advised[problem]
+
+
+@cache
+def _cards() -> dict[str, Any]:
+    return tomllib.loads(files("kit").joinpath("data/sampling.toml").read_text("utf-8"))
 
 
 def recommended(size: str, thinking: bool, task: str = "general") -> Sampling:

@@ -1,0 +1,84 @@
+"""What every committed lesson keeps to. That its cells run is for nbval, in the same run."""
+
+import json
+import re
+
+import nbformat
+import pytest
+
+from kit.lessons import lessons, parameters
+
+LESSONS = {lesson.name: lesson for lesson in lessons()}
+EVERY = pytest.mark.parametrize("name", LESSONS)
+CHECKED = "nbval-check-output"
+
+
+def read(name):
+    return nbformat.read(LESSONS[name].path, as_version=4)
+
+
+def code(name):
+    return [cell for cell in read(name).cells if cell.cell_type == "code"]
+
+
+def prose(name):
+    return [cell.source for cell in read(name).cells if cell.cell_type == "markdown"]
+
+
+@EVERY
+def test_a_cell_is_at_most_twelve_lines(name):
+    longest = max(code(name), key=lambda cell: len(cell.source.splitlines()))
+    assert len(longest.source.splitlines()) <= 12, longest.source
+
+
+@EVERY
+def test_it_has_a_parameters_cell_with_a_comment_a_line(name):
+    (cell,) = [c for c in code(name) if "parameters" in c.metadata.get("tags", [])]
+    assert all("#" in line for line in cell.source.splitlines())
+    assert parameters(LESSONS[name])
+
+
+@EVERY
+def test_a_checked_cell_keeps_its_output_and_count_and_no_other_does(name):
+    for cell in code(name):
+        if CHECKED in cell.metadata.get("tags", []):
+            assert cell.outputs, f"nbval would compare nothing: {cell.source}"
+            assert cell.execution_count, cell.source
+        else:
+            assert not cell.outputs, f"stale output: {cell.source}"
+            assert cell.execution_count is None, cell.source
+
+
+@EVERY
+def test_it_carries_no_widget_state(name):
+    assert "widgets" not in read(name).metadata
+
+
+@EVERY
+def test_it_opens_with_title_aims_minutes_and_a_picture_or_output_soon(name):
+    first = prose(name)[0]
+    assert re.match(rf"# {LESSONS[name].number} · ", first)
+    assert "**You will be able to**" in first
+    assert re.search(r"\*\d+ minutes", first)
+
+
+@EVERY
+def test_it_closes_with_exercises_and_key_points(name):
+    text = "\n".join(prose(name))
+    assert "## Exercises" in text
+    assert "## Key points" in text
+    assert "**Next:**" in text
+    assert sum("check(" in cell.source for cell in code(name)) >= 2
+
+
+@EVERY
+def test_every_picture_has_alt_text_and_is_there(name):
+    for alt, target in re.findall(r"!\[(.*?)\]\((.*?)\)", "\n".join(prose(name)), re.S):
+        assert len(alt) > 20, target
+        assert (LESSONS[name].path.parent / target).is_file(), target
+
+
+@EVERY
+def test_it_is_written_as_jupyter_writes_it(name):
+    text = LESSONS[name].path.read_text()
+    assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
