@@ -1,0 +1,62 @@
+"""What can arrive while a model answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A piece of the model's thinking, as it was streamed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A piece of the answer, as it was streamed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WasThinking:
+    """Every `Answer` so far was thinking: a `</think>` came whose opening tag stood in the prompt.
+
+    Some servers pass the text on as it is, and a chat template may open the tag itself; then
+    nothing in the stream tells thinking from answer until the thinking ends.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call so far: fragments of one `index`, joined. `done` once nothing can follow."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the server gives them; None where it does not say.
+
+    `completion_tokens` includes the `reasoning_tokens`.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The server's own word for why it stopped: stop, length, tool_calls, abort, …"""
+
+    reason: str
+
+
+Event = Thinking | Answer | WasThinking | ToolCall | Usage | Finish

@@ -1,0 +1,39 @@
+"""What of a reply to send back in the next turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kit.chat.inline import CLOSE, OPEN
+
+Message = dict[str, Any]
+
+_THOUGHTS = ("reasoning_content", "reasoning")
+
+
+def conversation(messages: Iterable[Message], *, preserve_thinking: bool = False) -> list[Message]:
+    """The messages to send: answers without the thinking that led to them.
+
+    Qwen3.5's cards ask for no thinking in the history: it costs context and helps nothing. A turn
+    that is still open is kept whole, because between a tool call and its result the model goes on
+    with the same thought. Qwen3.6 and later can use old thinking: `preserve_thinking=True`.
+    """
+    kept = [dict(message) for message in messages]
+    if preserve_thinking:
+        return kept
+    closed = len(kept)
+    if not kept or kept[-1].get("role") != "assistant" or kept[-1].get("tool_calls"):
+        closed = max((i for i, m in enumerate(kept) if m.get("role") == "user"), default=0)
+    return [_without_thinking(m) if i < closed else m for i, m in enumerate(kept)]
+
+
+def _without_thinking(message: Message) -> Message:
+    if message.get("role") != "assistant":
+        return message
+    content = message.get("content")
+    if isinstance(content, str) and not any(message.get(name) for name in _THOUGHTS):
+        head, closed, rest = content.partition(CLOSE)
+        if closed or head.lstrip().startswith(OPEN):
+            message["content"] = rest.lstrip()
+    return {key: value for key, value in message.items() if key not in _THOUGHTS}

@@ -1,0 +1,253 @@
+"""The request, and the events as they come. Works with any OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
+from kit.chat.failures import cut, explain
+from kit.chat.parser import Parser
+from kit.errors import EndpointError
+from kit.provenance import Author, Hand, Provenance
+
+if TYPE_CHECKING:
+    import openai
+
+    from kit.endpoint import Endpoint
+
+_PATH = "/chat/completions"
+
+
+def stream(
+    endpoint: Endpoint,
+    messages: str | Sequence[Mapping[str, Any]],
+    thinking: bool | None = None,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    stall_s: float = 120.0,
+    **params: Any,
+) -> Stream:
+    """Ask, and iterate over what comes: `for event in …` or `async for event in …`, once.
+
+    `thinking` True or False is sent as the chat template's `enable_thinking`; None leaves it to
+    the server, whose default differs between the sizes of Qwen3.5. `params` go into the request
+    as they are: `max_tokens`, `temperature`, `top_k`, `regex`, … A server that sends nothing for
+    `stall_s` seconds is given up. Nothing is sent before the first event is asked for, and a
+    request is never repeated by itself.
+
+    Raises (while iterating) `EndpointError`, or `StreamCut` where part of the answer had arrived.
+    """
+    body = request_body(endpoint.model, messages, thinking, tools, params)
+    return Stream(endpoint, body, thinking, stall_s)
+
+
+def request_body(
+    model: str,
+    messages: str | Sequence[Mapping[str, Any]],
+    thinking: bool | None,
+    tools: Sequence[Mapping[str, Any]] | None,
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The JSON that is sent. Parameters that are None are left out."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    body: dict[str, Any] = {"model": model, "messages": [dict(m) for m in messages]}
+    if tools:
+        body["tools"] = [dict(tool) for tool in tools]
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body |= {name: value for name, value in params.items() if name != "extra_body"}
+    body |= params.get("extra_body") or {}
+    if thinking is not None:
+        template = body.get("chat_template_kwargs") or {}
+        body["chat_template_kwargs"] = {**template, "enable_thinking": thinking}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+class Stream:
+    """Events of one answer, and what they add up to so far.
+
+    `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read. `author`
+    says who wrote the answer (None before the server has answered), `provenance` what its numbers
+    are worth. `message` is the assistant's turn, to put into the history.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, body: dict[str, Any], thinking: bool | None, stall_s: float
+    ) -> None:
+        self.endpoint = endpoint
+        self.body = body
+        self.provenance: Provenance = endpoint.provenance
+        self.author: Author | None = None
+        self.tool_calls: dict[int, ToolCall] = {}
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self._thinking: list[str] = []
+        self._answer: list[str] = []
+        self._parser = Parser(thinking)
+        self._stall_s = stall_s
+        self._open: openai.Stream[object] | openai.AsyncStream[object] | None = None
+        self._started = False
+        self._media_type = ""
+
+    @property
+    def thinking(self) -> str:
+        """The thinking so far."""
+        return "".join(self._thinking)
+
+    @property
+    def answer(self) -> str:
+        """The answer so far."""
+        return "".join(self._answer)
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The assistant's message so far, thinking included: `chat.conversation` strips it."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.answer.strip()}
+        if self.thinking:
+            message["reasoning_content"] = self.thinking
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for _, call in sorted(self.tool_calls.items())
+            ]
+        return message
+
+    def _begin(self) -> None:
+        if self._started:
+            raise RuntimeError("a Stream is read once; call chat.stream() again to ask again")
+        self._started = True
+
+    def _timeout(self) -> openai.Timeout:
+        import openai
+
+        return openai.Timeout(self._stall_s, connect=min(10.0, self._stall_s))
+
+    def _opened(self, chunks: openai.Stream[object] | openai.AsyncStream[object]) -> None:
+        self._open = chunks
+        headers = chunks.response.headers
+        self.author = _author(headers.get("x-kit-author"), self.endpoint)
+        self._media_type = headers.get("content-type", "").partition(";")[0]
+
+    def _take(self, chunk: object) -> list[Event]:
+        if not isinstance(chunk, dict):
+            raise ValueError(f"a chunk that is no object: {str(chunk)[:60]}")
+        return self._add(self._parser.feed(chunk))
+
+    def _end(self) -> list[Event]:
+        """The last events, once the server has closed. Raises where it closed too early."""
+        events = self._add(self._parser.flush())
+        if self.finish_reason is None:
+            if self._media_type != "text/event-stream":
+                raise ValueError(self._media_type or "no content type")
+            raise cut(
+                f"{self.endpoint.base_url} closed the stream before the answer had ended",
+                "what had arrived is kept; ask again, and read the server's log if it breaks again",
+                self.thinking + self.answer,
+            )
+        return events
+
+    def _add(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            match event:
+                case Thinking(text):
+                    self._thinking.append(text)
+                case Answer(text):
+                    self._answer.append(text)
+                case WasThinking():
+                    self._thinking += self._answer
+                    self._answer.clear()
+                case ToolCall():
+                    self.tool_calls[event.index] = event
+                case Usage():
+                    self.usage = event
+                case Finish(reason):
+                    self.finish_reason = reason
+        return events
+
+    def _explain(self, error: Exception) -> EndpointError:
+        return explain(error, self.endpoint, self.thinking + self.answer, self._stall_s)
+
+    def __iter__(self) -> Iterator[Event]:
+        import openai
+
+        self._begin()
+        client = self.endpoint.client().with_options(max_retries=0, timeout=self._timeout())
+        try:
+            chunks = client.post(
+                _PATH, body=self.body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
+            )
+            self._opened(chunks)
+            for chunk in chunks:
+                for event in self._take(chunk):
+                    yield event
+            for event in self._end():
+                yield event
+        except (openai.OpenAIError, EndpointError, ValueError) as error:
+            raise self._explain(error) from error
+        finally:
+            self.close()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        import openai
+
+        self._begin()
+        client = self.endpoint.async_client().with_options(max_retries=0, timeout=self._timeout())
+        try:
+            chunks = await client.post(
+                _PATH,
+                body=self.body,
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+            self._opened(chunks)
+            async for chunk in chunks:
+                for event in self._take(chunk):
+                    yield event
+            for event in self._end():
+                yield event
+        except (openai.OpenAIError, EndpointError, ValueError) as error:
+            raise self._explain(error) from error
+        finally:
+            await self.aclose()
+
+    def close(self) -> None:
+        """Hang up: the server sees it, and stops generating."""
+        import openai
+
+        if isinstance(self._open, openai.Stream):
+            self._open.close()
+
+    async def aclose(self) -> None:
+        """`close`, for a stream read with `async for`."""
+        import openai
+
+        if isinstance(self._open, openai.AsyncStream):
+            await self._open.close()
+        else:
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _author(header: str | None, endpoint: Endpoint) -> Author:
+    """Who writes: the twin says so in a header; behind any other server it is its model."""
+    if header is None:
+        return Author(Hand.MODEL, endpoint.model)
+    hand, _, name = header.partition(";")
+    return Author(Hand(hand.strip()), name.strip())
