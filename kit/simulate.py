@@ -139,7 +139,7 @@ class Scheduler:
         seed: int = 0,
         chunk_tokens: int | None = None,
     ) -> None:
-        """`acceptance` is needed under MTP, and ignored without. `chunk_tokens` bounds a prefill."""
+        """`acceptance` is needed under MTP, ignored without; `chunk_tokens` bounds a prefill."""
         self.memory = memory
         self.speed = speed
         self.acceptance = acceptance if memory.profile.mtp else None
@@ -166,11 +166,13 @@ class Scheduler:
         accept_length: float | None = None,
         seed: int = 0,
         max_running_requests: int | None = None,
+        speed: SpeedModel | None = None,
     ) -> Scheduler:
         """The scheduler that SGLang `sglang` would run on `profile`.
 
         `accept_length` (1 … num_draft_tokens) is the mean to draw; by default what the published
-        runs had. `max_running_requests` is the flag: the state slots may still cap it.
+        runs had. `max_running_requests` is the flag: the state slots may still cap it. `speed` is
+        for other constants than the fitted.
         Raises InvalidValue when the profile does not fit, or the accept length cannot be.
         """
         if max_running_requests is not None:
@@ -185,7 +187,7 @@ class Scheduler:
         if profile.mtp is not None:
             mean = accept_length if accept_length is not None else default_accept_length()
             acceptance = Acceptance.of(mean, profile.mtp.num_draft_tokens - 1)
-        return cls(memory, SpeedModel.of(profile, sglang), acceptance, seed)
+        return cls(memory, speed or SpeedModel.of(profile, sglang), acceptance, seed)
 
     @property
     def running(self) -> int:

@@ -20,12 +20,12 @@ import functools
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from kit.hardware import SGLANG, Profile
 from kit.provenance import Provenance, simulated
 
-# Bytes of one weight by precision, and the peak FLOP/s that its matrix products run at.
-_BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5625, "mxfp4": 0.53125, "gptq-int4": 0.53125}
+# Whose peak FLOP/s a precision's matrix products run at; int4 weights are widened to bf16 first.
 _DTYPE = {"bf16": "bf16", "fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4", "gptq-int4": "bf16"}
 _ACTIVATION_BYTES = 2  # bf16 between the layers, at every precision
 
@@ -47,7 +47,7 @@ class Constants:
 
 
 @functools.cache
-def _data() -> dict[str, object]:
+def _data() -> dict[str, Any]:
     return tomllib.loads((files("kit") / "data" / "speed.toml").read_text())
 
 
@@ -115,9 +115,9 @@ class SpeedModel:
     @property
     def provenance(self) -> Provenance:
         data, p = _data(), self.profile
-        machine = f"{p.model.name} {p.precision} {p.gpu.name.lower()}x{p.gpus}"
-        runs = ", ".join(data["fitted_to"])  # type: ignore[arg-type]
-        if machine in data["fitted_machines"]:  # type: ignore[operator]
+        machine = f"{p.model.name} {p.precision} {p.gpu.key}x{p.tp_size}"
+        runs = ", ".join(data["fitted_to"])
+        if machine in data["fitted_machines"]:
             return simulated(f"{p.name}, roofline with constants fitted to {runs}")
         return simulated(f"extrapolated: {p.name}, constants fitted to 397B in {runs}")
 
@@ -152,7 +152,6 @@ class _Shape:
     prefill_floor_s: float
     dense_weights_s: float
     expert_weights_s: float
-    experts: int
     miss: float  # 1 − k/E: the share of experts that one token leaves alone
     draft_dense_s: float
     draft_expert_s: float
@@ -174,16 +173,15 @@ class _Shape:
     def of(cls, speed: SpeedModel) -> _Shape:
         p, c = speed.profile, speed.constants
         m, tp = p.model, p.tp_size
-        weight = _BYTES[p.precision]
+        parts = m.parameters()
+        weight = m.weights_bytes(p.precision) / parts.total
         s_per_byte = 1 / (p.gpu.bandwidth_gb_s * 1e9 * c.hbm_efficiency)  # one rank
         read = weight * s_per_byte / tp  # seconds per weight, each rank reading its share
         peak = p.gpu.flops.get(_DTYPE[p.precision], p.gpu.flops["bf16"]) * 1e12
-        layer_experts = m.num_experts * 3 * m.hidden_size * m.moe_intermediate_size
-        experts = layer_experts * m.num_hidden_layers
+        layer_experts = parts.routed_experts / m.num_hidden_layers
         head = m.vocab_size * m.hidden_size  # read as lm_head; the embedding is a row look-up
-        text = m.parameters().text - (0 if m.tie_word_embeddings else head)
-        active = m.active_params - (0 if m.tie_word_embeddings else head)
-        draft = (m.parameters().mtp - layer_experts + head) * read
+        rows = parts.embeddings if parts.head else 0
+        draft = (parts.mtp - layer_experts + head) * read
         kv = m.kv_bytes_per_token_per_rank(tp, mtp=False) * s_per_byte
         draft_kv = (
             m.kv_bytes_per_token_per_rank(tp, mtp=True)
@@ -194,13 +192,12 @@ class _Shape:
         return cls(
             decode_floor_s=m.num_hidden_layers * c.decode_floor_us_per_layer / 1e6,
             prefill_floor_s=m.num_hidden_layers * c.prefill_floor_us_per_layer / 1e6,
-            dense_weights_s=(text - experts) * read,
-            expert_weights_s=experts * read,
-            experts=m.num_experts,
+            dense_weights_s=(parts.text - parts.routed_experts - rows) * read,
+            expert_weights_s=parts.routed_experts * read,
             miss=1 - m.num_experts_per_tok / m.num_experts if m.num_experts else 0.0,
             draft_dense_s=draft,
             draft_expert_s=layer_experts * read,
-            flops_per_token=2.0 * active,
+            flops_per_token=2.0 * (parts.active - rows),
             attention_flops=4.0 * m.full_layers * m.num_attention_heads * m.head_dim,
             s_per_flop=1 / (peak * tp * c.flop_efficiency),
             kv_s_per_token=kv,

@@ -1,0 +1,28 @@
+"""Benchmarks: what to send, what came back, what others published.
+
+workload   how many requests, how long, when: drawn as sglang.bench_serving draws them
+drive      a workload on the scheduler, in virtual time
+client     a workload against a server, timestamps taken as bytes arrive
+metrics    records of requests → a report, by the field's definitions
+table      a report as bench_serving prints it
+lines      result files: ours, bench_serving's, vLLM's
+published  runs that others published, row by row
+"""
+
+from kit.bench.drive import predict, simulate
+from kit.bench.lines import read
+from kit.bench.metrics import Record, Report, Stats
+from kit.bench.published import run, runs
+from kit.bench.workload import Workload
+
+__all__ = [
+    "Record",
+    "Report",
+    "Stats",
+    "Workload",
+    "predict",
+    "read",
+    "run",
+    "runs",
+    "simulate",
+]

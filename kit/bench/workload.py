@@ -1,0 +1,120 @@
+"""What a benchmark asks for: how many requests, how long, and when they are sent.
+
+Lengths are drawn as `sglang.bench_serving` draws them, from numpy's legacy generator, so that the
+same options and seed give the same requests here, in the twin and in their own tool:
+
+    Workload(1000, 1000, 10, seed=1)  →  6101 tokens in, 4220 out: the cookbook's latency run
+
+"1000 in, 1000 out" is therefore an upper bound, uniform from 1 up: half of it on average. Exact
+lengths are `range_ratio=1`. The default seed is 42, as in SGLang since 0.5.14; before, it was 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.errors import InvalidValue
+
+PLAIN_TOKENS = 248_044  # Qwen3.5's ids below this are text; the special tokens stand above
+DATASETS = ("random", "random-ids")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests of random lengths, closed loop (`max_concurrency`) or by a Poisson rate, or both.
+
+    Raises InvalidValue for what no benchmark can send.
+    """
+
+    input_len: int
+    output_len: int
+    num_prompts: int
+    max_concurrency: int | None = None
+    request_rate: float = math.inf
+    seed: int = 42
+    range_ratio: float = 0.0
+    dataset: str = "random"
+
+    def __post_init__(self) -> None:
+        for name in ("input_len", "output_len", "num_prompts"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(
+                    f"{name} is {getattr(self, name)}", f"give a {name} of at least 1"
+                )
+        if self.max_concurrency is not None and self.max_concurrency < 1:
+            raise InvalidValue(
+                f"max_concurrency is {self.max_concurrency}",
+                "give at least 1, or leave it out for no limit",
+            )
+        if not self.request_rate > 0:
+            raise InvalidValue(
+                f"request_rate is {self.request_rate:g} a second",
+                "give one above 0, or inf to send everything at once",
+            )
+        if not 0 <= self.range_ratio <= 1:
+            raise InvalidValue(
+                f"range_ratio is {self.range_ratio:g}",
+                "0 draws lengths from 1 up, 1 takes the given length exactly",
+            )
+        if self.dataset not in DATASETS:
+            raise InvalidValue(f"dataset is {self.dataset!r}", f"one of: {', '.join(DATASETS)}")
+        if not 0 <= self.seed < 2**32:
+            raise InvalidValue(f"seed is {self.seed}", "numpy takes seeds from 0 to 2³²−1")
+
+    @functools.cached_property
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """(input tokens, output tokens) of each request, in the order they are sent."""
+        rng = np.random.RandomState(self.seed)
+        draws = [
+            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
+            for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
+        ]
+        return tuple(zip(*draws, strict=True))
+
+    @property
+    def total_input_tokens(self) -> int:
+        return sum(tokens for tokens, _ in self.lengths)
+
+    @property
+    def total_output_tokens(self) -> int:
+        return sum(tokens for _, tokens in self.lengths)
+
+    @functools.cached_property
+    def send_s(self) -> tuple[float, ...]:
+        """When each request may be sent at the earliest, in seconds after the start.
+
+        All zero without a rate; else the first at 0 and exponential gaps between (a Poisson
+        process), whatever has come back by then: that is an open loop.
+        """
+        if math.isinf(self.request_rate):
+            return (0.0,) * self.num_prompts
+        rng = self._after_lengths()
+        gaps = rng.exponential(1 / self.request_rate, self.num_prompts)
+        return (0.0, *np.cumsum(gaps)[:-1].tolist())
+
+    def prompt(self, index: int) -> list[int]:
+        """Token ids of request `index`: consecutive, from an offset of its own.
+
+        So no two prompts share a prefix, and nothing needs a data set or a tokenizer.
+        """
+        tokens, _ = self.lengths[index]
+        start = self._offsets[index] + index
+        return [(start + i) % PLAIN_TOKENS for i in range(tokens)]
+
+    @functools.cached_property
+    def _offsets(self) -> list[int]:
+        rng = self._after_lengths(offsets=False)
+        return [int(offset) for offset in rng.randint(0, PLAIN_TOKENS, self.num_prompts)]
+
+    def _after_lengths(self, offsets: bool = True) -> np.random.RandomState:
+        """The generator as it stands once bench_serving has drawn the lengths (and offsets)."""
+        rng = np.random.RandomState(self.seed)
+        for full in (self.input_len, self.output_len):
+            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts)
+        if offsets and self.dataset == "random-ids":
+            rng.randint(0, PLAIN_TOKENS, self.num_prompts)
+        return rng
