@@ -263,7 +263,6 @@ def _report(report: Any, args: argparse.Namespace) -> int:
         _print_json(report.to_json())
     else:
         print(report.table())
-        print(report.provenance)
     return 0
 
 
