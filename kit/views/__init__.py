@@ -1,0 +1,39 @@
+"""Everything that draws: the only place that imports plotly, ipywidgets and anywidget.
+
+    ledger, ledgers   a rank's memory, stacked, against the card; machines side by side
+    matrix            GPU × precision × count: fits, tight, no, and why
+    sliders           turn the knobs of a profile and watch the ledger
+    StreamView        an answer as it streams; `compare` puts modes side by side
+    beside            reports side by side
+
+Names load on first use, so that `import kit.views` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "StreamView": "stream",
+    "beside": "beside",
+    "compare": "stream",
+    "ledger": "_ledger",
+    "ledgers": "_ledger",
+    "matrix": "_matrix",
+    "sliders": "_sliders",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kit.views' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kit.views.{_HOME[name]}"), name)
+    globals()[name] = value  # a module of the same name would hide it from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

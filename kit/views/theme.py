@@ -1,0 +1,102 @@
+"""How every figure looks: one plotly template, and a palette that survives colour blindness.
+
+A figure is a white card with its own ink, so that it reads alike on Jupyter's light and
+dark themes, and large enough to be read from the back of a room. Colour never carries a
+meaning alone: a mark, a hatch or a label says the same.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import plotly.graph_objects as go
+
+from kit.provenance import Provenance
+
+INK = "#1f2933"
+QUIET = "#52606d"
+GRID = "#d9e0e6"
+CARD = "#ffffff"
+
+# Okabe and Ito's eight, which people with any common colour blindness tell apart;
+# the yellow is darkened, so that it also stands out on white.
+BLUE = "#0072b2"
+SKY = "#56b4e9"
+GREEN = "#009e73"
+YELLOW = "#d8b600"
+ORANGE = "#e69f00"
+RED = "#d55e00"
+DEEP_RED = "#a33b00"  # the same for letters, dark enough to read on white
+PURPLE = "#cc79a7"
+GREY = "#8a96a3"
+PALE = "#eef2f6"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY)
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
+CONFIG = {"displayModeBar": False, "displaylogo": False, "responsive": True}
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": QUIET,
+    "zeroline": False,
+    "ticks": "",
+    "tickfont": {"size": 15},
+    "title": {"font": {"size": 16, "color": QUIET}, "standoff": 12},
+    "automargin": True,
+}
+
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": FONT, "size": 16, "color": INK},
+        "paper_bgcolor": CARD,
+        "plot_bgcolor": CARD,
+        "colorway": list(COLOURS),
+        "title": {
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 0.97,
+            "yanchor": "top",
+            "font": {"size": 22},
+            "subtitle": {"font": {"size": 16, "color": QUIET}},
+        },
+        "margin": {"l": 70, "r": 30, "t": 88, "b": 96},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "legend": {"font": {"size": 15}},
+        "hoverlabel": {"font": {"size": 15, "family": FONT}, "align": "left"},
+    }
+)
+
+_FOOT_CHARACTERS = 120
+
+
+def layout(
+    title: str, subtitle: str, provenance: Provenance, foot_px: int = 62, **more: Any
+) -> dict[str, Any]:
+    """A figure's layout: title (what it shows), subtitle (of what), and its provenance below.
+
+    `foot_px` is from the plot's lower edge to the line of the provenance, which also
+    travels in `layout.meta`; `more` goes to plotly's layout as it is.
+    """
+    foot = "<br>".join(textwrap.wrap(str(provenance), _FOOT_CHARACTERS))
+    note = {
+        "text": foot,
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "yshift": -foot_px,
+        "align": "left",
+        "font": {"size": 13, "color": QUIET},
+    }
+    return {
+        "template": TEMPLATE,
+        "title": {"text": title, "subtitle": {"text": subtitle}},
+        "meta": {"provenance": provenance.to_json()},
+        **more,
+        "annotations": [*more.get("annotations", ()), note],
+    }

@@ -1,0 +1,74 @@
+"""A figure and the words that say the same: a sentence, and a table.
+
+Whoever cannot see the figure, or reads the notebook where figures do not draw, loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from kit.provenance import Provenance
+from kit.views.theme import CONFIG
+
+
+@dataclass(frozen=True)
+class Words:
+    """A sentence and a table, with their provenance. Shows itself as Markdown, or as text."""
+
+    sentence: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    provenance: Provenance
+
+    @property
+    def table(self) -> str:
+        """The table in Markdown; first column left, the others right."""
+        rule = ("---", *("---:" for _ in self.head[1:]))
+        return "\n".join("| " + " | ".join(row) + " |" for row in (self.head, rule, *self.rows))
+
+    def _repr_markdown_(self) -> str:
+        return f"{self.sentence}\n\n{self.table}\n\n*{self.provenance}*"
+
+    def _repr_html_(self) -> str:
+        """The sentence, and the table folded away under it."""
+        return (
+            f"<p>{escape(self.sentence)}</p>"
+            "<details><summary>The same as a table</summary>"
+            f"<table><thead>{_row('th', self.head)}</thead>"
+            f"<tbody>{''.join(_row('td', row) for row in self.rows)}</tbody></table>"
+            f"<p><em>{escape(str(self.provenance))}</em></p></details>"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.sentence} ({self.provenance})"
+
+    __repr__ = __str__
+
+
+class Told(go.Figure):  # type: ignore[misc]  # plotly ships no types
+    """A plotly figure that carries its `words`, and shows them under itself."""
+
+    def __init__(self, data: Any = None, layout: Any = None, words: Words | None = None) -> None:
+        super().__init__(data=data, layout=layout)
+        self._words = words
+
+    @property
+    def words(self) -> Words | None:
+        """The sentence and the table that say what the figure shows."""
+        return self._words
+
+    def _ipython_display_(self) -> None:
+        import plotly.io
+        from IPython.display import display
+
+        plotly.io.show(self, config=CONFIG)
+        if self._words is not None:
+            display(self._words)  # type: ignore[no-untyped-call]
+
+
+def _row(tag: str, cells: tuple[str, ...]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
