@@ -1,0 +1,39 @@
+// Bundles card.js for anywidget, and writes down the licences of what went in.
+// The first line of the bundle is a digest of these sources, which a test compares.
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { build } from "esbuild";
+
+const sources = readdirSync(".").filter((name) => /\.m?js$|^package\.json$/.test(name)).sort();
+const digest = createHash("sha256");
+for (const name of sources) digest.update(readFileSync(name));
+
+const { metafile } = await build({
+  entryPoints: ["card.js"],
+  outfile: "../static/card.js",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  charset: "utf8",
+  legalComments: "none",
+  metafile: true,
+  banner: { js: `/* sources ${digest.digest("hex")}; licences in LICENSES.md */` },
+});
+
+const packages = new Set(
+  Object.values(metafile.outputs)
+    .flatMap((output) => Object.entries(output.inputs))
+    .filter(([path, { bytesInOutput }]) => path.startsWith("node_modules/") && bytesInOutput > 0)
+    .map(([path]) => path.split("/")[1]),
+);
+const licences = [...packages].sort().map((name) => {
+  const { version, license } = JSON.parse(readFileSync(`node_modules/${name}/package.json`));
+  const file = readdirSync(`node_modules/${name}`).find((f) => /^licen[cs]e/i.test(f));
+  const text = readFileSync(`node_modules/${name}/${file}`, "utf8").trim();
+  return `## ${name} ${version} (${license})\n\n\`\`\`text\n${text}\n\`\`\`\n`;
+});
+writeFileSync(
+  "../static/LICENSES.md",
+  `# Third-party code in card.js\n\nBundled by ../js/build.mjs, unchanged.\n\n${licences.join("\n")}`,
+);

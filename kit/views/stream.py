@@ -1,0 +1,256 @@
+"""Watch a model answer: one card, or two modes side by side.
+
+    reply = await StreamView(endpoint, "What is 15 % of 240?", thinking=True).run()
+    thinking, instruct = await compare(endpoint, "What is 15 % of 240?")
+
+While the cell waits, the card streams, and Stop works; afterwards it stays usable (Ask again).
+What is left in a saved notebook, and all that a headless run shows, is the text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kit import chat
+from kit.chat import Answer, Thinking, ToolCall, WasThinking
+from kit.errors import KitError
+from kit.views.audience import is_watched
+from kit.views.card import Card, Outbox
+from kit.views.tally import Reply, Tally
+from kit.views.transcript import bundle
+
+if TYPE_CHECKING:
+    from kit.endpoint import Endpoint
+
+STOPPED = "stopped"
+
+
+@dataclass
+class Pane:
+    """One answer's place in a card, and what is asked there."""
+
+    endpoint: Endpoint
+    title: str
+    thinking: bool | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "idle"
+    tally: Tally | None = None
+    error: KitError | None = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the front end shows of it."""
+        tally = self.tally or Tally("", self.endpoint.provenance)
+        thinking, answer = tally.tokens
+        return {
+            "status": self.status,
+            "thinking": tally.thinking,
+            "answer": tally.answer,
+            "tools": [
+                {"name": call.name, "arguments": call.arguments}
+                for _, call in sorted(tally.tool_calls.items())
+            ],
+            "thinking_tokens": thinking if self.tally else None,
+            "answer_tokens": answer if self.tally else None,
+            "exact": tally.exact or self.status == "waiting",
+            "ttft_ms": tally.ttft_ms,
+            "rate": tally.tokens_per_s,
+            "finish": tally.finish_reason,
+            "kind": str(tally.provenance.kind),
+            "source": str(tally.provenance),
+            "author": str(tally.author) if tally.author else "",
+            "error": [self.error.what, self.error.hint] if self.error else None,
+        }
+
+
+class Board:
+    """A card and the answers in it. `StreamView` has one pane, `compare` two."""
+
+    def __init__(self, prompt: str, panes: Sequence[Pane], *, fixed: bool) -> None:
+        self.prompt = prompt
+        self.panes = list(panes)
+        deck = {
+            "prompt": prompt,
+            "thinking": panes[0].thinking is not False,
+            "fixed": fixed,
+            "panes": [{"title": pane.title} for pane in panes],
+        }
+        self.card = Card(deck, [pane.snapshot() for pane in panes])
+        self.card.on_ready = self._send_all
+        self.card.on_ask = self._ask_again
+        self.card.on_stop = self.stop
+        self._outboxes: dict[int, Outbox] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._streams: list[asyncio.Task[None]] = []
+        self._display_id = uuid.uuid4().hex
+
+    async def run(self) -> tuple[Reply, ...]:
+        """Show the card, ask, and return the answers once they are whole.
+
+        Raises `EndpointError` or `StreamCut`; what had arrived stays on the screen.
+        """
+        _display(self.card, self._display_id)
+        if self.prompt.strip():
+            await self._ask()
+        if await is_watched(self.card):
+            _display(self._bundle(), self._text_id)
+        else:
+            _display(self._bundle(), self._display_id, update=True)
+            self.card.close()
+        for pane in self.panes:
+            if pane.error:
+                raise pane.error
+        return tuple(pane.tally.reply() for pane in self.panes if pane.tally)
+
+    def stop(self) -> None:
+        """Cancel what is being generated; the server sees the connection close."""
+        for stream in self._streams:
+            stream.cancel()
+
+    def _ask_again(self, prompt: str, thinking: bool | None) -> None:
+        if self._asking and not self._asking.done():
+            return
+        self.prompt = prompt
+        if thinking is not None:
+            self.panes[0].thinking = thinking
+        self.card.deck = {**self.card.deck, "prompt": prompt, "thinking": bool(thinking)}
+        self._asking = asyncio.get_running_loop().create_task(self._ask_and_keep())
+
+    async def _ask_and_keep(self) -> None:
+        await self._ask()
+        _display(self._bundle(), self._text_id, update=True)
+
+    async def _ask(self) -> None:
+        self._streams = [
+            asyncio.get_running_loop().create_task(self._answer(number, pane))
+            for number, pane in enumerate(self.panes)
+        ]
+        await asyncio.gather(*self._streams)
+
+    async def _answer(self, number: int, pane: Pane) -> None:
+        messages = [*pane.history, {"role": "user", "content": self.prompt}]
+        stream = chat.stream(
+            pane.endpoint, messages, pane.thinking, **_counting(pane.endpoint), **pane.params
+        )
+        tally = pane.tally = Tally(self.prompt, stream.provenance, pane.endpoint.speed)
+        outbox = self._outboxes[number] = Outbox(
+            self.card, number, lambda: (*tally.tokens, tally.ttft_ms, tally.tokens_per_s)
+        )
+        pane.error = None
+        self._show(number, "waiting")
+        try:
+            async for event in stream:
+                if tally.author is None:
+                    tally.author = stream.author
+                tally.add(event)
+                match event:
+                    case Thinking(text):
+                        pane.status = "thinking"
+                        outbox.thinking(text)
+                    case Answer(text):
+                        pane.status = "answering"
+                        outbox.answer(text)
+                    case WasThinking() | ToolCall(done=True):
+                        self._show(number, "answering")
+        except asyncio.CancelledError:
+            tally.finish_reason = STOPPED
+        except KitError as error:
+            pane.error = error
+        ended = "error" if pane.error else STOPPED if tally.finish_reason == STOPPED else "done"
+        self._show(number, ended)
+
+    def _show(self, number: int, status: str) -> None:
+        """Everything about a pane, and with it what waited in its outbox."""
+        self.panes[number].status = status
+        self._outboxes[number].clear()
+        self.card.show(number, self.panes[number].snapshot())
+
+    def _send_all(self) -> None:
+        """A front end has just drawn the card: bring it up to date."""
+        for number in self._outboxes:
+            self._show(number, self.panes[number].status)
+
+    @property
+    def _text_id(self) -> str:
+        return f"{self._display_id}-text"
+
+    def _bundle(self) -> dict[str, str]:
+        answers = [(p.title, p.tally.reply(), p.error) for p in self.panes if p.tally]
+        if not answers:
+            note = "A card to type in: it comes alive in JupyterLab."
+            return {"text/markdown": f"*{note}*", "text/plain": note}
+        return bundle(answers)
+
+
+class StreamView:
+    """One prompt, one answer, as it streams. `params` go into the request as they are.
+
+    `history` is what comes before the prompt: a system message, earlier turns. Without a prompt
+    the card waits for the reader's.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        prompt: str = "",
+        *,
+        thinking: bool | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
+        title: str = "",
+        **params: Any,
+    ) -> None:
+        pane = Pane(endpoint, title or endpoint.model, thinking, tuple(history), params)
+        self.board = Board(prompt, [pane], fixed=False)
+
+    async def run(self) -> Reply | None:
+        """Ask, and return the answer once it is whole; None where there was nothing to ask.
+
+        Raises `EndpointError` or `StreamCut`; what had arrived stays on the screen.
+        """
+        replies = await self.board.run()
+        return replies[0] if replies else None
+
+    def stop(self) -> None:
+        """What the Stop button does."""
+        self.board.stop()
+
+
+async def compare(
+    endpoint: Endpoint,
+    prompt: str,
+    *,
+    thinking: Mapping[str, Any] | None = None,
+    instruct: Mapping[str, Any] | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
+    **params: Any,
+) -> tuple[Reply, Reply]:
+    """The same prompt with thinking and without, asked at the same time, side by side.
+
+    `thinking` and `instruct` are request parameters of one side, `params` those of both.
+    """
+    sides = (("Thinking", True, thinking), ("Instruct", False, instruct))
+    panes = [
+        Pane(endpoint, title, mode, tuple(history), {**params, **(own or {})})
+        for title, mode, own in sides
+    ]
+    first, second = await Board(prompt, panes, fixed=True).run()
+    return first, second
+
+
+def _counting(endpoint: Endpoint) -> dict[str, Any]:
+    """SGLang counts along, chunk by chunk, when asked to; others might refuse."""
+    if endpoint.sglang is None:
+        return {}
+    return {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+
+
+def _display(what: Card | dict[str, str], display_id: str, *, update: bool = False) -> None:
+    """An output of the cell: a widget, or a MIME bundle."""
+    from IPython.display import display
+
+    raw = isinstance(what, dict)
+    display(what, raw=raw, display_id=display_id, update=update)  # type: ignore[no-untyped-call]

@@ -1,0 +1,108 @@
+"""An answer as a saved notebook keeps it: plain Markdown, readable anywhere, safe everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from kit.errors import KitError
+from kit.views.tally import Reply
+
+_FENCE = re.compile(r"^[\s>]*(`{3,}(?=[^`]*$)|~{3,})")
+_CODE_OR_MATH = re.compile(r"(?<!\\)(`+)(?!`).+?(?<!`)\1(?!`)|(?<![\\$])\$[^$]+\$")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
+def bundle(replies: Sequence[tuple[str, Reply, KitError | None]]) -> dict[str, str]:
+    """The MIME bundle of answers, each with a title: text/markdown and text/plain."""
+    return {
+        "text/markdown": "\n\n---\n\n".join(_markdown(*each) for each in replies),
+        "text/plain": "\n\n".join(_plain(*each) for each in replies),
+    }
+
+
+def _markdown(title: str, reply: Reply, error: KitError | None) -> str:
+    parts = [f"**{escape(title)}** · {escape(_one_line(reply.prompt))}"]
+    if reply.thinking.strip():
+        quoted = "\n".join(f"> {line}" for line in escape(reply.thinking.strip()).splitlines())
+        parts.append(f"<details><summary>Thinking</summary>\n\n{quoted}\n\n</details>")
+    if reply.answer.strip():
+        parts.append(escape(reply.answer.strip()))
+    parts += [f"calls `{call.name}({call.arguments})`" for call in reply.tool_calls]
+    if error:
+        parts.append(escape(f"**{error.what}**  \n→ {error.hint}"))
+    parts.append(f"{figures(reply)}  \n*{escape(footing(reply))}*")
+    return "\n\n".join(parts)
+
+
+def _plain(title: str, reply: Reply, error: KitError | None) -> str:
+    parts = [f"{title} · {_one_line(reply.prompt)}"]
+    if reply.thinking.strip():
+        parts.append(f"[thinking]\n{reply.thinking.strip()}\n[/thinking]")
+    if reply.answer.strip():
+        parts.append(reply.answer.strip())
+    parts += [f"calls {call.name}({call.arguments})" for call in reply.tool_calls]
+    if error:
+        parts.append(str(error))
+    parts.append(f"{figures(reply)}\n{footing(reply)}")
+    return "\n\n".join(parts)
+
+
+def figures(reply: Reply) -> str:
+    """The counts and times in a line, those that are known."""
+    about = "" if reply.exact else "≈ "
+    parts = []
+    if reply.ttft_ms is not None:
+        parts.append(f"TTFT {reply.ttft_ms:,.0f} ms")
+    if reply.tokens_per_s is not None:
+        parts.append(f"{reply.tokens_per_s:,.0f} tokens/s")
+    if reply.thinking_tokens:
+        parts.append(f"{about}{reply.thinking_tokens:,} thinking tokens")
+    parts.append(f"{about}{reply.answer_tokens or 0:,} answer tokens")
+    parts.append(f"finish: {reply.finish_reason or 'none'}")
+    return " · ".join(parts)
+
+
+def footing(reply: Reply) -> str:
+    """What the figures are worth, and who wrote the text."""
+    return f"{reply.provenance} — {reply.author or 'nobody answered'}"
+
+
+def escape(text: str) -> str:
+    """Markdown in which HTML is text and an image is not fetched; code and formulas stay.
+
+    An unclosed code fence is closed, so that it cannot swallow what follows.
+    """
+    lines, fence = [], ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line.strip(" >`~"):
+                fence = ""
+        elif mark:
+            fence = mark[1]
+        else:
+            line = _escape_line(line)
+        lines.append(line)
+    return "\n".join([*lines, fence] if fence else lines)
+
+
+def _escape_line(line: str) -> str:
+    out, at = [], 0
+    for span in _CODE_OR_MATH.finditer(line):
+        out.append(_escape_text(line[at : span.start()]))
+        out.append(
+            span[0] if span[1] else _TAG.sub("< ", span[0])
+        )  # in a formula `&lt;` would show
+        at = span.end()
+    return "".join([*out, _escape_text(line[at:])])
+
+
+def _escape_text(text: str) -> str:
+    return _TAG.sub("&lt;", _ENTITY.sub("&amp;", text)).replace("![", "!\\[")
+
+
+def _one_line(text: str, limit: int = 120) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
