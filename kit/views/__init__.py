@@ -4,6 +4,7 @@
     matrix            GPU × precision × count: fits, tight, no, and why
     sliders           turn the knobs of a profile and watch the ledger
     StreamView        an answer as it streams; `compare` puts modes side by side
+    timeline          how long a reader waits for the first word
     beside            reports side by side
 
 Names load on first use, so that `import kit.views` costs next to nothing.
@@ -22,6 +23,7 @@ _HOME = {
     "ledgers": "_ledger",
     "matrix": "_matrix",
     "sliders": "_sliders",
+    "timeline": "_timeline",
 }
 
 __all__ = sorted(_HOME)

@@ -1,0 +1,54 @@
+import pytest
+
+from kit.provenance import simulated
+from kit.views.beside import beside
+from kit.views.tally import Reply
+
+
+def reply(thinking_tokens, answer_tokens, ttft_ms=200.0, rate=100.0):
+    return Reply(
+        prompt="?",
+        thinking="hm" * thinking_tokens,
+        answer="36",
+        tool_calls=(),
+        usage=None,
+        finish_reason="stop",
+        ttft_ms=ttft_ms,
+        tokens_per_s=rate,
+        thinking_tokens=thinking_tokens,
+        answer_tokens=answer_tokens,
+        exact=True,
+        author=None,
+        provenance=simulated("a test"),
+    )
+
+
+def test_thinking_stands_between_the_question_and_the_first_word():
+    from kit.views import timeline
+
+    figure = timeline([reply(300, 100), reply(0, 100)])
+    assert "thinking: 3.2 s" in figure.layout.title.subtitle.text
+    assert "instruct: 0.2 s" in figure.layout.title.subtitle.text
+    assert sum(bar.x[0] for bar in figure.data) == pytest.approx(4.2)
+    assert figure.layout.meta["provenance"]["kind"] == "simulated"
+
+
+def test_answers_without_times_are_left_out_and_none_at_all_is_an_error():
+    from kit.views import timeline
+
+    figure = timeline([reply(300, 100), reply(0, 100, ttft_ms=None)])
+    assert len(figure.data[0].y) == 1
+    with pytest.raises(ValueError, match="times"):
+        timeline([reply(0, 1, rate=None)])
+
+
+def test_reports_side_by_side_carry_their_labels_and_ratios():
+    from kit.bench import predict, published
+
+    run = published.run("cookbook-latency")
+    table = beside(run.report, predict("h200x8", like="cookbook-latency"))
+    head, *rows, labels = table.cells
+    assert head[1:] == ["published", "simulated"]
+    assert all("×" in row[2] for row in rows if "–" not in row)
+    assert run.report.provenance.source in labels
+    assert table._repr_markdown_().count("\n") == len(table.cells)
