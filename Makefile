@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: setup lab run test check lock clean help
+.PHONY: setup lab run test check bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -38,6 +38,9 @@ check: setup     ## lint, format, types, and the committed notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup     ## measure, side by side; writes benchmarks/README.md
+	$(BIN)/python benchmarks/report.py
 
 lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra test pyproject.toml -o requirements.txt
