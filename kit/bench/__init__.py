@@ -9,6 +9,7 @@ lines      result files: ours, bench_serving's, vLLM's
 published  runs that others published, row by row
 """
 
+from kit.bench.client import run as measure
 from kit.bench.drive import predict, simulate
 from kit.bench.lines import read
 from kit.bench.metrics import Record, Report, Stats
@@ -20,6 +21,7 @@ __all__ = [
     "Report",
     "Stats",
     "Workload",
+    "measure",
     "predict",
     "read",
     "run",

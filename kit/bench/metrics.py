@@ -1,12 +1,12 @@
 """Records of requests → the rows that serving benchmarks print, by the field's definitions.
 
     TTFT    first chunk with a token − send
-    TPOT    (last chunk − first chunk) / (output tokens − 1), a request; only above one token
+    TPOT    (E2E − TTFT) / (output tokens − 1), a request; only above one token
     ITL     gap between chunks. With MTP a chunk carries several tokens, so there are two:
             per token (the gap divided by its tokens, repeated for each; what bench_serving's
             backend `sglang` prints) and per chunk (the gap itself; what OpenAI backends and
             vLLM print). They differ by the accept length; both are kept, labelled.
-    E2E     last chunk − send
+    E2E     last event − send; on a wire the last event is `[DONE]`
     throughput      counts / wall time of the whole run, ramps included
     concurrency     Σ E2E / wall time: Little's law
     peaks           the best of one-second buckets from the first send on; for requests, those

@@ -1,0 +1,121 @@
+"""Step times follow from bytes, FLOPs and a few constants; checked by hand arithmetic."""
+
+from dataclasses import replace
+
+import pytest
+
+from kit.hardware import profile
+from kit.models import model
+from kit.speed import Constants, SpeedModel
+
+H200 = profile("h200x8")
+B200 = profile("b200x8")
+BARE = Constants(  # a machine that reaches its data sheet and has no overheads
+    hbm_efficiency=1.0,
+    flop_efficiency=1.0,
+    decode_floor_us_per_layer=0.0,
+    prefill_floor_us_per_layer=0.0,
+    request_overhead_ms=0.0,
+)
+
+
+def test_a_decode_step_reads_the_experts_that_its_tokens_choose():
+    """By hand: 512·(1 − (502/512)^t) experts of 3·4096·1024 bf16 weights in 60 layers."""
+    bare = SpeedModel.of(replace(B200, mtp=None), constants=BARE)
+    expert_bytes = 3 * 4096 * 1024 * 2 * 60
+    bandwidth = 8 * B200.gpu.bandwidth_gb_s * 1e9
+
+    def touched(t):
+        return 512 * (1 - (502 / 512) ** t)
+
+    assert touched(4) == pytest.approx(38.8, abs=0.1)
+    expert_s = (touched(64) - touched(1)) * expert_bytes / bandwidth
+    state_s = 63 * 2 * 183.2 * 2**20 / bandwidth  # read once, written once
+    step = bare.decode_s(64, 0) - bare.decode_s(1, 0)
+    exchange_s = 63 * bare._shape.exchange_s_per_token
+    assert step - exchange_s == pytest.approx(expert_s + state_s, rel=0.005)
+
+
+def test_one_token_reads_the_active_weights():
+    """17.35 B active parameters without the embedding's 1.02 B, at 4.8 TB/s on eight GPUs."""
+    bare = SpeedModel.of(replace(H200, mtp=None), constants=BARE)
+    weights_s = (17.35e9 - 1.017e9) * 2 / (8 * 4800e9)
+    assert bare.decode_s(1, 0) == pytest.approx(weights_s, rel=0.03)
+
+
+def test_kv_is_read_once_a_step():
+    """15,360 bytes a token and rank at TP 8: two KV heads do not shard further."""
+    bare = SpeedModel.of(replace(H200, mtp=None), constants=BARE)
+    added_s = bare.decode_s(8, 1_000_000) - bare.decode_s(8, 0)
+    assert added_s == pytest.approx(1_000_000 * 15_360 / 4800e9, rel=1e-6)
+
+
+def test_a_long_prefill_is_bound_by_flops():
+    bare = SpeedModel.of(replace(B200, mtp=None), constants=BARE)
+    weights = 2 * 16.33e9 * 65_536
+    attention = 4 * 15 * 32 * 256 * 65_536**2 / 2
+    peak = 8 * B200.gpu.flops["bf16"] * 1e12
+    assert bare.prefill_s(65_536) > (weights + attention) / peak
+    assert bare.prefill_s(65_536) < 2 * (weights + attention) / peak
+
+
+def test_a_chunk_attends_to_what_came_before():
+    speed = SpeedModel.of(H200)
+    assert speed.prefill_s(8192, 1, context_tokens=100_000) > speed.prefill_s(8192, 1)
+
+
+def test_a_short_prefill_is_bound_by_weights():
+    speed = SpeedModel.of(H200)
+    assert speed.prefill_s(600) == pytest.approx(speed.prefill_s(500), rel=0.02)
+
+
+def test_verify_costs_more_than_decode_and_less_than_four():
+    speed = SpeedModel.of(H200)
+    plain = speed.decode_s(1, 1000)
+    assert plain < speed.verify_s(1, 1000) < 4 * plain
+
+
+def test_mtp_helps_most_alone_and_least_where_its_tokens_touch_new_experts():
+    """Alone, floors are shared by four tokens; at eight requests the drafts touch experts that
+    plain decode leaves alone; at 64 nearly all are touched either way."""
+    speed = SpeedModel.of(H200)
+    alone, middle, full = (
+        speed.decode_s(n, n * 500) / speed.verify_s(n, n * 500) for n in (1, 8, 64)
+    )
+    assert alone > full > middle
+
+
+def test_more_of_anything_is_never_faster():
+    speed = SpeedModel.of(H200)
+    for step in (speed.decode_s, speed.verify_s):
+        times = [step(n, n * 700) for n in range(1, 128)]
+        assert times == sorted(times)
+    prefills = [speed.prefill_s(n) for n in (1, 10, 100, 1000, 10_000)]
+    assert prefills == sorted(prefills)
+
+
+def test_verify_needs_mtp():
+    with pytest.raises(ValueError, match="does not speculate"):
+        SpeedModel.of(B200).verify_s(1, 10)
+
+
+def test_only_397b_on_a_fitted_machine_is_not_extrapolated():
+    assert "extrapolated" not in str(SpeedModel.of(H200).provenance)
+    assert "extrapolated" not in str(SpeedModel.of(B200).provenance)
+    for other in (
+        profile("h100x16"),
+        replace(H200, tp_size=4),
+        replace(H200, model=model("35b")),
+        replace(H200, precision="fp8"),
+    ):
+        assert str(SpeedModel.of(other).provenance).startswith("simulated · extrapolated")
+
+
+@pytest.mark.parametrize("name", ["397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b"])
+def test_every_size_has_a_time(name):
+    """Dense models (no experts) and tied embeddings included: never faster than its bytes."""
+    spec = model(name)
+    one = SpeedModel.of(replace(H200, model=spec, tp_size=1))
+    assert one.decode_s(1, 1000) < one.verify_s(1, 1000) < one.prefill_s(4096)
+    rows = spec.parameters().embeddings if spec.parameters().head else 0
+    assert one.decode_s(1, 0) > 2 * (spec.active_params - rows) / 4800e9
