@@ -11,6 +11,7 @@ from typing import Any
 
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views import theme
+from kit.views._parts import OVER, cut, style
 from kit.views._plans import (
     describe,
     excess_gib,
@@ -22,23 +23,6 @@ from kit.views._plans import (
     words_of_several,
 )
 from kit.views.told import Told
-
-FREE = "free"
-OVER = "over the card"
-
-# the start of a ledger's label → colour, hatch
-_STYLE = {
-    "weights": (theme.BLUE, ""),
-    "context": (theme.GREY, ""),
-    "CUDA graphs": (theme.GREY, "\\"),
-    "multimodal": (theme.YELLOW, ""),
-    "GDN": (theme.ORANGE, ""),
-    "MTP": (theme.PURPLE, "/"),
-    "KV": (theme.GREEN, ""),
-    "activations": (theme.PALE, "."),
-    FREE: (theme.PALE, ""),
-    OVER: (theme.RED, "x"),
-}
 
 
 def ledger(plan: MemoryPlan) -> Told:
@@ -126,34 +110,23 @@ def _height(rank: RankLedger) -> float:
     return max(rank.total_gib, rank.limit_gib)
 
 
-def _cut(rank: RankLedger) -> list[tuple[str, float, float]]:
-    """The entries and what is left, each as (label, its GiB, those of them under the limit)."""
-    parts = []
-    height = 0.0
-    for label, gib in rank.entries:
-        parts.append((label, gib, max(min(gib, rank.limit_gib - height), 0.0)))
-        height += gib
-    left = max(rank.limit_gib - height, 0.0)
-    return [*parts, (FREE, left, left)]
-
-
 def _traces(ranks: Sequence[RankLedger], x: list[Any], inside: bool = False) -> list[Any]:
     """A bar trace a label up to the limit, and one for what stands over it; no empty ones."""
     size: dict[str, list[float]] = {}
     drawn: dict[str, list[float]] = {}
     for i, rank in enumerate(ranks):
-        for label, gib, under in _cut(rank):
+        for label, gib, under in cut(rank):
             size.setdefault(label, [0.0] * len(ranks))[i] = round(gib, 2)
             drawn.setdefault(label, [0.0] * len(ranks))[i] = round(under, 2)
     least = 0.06 * max(_height(rank) for rank in ranks)
     traces = []
     for label in size:
-        trace = _bars(label, x, drawn[label], size[label], *_style(label))
+        trace = _bars(label, x, drawn[label], size[label], *style(label))
         if inside:
             trace |= _figures(drawn[label], size[label], least, trace["marker"])
         traces.append(trace)
     over = [round(excess_gib(rank), 2) for rank in ranks]
-    traces.append(_bars(OVER, x, over, over, *_style(OVER)))
+    traces.append(_bars(OVER, x, over, over, *style(OVER)))
     return [trace for trace in traces if any(trace["y"])]
 
 
@@ -191,10 +164,6 @@ def _figures(
     }
 
 
-def _style(label: str) -> tuple[str, str]:
-    return next((s for start, s in _STYLE.items() if label.startswith(start)), (theme.SKY, ""))
-
-
 def _line(x0: float, x1: float, y: float, xref: str) -> dict[str, Any]:
     ink = {"color": theme.INK, "width": 3}
     return {"type": "line", "xref": xref, "x0": x0, "x1": x1, "y0": y, "y1": y, "line": ink}
@@ -230,7 +199,7 @@ def _excess_note(x: float, rank: RankLedger, xref: str) -> list[dict[str, Any]]:
 
 def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
     """The parts' names and sizes at the right of the bars, pushed apart where they crowd."""
-    parts = [(label, gib) for label, gib, _ in _cut(rank) if gib >= 0.05]
+    parts = [(label, gib) for label, gib, _ in cut(rank) if gib >= 0.05]
     middles, height = [], 0.0
     for _, gib in parts:
         middles.append(height + gib / 2)

@@ -17,12 +17,16 @@ from kit.views.theme import CONFIG
 
 @dataclass(frozen=True)
 class Words:
-    """A sentence and a table, with their provenance. Shows itself as Markdown, or as text."""
+    """A sentence and a table, with their provenance. Shows itself as HTML, Markdown or text.
+
+    `folded` hides the table behind a click: for what a figure above it shows already.
+    """
 
     sentence: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     provenance: Provenance
+    folded: bool = True
 
     @property
     def table(self) -> str:
@@ -34,14 +38,15 @@ class Words:
         return f"{self.sentence}\n\n{self.table}\n\n*{self.provenance}*"
 
     def _repr_html_(self) -> str:
-        """The sentence, and the table folded away under it."""
-        return (
-            f"<p>{escape(self.sentence)}</p>"
-            "<details><summary>The same as a table</summary>"
-            f"<table><thead>{_row('th', self.head)}</thead>"
-            f"<tbody>{''.join(_row('td', row) for row in self.rows)}</tbody></table>"
-            f"<p><em>{escape(str(self.provenance))}</em></p></details>"
+        """The sentence, and the table: folded away under it, or open and alone."""
+        body = "".join(_row("td", row) for row in self.rows)
+        told = (
+            f"<table><thead>{_row('th', self.head)}</thead><tbody>{body}</tbody></table>"
+            f"<p><em>{escape(str(self.provenance))}</em></p>"
         )
+        if self.folded:
+            told = f"<details><summary>The same as a table</summary>{told}</details>"
+        return f"<p>{escape(self.sentence)}</p>{told}"
 
     def __str__(self) -> str:
         return f"{self.sentence} ({self.provenance})"

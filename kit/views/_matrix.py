@@ -1,0 +1,245 @@
+"""Where does it fit? GPU × precision × count, at one look.
+
+matrix("397b", gpus=("h100", "h200", "b200"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kit.errors import KitError
+from kit.hardware import SGLANG, Gpu, Profile, gpu, gpus
+from kit.models import model
+from kit.provenance import Provenance, computed
+from kit.sizing import MemoryPlan, plan
+from kit.views import theme
+from kit.views._plans import precision as shown
+from kit.views.told import Told, Words
+
+PRECISIONS = ("bf16", "fp8", "nvfp4", "mxfp4", "gptq-int4")
+COUNTS = (1, 2, 4, 8, 16)
+ROOMY_REQUESTS = 8
+
+
+class Fit(StrEnum):
+    """How a machine holds a model."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    NO = "no"
+    NONE = "not to be had"
+
+
+_MARK = {Fit.FITS: "✓", Fit.TIGHT: "~", Fit.NO: "✗", Fit.NONE: ""}
+_LEVEL = {Fit.NONE: 0, Fit.NO: 1, Fit.TIGHT: 2, Fit.FITS: 3}
+_COLOURS = (theme.CARD, theme.PALE, theme.YELLOW, theme.GREEN)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One machine: `count` of a GPU at a precision. `why` says what decided it."""
+
+    gpu: Gpu
+    precision: str
+    count: int
+    fit: Fit
+    why: str
+
+
+def fit(plan: MemoryPlan) -> Fit:
+    """Tight: it fits, but for fewer than eight requests, or not for one whole context."""
+    if not plan.fits:
+        return Fit.NO
+    roomy = plan.max_running_requests >= ROOMY_REQUESTS
+    whole = plan.kv_tokens >= plan.profile.model.max_position_embeddings
+    return Fit.FITS if roomy and whole else Fit.TIGHT
+
+
+def cells(
+    model_name: str,
+    gpu_names: Iterable[str],
+    precisions: Iterable[str],
+    counts: Sequence[int] = COUNTS,
+    sglang: str = SGLANG,
+    **options: Any,
+) -> tuple[Cell, ...]:
+    """Every combination, GPU by GPU. `options` go to `Profile.of`."""
+    precisions = tuple(precisions)
+    return tuple(
+        _cell(gpu(name), precision, count, model_name, sglang, options)
+        for name in gpu_names
+        for precision in precisions
+        for count in counts
+    )
+
+
+def _cell(
+    card: Gpu, precision: str, count: int, name: str, sglang: str, options: dict[str, Any]
+) -> Cell:
+    try:
+        held = plan(Profile.of(name, precision, card.key, count, **options), sglang)
+    except KitError as error:
+        return Cell(card, precision, count, Fit.NONE, error.what)
+    weights = dict(held.ranks[0].entries)["weights"]
+    if weights > card.memory_gib:
+        why = f"weights {weights:.1f} of {card.memory_gib:.1f} GiB"
+    else:
+        why = f"{held.max_running_requests:,} requests, {held.kv_tokens:,} tokens"
+    return Cell(card, precision, count, fit(held), why)
+
+
+def matrix(
+    model_name: str = "397b",
+    gpus: Iterable[str] | None = None,
+    precisions: Iterable[str] | None = None,
+    counts: Sequence[int] = COUNTS,
+    sglang: str = SGLANG,
+    **options: Any,
+) -> Told:
+    """The fit matrix of a model: a row a GPU, a block of columns a precision.
+
+    `gpus` and `precisions` default to those on which it fits at all; `options` go to
+    `Profile.of`. Raises UnknownName.
+    """
+    spec = model(model_name)
+    found = cells(
+        model_name,
+        tuple(gpus) if gpus is not None else _every_gpu(),
+        tuple(precisions) if precisions is not None else PRECISIONS,
+        counts,
+        sglang,
+        **options,
+    )
+    cards, kinds = _shown(found, gpus is None, precisions is None)
+    found = tuple(cell for cell in found if cell.gpu in cards and cell.precision in kinds)
+    provenance = computed(
+        f"formulas of SGLang {sglang}; tight: under {ROOMY_REQUESTS} requests at once, "
+        f"or under one whole context of {spec.max_position_embeddings:,} tokens"
+    )
+    return _draw(spec.repo.split("/")[-1], found, cards, kinds, tuple(counts), provenance)
+
+
+def _every_gpu() -> tuple[str, ...]:
+    return tuple(card.key for card in gpus())
+
+
+def _shown(
+    found: Sequence[Cell], choose_cards: bool, choose_kinds: bool
+) -> tuple[list[Gpu], list[str]]:
+    """GPUs and precisions to show, in order; chosen ones only where something fits."""
+    some = [cell for cell in found if cell.fit in (Fit.FITS, Fit.TIGHT)]
+    cards = dict.fromkeys(cell.gpu for cell in (some if choose_cards else found))
+    kinds = {cell.precision for cell in (some if choose_kinds else found)}
+    return list(cards), [k for k in dict.fromkeys(cell.precision for cell in found) if k in kinds]
+
+
+def _draw(
+    name: str,
+    found: Sequence[Cell],
+    cards: Sequence[Gpu],
+    kinds: Sequence[str],
+    counts: tuple[int, ...],
+    provenance: Provenance,
+) -> Told:
+    at = {(cell.gpu.key, cell.precision, cell.count): cell for cell in found}
+    step = len(counts) + 0.5
+    rows = [f"{card.name}  <b>{card.memory_gib:.0f}</b>" for card in cards]
+    traces = []
+    for block, kind in enumerate(kinds):
+        grid = [[at[card.key, kind, count] for count in counts] for card in cards]
+        traces.append(
+            {
+                "type": "heatmap",
+                "x": [block * step + i for i in range(len(counts))],
+                "y": rows,
+                "z": [[_LEVEL[cell.fit] for cell in row] for row in grid],
+                "text": [[_MARK[cell.fit] for cell in row] for row in grid],
+                "customdata": [[cell.why for cell in row] for row in grid],
+                "texttemplate": "%{text}",
+                "textfont": {"size": 18, "color": theme.INK},
+                "name": shown(kind),
+                "hovertemplate": "%{y}, %{fullData.name}<br>%{text} %{customdata}<extra></extra>",
+                "coloraxis": "coloraxis",
+                "xgap": 2,
+                "ygap": 2,
+            }
+        )
+    ticks = [block * step + i for block in range(len(kinds)) for i in range(len(counts))]
+    layout = theme.layout(
+        f"Where {name} fits",
+        "✓ fits   ~ tight   ✗ does not   (blank: not to be had)",
+        provenance,
+        foot_px=66,
+        height=232 + 34 * len(cards),
+        margin={"l": 190, "r": 30, "t": 124, "b": 100},
+        coloraxis={"colorscale": _scale(), "cmin": 0, "cmax": 3, "showscale": False},
+        xaxis={
+            "title": {"text": "number of GPUs"},
+            "tickmode": "array",
+            "tickvals": ticks,
+            "ticktext": [str(count) for _ in kinds for count in counts],
+            "showgrid": False,
+            "tickangle": 0,
+        },
+        yaxis={
+            "autorange": "reversed",
+            "showgrid": False,
+            "type": "category",
+        },
+        annotations=[
+            _heading("GPU, memory (GiB)", -0.01, "right", "paper"),
+            *(
+                _heading(shown(kind), block * step + (len(counts) - 1) / 2, "center", "x")
+                for block, kind in enumerate(kinds)
+            ),
+        ],
+    )
+    return Told(traces, layout, _words(name, found, cards, kinds, provenance))
+
+
+def _heading(text: str, x: float, xanchor: str, xref: str) -> dict[str, Any]:
+    return {
+        "text": f"<b>{text}</b>",
+        "x": x,
+        "xref": xref,
+        "xanchor": xanchor,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 17},
+    }
+
+
+def _scale() -> list[list[Any]]:
+    """Four flat colours, one a level."""
+    steps = len(_COLOURS)
+    return [[(i + side) / steps, c] for i, c in enumerate(_COLOURS) for side in (0, 1)]
+
+
+def _words(
+    name: str,
+    found: Sequence[Cell],
+    cards: Sequence[Gpu],
+    kinds: Sequence[str],
+    provenance: Provenance,
+) -> Words:
+    """The smallest count of each GPU at each precision; "~" where that is tight."""
+
+    def least(card: Gpu, kind: str) -> str:
+        for cell in found:
+            here = cell.gpu == card and cell.precision == kind
+            if here and cell.fit in (Fit.FITS, Fit.TIGHT):
+                return f"{'~' if cell.fit is Fit.TIGHT else ''}{cell.count}"
+        return "–"
+
+    rows = tuple((card.name, *(least(card, kind) for kind in kinds)) for card in cards)
+    told = []
+    for i, kind in enumerate(kinds, 1):
+        fits = [f"{row[0]} from {row[i]}" for row in rows if row[i] != "–"]
+        told.append(f"{shown(kind)}: {', '.join(fits) or 'nowhere'}")
+    head = ("fewest GPUs", *(shown(kind) for kind in kinds))
+    return Words(f"{name} fits. {'; '.join(told)}.", head, rows, provenance)
