@@ -137,7 +137,7 @@ def _vision(v: Vision) -> Iterator[Tensor]:
     patch = v.in_channels * v.temporal_patch_size * v.patch_size**2
     for name, shape, copies, shard in (
         ("patch_embed.proj", (h, patch + 1), 1, Shard.COPY),
-        ("pos_embed", (v.num_position_embeddings, h), 1, Shard.COPY),
+        ("pos_embed", (v.num_position_embeddings, h), 1, Shard.SPLIT),
         ("blocks.*.norm", (2, h), 2 * v.depth, Shard.COPY),
         ("blocks.*.attn.qkv", (3 * h, h + 1), v.depth, Shard.SPLIT),
         ("blocks.*.attn.proj", (h, h), v.depth, Shard.SPLIT),

@@ -1,25 +1,41 @@
-"""GPUs, and profiles: a model, at a precision, on so many GPUs, with serving options."""
+"""GPUs, and profiles: a model, at a precision, on so many GPUs, with serving options.
+
+    >>> profile("h200x8").tp_size
+    8
+    >>> Profile.of("27b", "fp8", "rtx5090", 2).checkpoint
+    'Qwen/Qwen3.5-27B-FP8'
+
+The named profiles are those of the cookbook's deployment matrix, and Lambda's.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from kit import _checks
+from kit._names import title
+from kit._precision import precision as precision_named
 from kit.errors import UnknownName
 from kit.models import ModelSpec, model
+from kit.provenance import Provenance, computed, published
 
 SGLANG = "0.5.23"  # the SGLang version whose behaviour is the default everywhere
-GPUS_A_NODE = 8
+OWN = "a reader's own choice of options"
+COOKBOOK_FRACTION = 0.8  # --mem-fraction-static where a reader says nothing
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One accelerator. `flops` are dense TFLOP/s by dtype, `link_gb_s` is one direction."""
+    """One accelerator; for Xeon one NUMA node, which is one rank.
 
-    key: str
+    `memory_gib` is what the driver shows; `flops` are dense TFLOP/s by dtype;
+    `link_gb_s` is one direction, to the GPUs of the same node.
+    """
+
     name: str
     memory_gib: float
     bandwidth_gb_s: float
@@ -27,9 +43,23 @@ class Gpu:
     link_gb_s: float
     compute_capability: str
     source: str
+    key: str
+    gpus_a_node: int = 8
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.compute_capability == "cpu"
+
+    @property
+    def is_amd(self) -> bool:
+        return self.compute_capability.startswith("gfx")
+
+    @property
+    def provenance(self) -> Provenance:
+        return published(self.source)
 
 
 @dataclass(frozen=True)
@@ -40,13 +70,17 @@ class Mtp:
     eagle_topk: int = 1
     num_draft_tokens: int = 4
 
+    def __post_init__(self) -> None:
+        _checks.mtp(self.num_steps, self.eagle_topk, self.num_draft_tokens)
+
 
 @dataclass(frozen=True)
 class Profile:
     """What is served, on what, and how. `dataclasses.replace` makes variants.
 
-    `None` leaves an option to SGLang's default. `tp_size` is the number of ranks over
-    all nodes.
+    `tp_size` counts the ranks over all nodes, one a GPU. `None` leaves an option to
+    SGLang. Raises InvalidValue for what no server would take: ranks that do not
+    divide the heads, more GPUs than a node holds, a negative context.
     """
 
     name: str
@@ -62,56 +96,150 @@ class Profile:
     max_running_requests: int | None = None
     ssm_dtype: str = "float32"
     radix_cache: bool = True
-    source: str = "a reader's own"
+    kv_dtype: str = "bf16"
+    mamba_radix_cache_strategy: str = "auto"
+    overlap: bool = True
+    chunked_prefill_size: int | None = None
+    mm_feature_transport: str | None = None
+    symm_mem: bool = False
+    source: str = OWN
+
+    def __post_init__(self) -> None:
+        _checks.profile(self)
 
     @classmethod
     def of(
-        cls, model_name: str, precision: str, gpu_name: str, count: int, **options: Any
+        cls,
+        model_name: str | ModelSpec,
+        precision: str,
+        gpu_name: str | Gpu,
+        count: int,
+        **options: Any,
     ) -> Profile:
-        """A profile of one's own: `count` GPUs, eight to a node, one rank a GPU."""
-        nodes = -(-count // GPUS_A_NODE)
+        """The profile of `count` GPUs: the cookbook's, where it has that cell, else a default.
+
+        Defaults: MTP on where the model has it, the cookbook's memory fraction 0.8, nodes as
+        many as the GPUs need. `options` are fields of `Profile`, and win.
+        """
+        spec = model(model_name) if isinstance(model_name, str) else model_name
+        card = gpu(gpu_name) if isinstance(gpu_name, str) else gpu_name
+        recipe = precision_named(precision)
+        _checks.count(count)
+        name = title(spec.name, recipe.key, card.key, count)
+        for known in profiles():
+            if known.title == name and known.model == spec and known.gpu == card:
+                source = f"{known.source}; options changed" if options else known.source
+                return replace(known, **{"source": source, **options})
         return cls(
-            name=f"{model_name}-{precision}-{gpu_name}x{count}".lower(),
-            model=model(model_name),
-            precision=precision,
-            gpu=gpu(gpu_name),
-            tp_size=count,
-            nodes=nodes,
-            **{"mem_fraction_static": 0.8, **options},
+            **{
+                "name": name,
+                "model": spec,
+                "precision": recipe.key,
+                "gpu": card,
+                "tp_size": count,
+                "nodes": -(-count // card.gpus_a_node),
+                "mtp": Mtp() if spec.mtp_num_hidden_layers and not card.is_cpu else None,
+                "mem_fraction_static": COOKBOOK_FRACTION,
+                "kv_dtype": recipe.kv_dtype,
+                "overlap": not card.is_cpu,
+                **options,
+            }
         )
 
+    @property
+    def title(self) -> str:
+        """The long form of the name: "397b-bf16-h200x8"."""
+        return title(self.model.name, self.precision, self.gpu.key, self.tp_size)
 
-def _read(file: str) -> dict[str, Any]:
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint to load: "Qwen/Qwen3.5-397B-A17B-FP8"."""
+        repo = self.model.repo
+        template = precision_named(self.precision).checkpoint
+        return template.format(repo=repo, name=repo.rsplit("/", 1)[-1])
+
+    @property
+    def context_tokens(self) -> int:
+        """The longest request that is admitted, where memory allows it."""
+        return self.context_length or self.model.max_position_embeddings
+
+    def __str__(self) -> str:
+        recipe = precision_named(self.precision)
+        nodes = f" on {self.nodes} nodes" if self.nodes > 1 else ""
+        parts = [
+            self.model.repo.rsplit("/", 1)[-1],
+            recipe.title,
+            f"{self.tp_size}× {self.gpu.name}{nodes}",
+            "MTP" if self.mtp else "no MTP",
+        ]
+        if self.mem_fraction_static is not None:
+            parts.append(f"fraction {self.mem_fraction_static:g}")
+        return " · ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as `kit profiles --json` prints it; `provenance` names its source."""
+        return {
+            "name": self.name,
+            "model": self.model.name,
+            "checkpoint": self.checkpoint,
+            "precision": self.precision,
+            "gpu": self.gpu.key,
+            "tp_size": self.tp_size,
+            "nodes": self.nodes,
+            "ep_size": self.ep_size,
+            "mtp": asdict(self.mtp) if self.mtp else None,
+            "mem_fraction_static": self.mem_fraction_static,
+            "context_length": self.context_length,
+            "max_running_requests": self.max_running_requests,
+            "ssm_dtype": self.ssm_dtype,
+            "kv_dtype": self.kv_dtype,
+            "radix_cache": self.radix_cache,
+            "provenance": self.provenance.to_json(),
+        }
+
+    @property
+    def provenance(self) -> Provenance:
+        """Whose choice these options are."""
+        return computed(self.source) if self.source == OWN else published(self.source)
+
+
+def read(file: str) -> dict[str, Any]:
+    """A TOML file of `kit/data`."""
     return tomllib.loads((files("kit") / "data" / file).read_text(encoding="utf-8"))
 
 
 @cache
 def gpus() -> tuple[Gpu, ...]:
-    """Every GPU the kit knows."""
-    return tuple(Gpu(key=key, **row) for key, row in _read("hardware.toml").items())
+    """Every accelerator the kit knows, in the order of data/hardware.toml."""
+    return tuple(Gpu(key=key, **row) for key, row in read("hardware.toml").items())
 
 
 def gpu(name: str) -> Gpu:
-    """The GPU called `name`. Raises UnknownName."""
+    """The accelerator called `name` ("h200", "RTX 4090"). Raises UnknownName."""
     found = {g.key: g for g in gpus()}
-    if name.lower() not in found:
+    key = "".join(c for c in name.lower() if c.isalnum())
+    if key not in found:
         raise UnknownName("GPU", name, found)
-    return found[name.lower()]
+    return found[key]
 
 
 @cache
 def profiles() -> tuple[Profile, ...]:
-    """The named profiles."""
-    return tuple(_profile(name, row) for name, row in _read("profiles.toml").items())
+    """The named profiles: the cookbook's cells, and those with a source of their own."""
+    from kit._cookbook import cells
+
+    own = [_profile({"name": name, **row}) for name, row in read("profiles.toml").items()]
+    matrix = [_profile(dict(cell.fields)) for cell in cells() if cell.default]
+    short = sorted((p for p in matrix if p.name != p.title), key=lambda p: p.nodes)
+    long = [p for p in matrix if p.name == p.title]
+    return (*short, *own, *long)
 
 
-def _profile(name: str, row: dict[str, Any]) -> Profile:
+def _profile(row: dict[str, Any]) -> Profile:
     return Profile(
         **{
             **row,
-            "name": name,
             "model": model(row["model"]),
-            "precision": row.get("precision", "bf16"),
             "gpu": gpu(row["gpu"]),
             "mtp": Mtp() if row["mtp"] else None,
         }
@@ -119,8 +247,12 @@ def _profile(name: str, row: dict[str, Any]) -> Profile:
 
 
 def profile(name: str) -> Profile:
-    """The profile called `name`. Raises UnknownName."""
+    """The profile called `name`: "h200x8", "27b-fp8-h100x1". Raises UnknownName."""
+    key = name.lower()
     found = {p.name: p for p in profiles()}
-    if name.lower() not in found:
-        raise UnknownName("profile", name, found)
-    return found[name.lower()]
+    titles = {p.title: p for p in reversed(profiles())}
+    if key in found:
+        return found[key]
+    if key in titles:
+        return titles[key]
+    raise UnknownName("profile", name, found, "(`kit profiles` lists them)")

@@ -10,13 +10,16 @@ Every figure here is computed from the shape; none is measured.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from kit._tensors import tensors
+from kit._images import DELIMITERS, smart_resize
+from kit._precision import precision as precision_named
+from kit._tensors import Shard, Tensor, tensors
 from kit.errors import InvalidValue, UnknownName
 
 FAMILY = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
@@ -39,6 +42,16 @@ class Vision:
     temporal_patch_size: int = 2
     in_channels: int = 3
     num_position_embeddings: int = 2304
+
+    def image_tokens(self, width: int, height: int, delimiters: bool = False) -> int:
+        """Tokens that an image of `width` × `height` pixels costs: 880 for 1280 × 720.
+
+        `delimiters` adds the two that stand around it. A merged token covers
+        `patch_size` × `spatial_merge_size` pixels each way.
+        """
+        side = self.patch_size * self.spatial_merge_size
+        rows, columns = smart_resize(height, width, side)
+        return rows // side * (columns // side) + (DELIMITERS if delimiters else 0)
 
 
 @dataclass(frozen=True)
@@ -152,8 +165,53 @@ class ModelSpec:
         return _parameters(self)
 
     def weights_bytes(self, precision: str = "bf16") -> int:
-        """Bytes of the whole checkpoint, MTP head and vision tower included."""
-        return 2 * self.total_params
+        """Bytes of the whole checkpoint, MTP head and vision tower included.
+
+        What a precision leaves in BF16 stays so: data/precisions.toml. Raises UnknownName.
+        """
+        recipe = precision_named(precision)
+        return sum(recipe.bytes_of(tensor) for tensor in _tensors(self))
+
+    def mtp_bytes(self, precision: str = "bf16") -> int:
+        """Bytes of the MTP head alone: what `weights_bytes` loses without MTP."""
+        recipe = precision_named(precision)
+        return sum(recipe.bytes_of(tensor) for tensor in _tensors(self) if tensor.part == "mtp")
+
+    def rank_bytes(self, precision: str, tp_size: int, mtp: bool) -> tuple[int, int]:
+        """Bytes of weights on one of `tp_size` ranks: (an even share, what copies add to it).
+
+        Routers, norms, `mtp.fc` and the KV projections beyond one head a rank are
+        not split but copied. Source: the layers of sglang `models/qwen3_5.py`,
+        `qwen2_moe.py`, `qwen3_vl.py`, `qwen3_5_mtp.py`.
+        """
+        recipe = precision_named(precision)
+        even = held = 0.0
+        for tensor in _tensors(self):
+            if tensor.part == "mtp" and not mtp:
+                continue
+            size = recipe.bytes_of(tensor)
+            even += size / tp_size
+            if tensor.shard is Shard.COPY:
+                held += size
+            elif tensor.shard is Shard.KV_HEADS:
+                held += size / min(tp_size, self.num_key_value_heads)
+            else:
+                held += size / tp_size
+        return round(even), round(held - even)
+
+    @property
+    def tp_sizes(self) -> tuple[int, ...]:
+        """The numbers of ranks that divide every kind of head."""
+        heads = [self.num_attention_heads]
+        if self.gdn_layers:
+            heads += [self.linear_num_key_heads, self.linear_num_value_heads]
+        if self.vision is not None:
+            heads.append(self.vision.num_heads)
+        most = math.gcd(*heads)
+        kv = self.num_key_value_heads
+        return tuple(
+            n for n in range(1, most + 1) if most % n == 0 and (kv % n == 0 or n % kv == 0)
+        )
 
     def kv_bytes_per_token(self, mtp: bool, kv_dtype: str = "bf16") -> int:
         """Bytes of KV cache a token takes in the whole model, each KV head counted once."""
@@ -171,30 +229,37 @@ class ModelSpec:
         return layers * heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
 
     def state_bytes_per_request(self, ssm_dtype: str | None = None) -> int:
-        """Bytes of GDN state that one slot takes in the whole model. Shards with `tp_size`.
+        """Bytes of GDN state that one slot takes in the whole model; 0 without GDN layers.
 
         Source: sglang `configs/mamba_utils.py`. conv: the last kernel−1 columns, bfloat16;
         recurrent: a key_dim × value_dim matrix a value head, `ssm_dtype`.
         """
+        return self.state_bytes_per_rank(1, ssm_dtype)
+
+    def state_bytes_per_rank(self, tp_size: int, ssm_dtype: str | None = None) -> int:
+        """Bytes of GDN state that one slot takes on one rank. States shard, unlike KV."""
         dtype = ssm_dtype or self.mamba_ssm_dtype
         if dtype not in STATE_BYTES:
             raise InvalidValue(
                 f"no state dtype {dtype!r}", f"one of: {', '.join(sorted(STATE_BYTES))}"
             )
-        recurrent = (
-            self.linear_num_value_heads
-            * self.linear_key_head_dim
-            * self.linear_value_head_dim
-            * STATE_BYTES[dtype]
-        )
-        conv = self.conv_dim * (self.linear_conv_kernel_dim - 1) * CONV_BYTES
-        return self.gdn_layers * (recurrent + conv) if self.gdn_layers else 0
+        values = -(-self.linear_num_value_heads // tp_size)
+        keys = -(-self.linear_num_key_heads // tp_size)
+        size = self.linear_key_head_dim * self.linear_value_head_dim
+        channels = 2 * keys * self.linear_key_head_dim + values * self.linear_value_head_dim
+        conv = channels * max(self.linear_conv_kernel_dim - 1, 0) * CONV_BYTES
+        return self.gdn_layers * (values * size * STATE_BYTES[dtype] + conv)
+
+
+@cache
+def _tensors(spec: ModelSpec) -> tuple[Tensor, ...]:
+    return tuple(tensors(spec))
 
 
 @cache
 def _parameters(spec: ModelSpec) -> Parameters:
     counts: dict[str, Any] = {f.name: 0 for f in fields(Parameters)}
-    for tensor in tensors(spec):
+    for tensor in _tensors(spec):
         counts[tensor.part] += tensor.count
     share = spec.num_experts_per_tok / spec.num_experts if spec.num_experts else 0.0
     return Parameters(**{**counts, "experts_share": share})

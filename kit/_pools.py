@@ -1,0 +1,103 @@
+"""One rank's budget, divided into state slots, snapshots and KV tokens.
+
+The arithmetic of SGLang's `KVCacheConfigurator` (`_handle_max_mamba_cache`,
+`resolve_max_num_reqs`), in bytes, without its globals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kit._accounting import Accounting, table
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is to be divided, on one rank.
+
+    `budget` bytes for states and KV; `state` bytes of a slot, 0 without GDN; `cell` bytes of a
+    KV token; `slots_per_request` by cache strategy; `drafts` tokens a verify step, 0 without
+    MTP; `wanted` requests, if a number is set.
+    """
+
+    budget: int
+    state: int
+    cell: int
+    slots_per_request: int
+    drafts: int
+    radix_cache: bool
+    wanted: int | None
+    context_tokens: int
+    page_size: int = 1
+
+
+@dataclass(frozen=True)
+class Pools:
+    """What came of it. `slots` and `snapshots` are without the padding; bytes with it."""
+
+    slots: int
+    snapshots: int
+    kv_tokens: int
+    max_running_requests: int
+    state_bytes: int
+    snapshot_bytes: int
+    kv_bytes: int
+
+
+def divide(d: Demand, rules: Accounting) -> Pools:
+    """The pools of one rank. All zero where the budget holds nothing."""
+    spare = 1 if rules.padding else 0
+    slots = _slots(d, rules, spare) if d.state else 0
+    if d.budget <= 0 or (d.state and slots <= 0):
+        return Pools(0, 0, 0, 0, 0, 0, 0)
+    snapshots = _snapshots(d, rules, slots) if d.state else 0
+    snapshot_bytes = d.state * (snapshots + spare) * d.drafts if snapshots else 0
+    state_bytes = d.state * (slots + spare) if slots else 0
+    tokens = max(d.budget - snapshot_bytes - state_bytes, 0) // d.cell
+    tokens = tokens // d.page_size * d.page_size
+    return Pools(
+        slots=slots,
+        snapshots=snapshots,
+        kv_tokens=tokens,
+        max_running_requests=_running(d, slots, tokens),
+        state_bytes=state_bytes,
+        snapshot_bytes=snapshot_bytes,
+        kv_bytes=tokens * d.cell,
+    )
+
+
+def _slots(d: Demand, rules: Accounting, spare: int) -> int:
+    """State slots. Without radix cache as many as requests are wanted; else by the ratio.
+
+    "joint" solves slots·state + slots/slots_per_request·drafts·state = share of the budget.
+    """
+    if not d.radix_cache and d.wanted is not None:
+        return d.wanted
+    ratio = table()["defaults"]["mamba_full_memory_ratio"]
+    if rules.snapshots == "reserved":
+        rest = d.budget - d.state * d.drafts * (d.wanted or 0)
+        return int(rest * ratio / (1 + ratio) // d.state)
+    share = d.budget * ratio / (1 + ratio)
+    if not d.drafts:
+        return int((share - d.state * spare) // d.state)
+    return int(
+        (share - d.state * (1 + d.drafts) * spare)
+        // (d.state * (1 + d.drafts / d.slots_per_request))
+    )
+
+
+def _snapshots(d: Demand, rules: Accounting, slots: int) -> int:
+    """Requests whose state is kept for each draft token of a verify step."""
+    if not d.drafts or d.wanted is None:
+        return 0
+    if rules.snapshots == "reserved":
+        return d.wanted
+    return min(d.wanted, slots // d.slots_per_request)
+
+
+def _running(d: Demand, slots: int, tokens: int) -> int:
+    defaults = table()["defaults"]
+    most = int(tokens / d.context_tokens * 512)
+    most = max(min(most, defaults["max_running"]), defaults["min_running"])
+    running = min(d.wanted or most, tokens // 2)
+    return min(running, slots // d.slots_per_request) if d.state else running
