@@ -39,7 +39,8 @@ class Record:
     """One request as its client saw it; times in seconds since the start of the run.
 
     `tokens[i]` came in the chunk at `times_s[i]`. Where a server does not say how many tokens a
-    chunk carries, `tokens` is empty and `output_tokens` is the server's count at the end.
+    chunk carries, `tokens` is empty and `output_tokens` is the server's count at the end;
+    `assumed` when it gave none at all, and what was asked for is taken.
     """
 
     sent_s: float
@@ -49,6 +50,7 @@ class Record:
     output_tokens: int = 0
     ended_s: float = 0.0
     error: str = ""
+    assumed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -174,6 +176,8 @@ def report(
     wall_s = duration_s if duration_s > 0 else math.inf
     if done and not counted:
         missing = (*missing, "ITL per token: the server does not count the tokens of a chunk")
+    if any(r.assumed for r in done):
+        missing = (*missing, "output tokens: the server counts none; the lengths asked are taken")
     return Report(
         provenance=provenance,
         backend=backend,

@@ -179,6 +179,7 @@ def record(
         tokens=tokens if counted else (),
         output_tokens=served if served is not None else tokens_out,
         ended_s=(ended_s - start_s) * clock,
+        assumed=served is None,
     )
 
 
