@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -69,7 +70,8 @@ class Stream:
 
     `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read. `author`
     says who wrote the answer (None before the server has answered), `provenance` what its numbers
-    are worth. `message` is the assistant's turn, to put into the history.
+    are worth, `asked_s` when the request went out (`time.perf_counter`). `message` is the
+    assistant's turn, to put into the history.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class Stream:
         self.tool_calls: dict[int, ToolCall] = {}
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
+        self.asked_s: float | None = None
         self._thinking: list[str] = []
         self._answer: list[str] = []
         self._parser = Parser(thinking)
         self._stall_s = stall_s
+        self._async_client: openai.AsyncOpenAI | None = None
         self._open: openai.Stream[object] | openai.AsyncStream[object] | None = None
         self._started = False
         self._media_type = ""
@@ -121,6 +125,10 @@ class Stream:
         if self._started:
             raise RuntimeError("a Stream is read once; call chat.stream() again to ask again")
         self._started = True
+
+    def prepare(self) -> None:
+        """Build the client for `async for` now, so that doing it delays no other stream."""
+        self._async_client = self.endpoint.async_client()
 
     def _timeout(self) -> openai.Timeout:
         import openai
@@ -177,6 +185,7 @@ class Stream:
 
         self._begin()
         client = self.endpoint.client().with_options(max_retries=0, timeout=self._timeout())
+        self.asked_s = time.perf_counter()
         try:
             chunks = client.post(
                 _PATH, body=self.body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
@@ -196,7 +205,9 @@ class Stream:
         import openai
 
         self._begin()
-        client = self.endpoint.async_client().with_options(max_retries=0, timeout=self._timeout())
+        client = self._async_client or self.endpoint.async_client()
+        client = client.with_options(max_retries=0, timeout=self._timeout())
+        self.asked_s = time.perf_counter()
         try:
             chunks = await client.post(
                 _PATH,

@@ -1,36 +1,56 @@
-"""Is somebody watching? A card needs a page that draws it; a headless run has none."""
+"""Is a page watching? Only then is a card worth making; a headless run gets the text alone.
+
+That has to be known beforehand: nbclient and papermill save the state of every widget that was
+ever opened, 320 kB for a card, closed or not.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from kit.views.card import Card
+_PATIENCE_S = 1.0
 
-_PATIENCE_S = 1.5
-_PATIENCE_WITH_A_PAGE_S = 10.0
-
-_nobody_came = False  # once waited for in vain, headless for good: the next card does not wait
+_answered: bool | None = None  # what this kernel's front end said when it was asked
 
 
-async def is_watched(card: Card) -> bool:
-    """Whether a front end has drawn `card`; waits for it a little, the first time.
+async def has_page() -> bool:
+    """Whether a front end will draw what this cell shows.
 
-    JupyterLab names the cell in each request, and then it is only a matter of time.
+    JupyterLab names the cell in every request. Any other front end has to close a comm whose
+    target it does not know (so says Jupyter's messaging protocol), and a headless client keeps
+    silent; it is asked once a kernel.
     """
-    global _nobody_came
-    page = "cellId" in _request_metadata()
-    if not card.seen.is_set() and (page or not _nobody_came):
-        patience_s = _PATIENCE_WITH_A_PAGE_S if page else _PATIENCE_S
-        try:
-            await asyncio.wait_for(card.seen.wait(), patience_s)
-        except TimeoutError:
-            _nobody_came = True
-    return card.seen.is_set()
+    global _answered
+    request = request_metadata()
+    if request is None:
+        return False
+    if "cellId" in request:
+        return True
+    if _answered is None:
+        _answered = await _somebody_closes_a_comm()
+    return _answered
 
 
-def _request_metadata() -> dict[str, Any]:
+def request_metadata() -> dict[str, Any] | None:
+    """Metadata of the request that this cell answers; None outside a kernel."""
     from IPython.core.getipython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
-    return kernel.get_parent().get("metadata", {}) if kernel else {}
+    if kernel is None:
+        return None
+    metadata: dict[str, Any] = kernel.get_parent().get("metadata", {})
+    return metadata
+
+
+async def _somebody_closes_a_comm() -> bool:
+    from comm import create_comm
+
+    closed = asyncio.Event()
+    probe = create_comm(target_name="kit.is-a-page-there")
+    probe.on_close(lambda _: closed.set())
+    try:
+        await asyncio.wait_for(closed.wait(), _PATIENCE_S)
+    except TimeoutError:
+        probe.close()
+    return closed.is_set()

@@ -36,7 +36,6 @@ class Card(anywidget.AnyWidget):
 
     def __init__(self, deck: dict[str, Any], state: list[dict[str, Any]]) -> None:
         super().__init__(deck=deck, state=state)
-        self.seen = asyncio.Event()  # set once a front end has drawn the card
         self.on_ask: Callable[[str, bool | None], None] | None = None
         self.on_stop: Callable[[], None] | None = None
         self.on_ready: Callable[[], None] | None = None
@@ -47,10 +46,8 @@ class Card(anywidget.AnyWidget):
 
     def _heard(self, _: object, content: dict[str, Any], __: object) -> None:
         match content:
-            case {"kind": "ready"}:
-                self.seen.set()
-                if self.on_ready:
-                    self.on_ready()
+            case {"kind": "ready"} if self.on_ready:
+                self.on_ready()
             case {"kind": "ask", "prompt": str(prompt), "thinking": thinking} if self.on_ask:
                 self.on_ask(prompt, thinking)
             case {"kind": "stop"} if self.on_stop:
@@ -59,12 +56,6 @@ class Card(anywidget.AnyWidget):
     def show(self, pane: int, snapshot: dict[str, Any]) -> None:
         """Everything about a pane, in place of what the front end knew of it."""
         self.state = [snapshot if i == pane else old for i, old in enumerate(self.state)]
-
-    def close(self) -> None:
-        """Leave nothing behind: neither the card nor its layout in a saved notebook."""
-        layout = self.layout
-        super().close()
-        layout.close()
 
 
 class Outbox:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kit import chat
-from kit.chat import Answer, Thinking, ToolCall, WasThinking
+from kit.chat import Answer, Event, Thinking, ToolCall, WasThinking
 from kit.errors import KitError
-from kit.views.audience import is_watched
+from kit.views.audience import has_page
 from kit.views.card import Card, Outbox
 from kit.views.tally import Reply, Tally
 from kit.views.transcript import bundle
@@ -68,39 +68,31 @@ class Pane:
 
 
 class Board:
-    """A card and the answers in it. `StreamView` has one pane, `compare` two."""
+    """The answers of one card. `StreamView` has one pane, `compare` two."""
 
     def __init__(self, prompt: str, panes: Sequence[Pane], *, fixed: bool) -> None:
         self.prompt = prompt
         self.panes = list(panes)
-        deck = {
-            "prompt": prompt,
-            "thinking": panes[0].thinking is not False,
-            "fixed": fixed,
-            "panes": [{"title": pane.title} for pane in panes],
-        }
-        self.card = Card(deck, [pane.snapshot() for pane in panes])
-        self.card.on_ready = self._send_all
-        self.card.on_ask = self._ask_again
-        self.card.on_stop = self.stop
+        self._fixed = fixed
+        self._card: Card | None = None  # only where a page can draw it
         self._outboxes: dict[int, Outbox] = {}
-        self._asking: asyncio.Task[None] | None = None
         self._streams: list[asyncio.Task[None]] = []
-        self._display_id = uuid.uuid4().hex
+        self._asking: asyncio.Task[None] | None = None
+        self._text_id = uuid.uuid4().hex
 
     async def run(self) -> tuple[Reply, ...]:
         """Show the card, ask, and return the answers once they are whole.
 
         Raises `EndpointError` or `StreamCut`; what had arrived stays on the screen.
         """
-        _display(self.card, self._display_id)
-        if self.prompt.strip():
-            await self._ask()
-        if await is_watched(self.card):
+        if await has_page():
+            self._card = self._new_card()
+            _display(self._card)
+        try:
+            if self.prompt.strip():
+                await self._ask()
+        finally:  # hidden while the card lives; all that a saved notebook keeps
             _display(self._bundle(), self._text_id)
-        else:
-            _display(self._bundle(), self._display_id, update=True)
-            self.card.close()
         for pane in self.panes:
             if pane.error:
                 raise pane.error
@@ -111,13 +103,29 @@ class Board:
         for stream in self._streams:
             stream.cancel()
 
+    def _deck(self) -> dict[str, Any]:
+        return {
+            "prompt": self.prompt,
+            "thinking": self.panes[0].thinking is not False,
+            "fixed": self._fixed,
+            "panes": [{"title": pane.title} for pane in self.panes],
+        }
+
+    def _new_card(self) -> Card:
+        card = Card(self._deck(), [pane.snapshot() for pane in self.panes])
+        card.on_ready = self._send_all
+        card.on_ask = self._ask_again
+        card.on_stop = self.stop
+        return card
+
     def _ask_again(self, prompt: str, thinking: bool | None) -> None:
-        if self._asking and not self._asking.done():
+        """From the card's button: nobody awaits it, so its errors stand in the card alone."""
+        if self._card is None or (self._asking and not self._asking.done()):
             return
         self.prompt = prompt
         if thinking is not None:
             self.panes[0].thinking = thinking
-        self.card.deck = {**self.card.deck, "prompt": prompt, "thinking": bool(thinking)}
+        self._card.deck = self._deck()
         self._asking = asyncio.get_running_loop().create_task(self._ask_and_keep())
 
     async def _ask_and_keep(self) -> None:
@@ -125,37 +133,37 @@ class Board:
         _display(self._bundle(), self._text_id, update=True)
 
     async def _ask(self) -> None:
-        self._streams = [
-            asyncio.get_running_loop().create_task(self._answer(number, pane))
-            for number, pane in enumerate(self.panes)
-        ]
+        streams = [self._open(number, pane) for number, pane in enumerate(self.panes)]
+        for stream in streams:
+            stream.prepare()
+        loop = asyncio.get_running_loop()
+        self._streams = [loop.create_task(self._answer(*each)) for each in enumerate(streams)]
         await asyncio.gather(*self._streams)
 
-    async def _answer(self, number: int, pane: Pane) -> None:
+    def _open(self, number: int, pane: Pane) -> chat.Stream:
         messages = [*pane.history, {"role": "user", "content": self.prompt}]
-        stream = chat.stream(
-            pane.endpoint, messages, pane.thinking, **_counting(pane.endpoint), **pane.params
-        )
+        params = {**_counting(pane.endpoint), **pane.params}
+        stream = chat.stream(pane.endpoint, messages, pane.thinking, **params)
         tally = pane.tally = Tally(self.prompt, stream.provenance, pane.endpoint.speed)
-        outbox = self._outboxes[number] = Outbox(
-            self.card, number, lambda: (*tally.tokens, tally.ttft_ms, tally.tokens_per_s)
-        )
         pane.error = None
+        if self._card:
+            self._outboxes[number] = Outbox(
+                self._card, number, lambda: (*tally.tokens, tally.ttft_ms, tally.tokens_per_s)
+            )
         self._show(number, "waiting")
+        return stream
+
+    async def _answer(self, number: int, stream: chat.Stream) -> None:
+        pane = self.panes[number]
+        tally = pane.tally
+        assert tally is not None
         try:
             async for event in stream:
-                if tally.author is None:
-                    tally.author = stream.author
+                if tally.asked_s is None:
+                    tally.author, tally.asked_s = stream.author, stream.asked_s
+                    self._show(number, pane.status)
                 tally.add(event)
-                match event:
-                    case Thinking(text):
-                        pane.status = "thinking"
-                        outbox.thinking(text)
-                    case Answer(text):
-                        pane.status = "answering"
-                        outbox.answer(text)
-                    case WasThinking() | ToolCall(done=True):
-                        self._show(number, "answering")
+                self._tell(number, event)
         except asyncio.CancelledError:
             tally.finish_reason = STOPPED
         except KitError as error:
@@ -163,20 +171,32 @@ class Board:
         ended = "error" if pane.error else STOPPED if tally.finish_reason == STOPPED else "done"
         self._show(number, ended)
 
+    def _tell(self, number: int, event: Event) -> None:
+        """News for the page: pieces of text gather, everything else is worth the full state."""
+        pane, outbox = self.panes[number], self._outboxes.get(number)
+        match event:
+            case Thinking(text):
+                pane.status = "thinking"
+                if outbox:
+                    outbox.thinking(text)
+            case Answer(text):
+                pane.status = "answering"
+                if outbox:
+                    outbox.answer(text)
+            case WasThinking() | ToolCall(done=True):
+                self._show(number, "answering")
+
     def _show(self, number: int, status: str) -> None:
         """Everything about a pane, and with it what waited in its outbox."""
         self.panes[number].status = status
-        self._outboxes[number].clear()
-        self.card.show(number, self.panes[number].snapshot())
+        if self._card:
+            self._outboxes[number].clear()
+            self._card.show(number, self.panes[number].snapshot())
 
     def _send_all(self) -> None:
-        """A front end has just drawn the card: bring it up to date."""
+        """A page has just drawn the card: bring it up to date."""
         for number in self._outboxes:
             self._show(number, self.panes[number].status)
-
-    @property
-    def _text_id(self) -> str:
-        return f"{self._display_id}-text"
 
     def _bundle(self) -> dict[str, str]:
         answers = [(p.title, p.tally.reply(), p.error) for p in self.panes if p.tally]
@@ -248,9 +268,9 @@ def _counting(endpoint: Endpoint) -> dict[str, Any]:
     return {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
 
 
-def _display(what: Card | dict[str, str], display_id: str, *, update: bool = False) -> None:
+def _display(what: Card | dict[str, str], display_id: str | None = None, **how: bool) -> None:
     """An output of the cell: a widget, or a MIME bundle."""
     from IPython.display import display
 
     raw = isinstance(what, dict)
-    display(what, raw=raw, display_id=display_id, update=update)  # type: ignore[no-untyped-call]
+    display(what, raw=raw, display_id=display_id, **how)  # type: ignore[no-untyped-call]

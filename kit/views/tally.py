@@ -53,13 +53,14 @@ class Reply:
 
 @dataclass
 class Tally:
-    """Adds up the events of one answer. Feed it with `add`."""
+    """Adds up the events of one answer. Feed it with `add`; `asked_s` is when the request went."""
 
     prompt: str
     provenance: Provenance
     speed: float = 1.0
     now_s: Callable[[], float] = time.perf_counter
     author: Author | None = None
+    asked_s: float | None = None
     tool_calls: dict[int, ToolCall] = field(default_factory=dict)
     usage: Usage | None = None
     finish_reason: str | None = None
@@ -70,9 +71,6 @@ class Tally:
     _first_tokens: int = 0
     _first_s: float | None = None
     _last_s: float | None = None
-
-    def __post_init__(self) -> None:
-        self._asked_s = self.now_s()
 
     @property
     def thinking(self) -> str:
@@ -133,9 +131,9 @@ class Tally:
 
     @property
     def ttft_ms(self) -> float | None:
-        if self._first_s is None or self.speed > _TRUSTED_SPEED:
+        if self._first_s is None or self.asked_s is None or self.speed > _TRUSTED_SPEED:
             return None
-        return (self._first_s - self._asked_s) * self.speed * 1000
+        return (self._first_s - self.asked_s) * self.speed * 1000
 
     @property
     def tokens_per_s(self) -> float | None:

@@ -1,0 +1,188 @@
+"""JupyterLab on a folder, and a page in chromium that drives it. Leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from playwright.sync_api import Browser, Locator, Page, Playwright
+
+CHROMIUM = "/usr/bin/chromium"
+_QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+
+
+class Lab:
+    """A JupyterLab server of its own on `folder`, with settings of its own. A context manager."""
+
+    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self._env = env or {}
+        self._home = Path(tempfile.mkdtemp(prefix="kit-lab-"))
+
+    def __enter__(self) -> Self:
+        config = self._home / "config" / "labconfig" / "page_config.json"
+        config.parent.mkdir(parents=True)
+        config.write_text(json.dumps(_QUIET))
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        env = os.environ | {
+            "JUPYTER_CONFIG_DIR": str(self._home / "config"),
+            "JUPYTER_DATA_DIR": str(self._home / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self._home / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self._home / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self._home / "workspaces"),
+        }
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+        command += [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
+        command += [f"--ServerApp.root_dir={self.folder}", "--ServerApp.disable_check_xsrf=True"]
+        command += ["--LabApp.expose_app_in_browser=True"]
+        self._log = (self._home / "lab.log").open("wb")
+        self._process = subprocess.Popen(
+            command, env=env | self._env, stdout=self._log, stderr=subprocess.STDOUT
+        )
+        self._wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            for kernel in self.api("api/kernels"):
+                self.api(f"api/kernels/{kernel['id']}", "DELETE")
+        finally:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._log.close()
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def api(self, path: str, method: str = "GET") -> Any:
+        """What Jupyter's REST interface answers, as JSON."""
+        request = urllib.request.Request(f"{self.url}/{path}", method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                self.api("api/status")
+            except OSError:
+                if self._process.poll() is not None:
+                    break
+                time.sleep(0.1)
+            else:
+                return
+        self._process.kill()
+        raise RuntimeError(f"JupyterLab did not start:\n{(self._home / 'lab.log').read_text()}")
+
+
+class Notebook:
+    """A notebook open in JupyterLab, in a window of `size`, its kernel connected."""
+
+    def __init__(
+        self, browser: Browser, lab: Lab, path: str, size: tuple[int, int], theme: str = "Light"
+    ) -> None:
+        self.lab = lab
+        self.path = path
+        width, height = size
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": height}, device_scale_factor=2
+        )
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        workspace = f"t{time.monotonic_ns()}"
+        self.page.goto(f"{lab.url}/lab/workspaces/{workspace}/tree/{path}?reset")
+        self.page.wait_for_selector(".jp-Notebook", timeout=60_000)
+        if theme != "Light":
+            self.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
+            self.page.wait_for_selector('[data-jp-theme-light="false"]', state="attached")
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
+            "?.connectionStatus === 'connected'",
+            timeout=60_000,
+        )
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
+        """Start a JupyterLab command; does not wait for its end."""
+        self.page.evaluate(
+            "([name, args]) => { void window.jupyterapp.commands.execute(name, args) }",
+            [name, arguments or {}],
+        )
+
+    def present(self) -> None:
+        """Only the notebook: no sidebar, as on a projector."""
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+        self.page.evaluate("window.jupyterapp.shell.collapseRight()")
+
+    def run_all(self) -> None:
+        self.command("notebook:run-all-cells")
+
+    def wait_until_done(self, timeout_s: float = 60) -> None:
+        """Wait until every code cell has a number: all have run."""
+        self.page.wait_for_function(
+            """() => {
+              const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+              return [...cells].every((c) => c.type !== 'code' || !c.sharedModel.source.trim()
+                || (c.executionCount !== null && c.executionState !== 'running'));
+            }""",
+            timeout=timeout_s * 1000,
+        )
+
+    def save(self) -> dict[str, Any]:
+        """Save, and give back what is in the file."""
+        self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        saved: dict[str, Any] = json.loads((self.lab.folder / self.path).read_text())
+        return saved
+
+    @property
+    def card(self) -> Locator:
+        """The stream views in the notebook."""
+        return self.page.locator(".kit-card")
+
+    def screenshot(self, path: Path, of: Locator | None = None) -> None:
+        """A PNG of the window, or of one element."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (of or self.page).screenshot(path=path)
+
+    def close(self) -> None:
+        self.page.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's chromium, headless."""
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--font-render-hinting=none",
+        ],
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+    return port
