@@ -11,7 +11,7 @@ from html import escape
 from kit.sizing import MemoryPlan
 from kit.views import theme
 from kit.views._parts import OVER, cut, style
-from kit.views._plans import describe, excess_gib, fullest, verdict
+from kit.views._plans import excess_gib, fullest, verdict
 
 WIDTH, HEIGHT = 960, 400
 _LEFT, _RIGHT = 24, 936
@@ -24,10 +24,10 @@ _HATCH = (
 def draw(plan: MemoryPlan, requests: int, tokens: int) -> str:
     """The drawing of `plan`, and of the wish for `requests` at once of `tokens` each."""
     rank = fullest(plan)
-    title = f"{describe(plan.profile)} {verdict(plan)}"
+    title = f"{plan.profile} {verdict(plan)}"
     body = [
         _text(_LEFT, 32, verdict(plan), 20, weight=600),
-        _text(_LEFT, 58, describe(plan.profile), 16, theme.QUIET),
+        _text(_LEFT, 58, str(plan.profile), 16, theme.QUIET),
         *_bar(plan),
         *_gauge(272, "requests at once", requests, plan.max_running_requests),
         *_gauge(322, "KV tokens", requests * tokens, plan.kv_tokens),

@@ -13,11 +13,10 @@ from kit.sizing import MemoryPlan, RankLedger
 from kit.views import theme
 from kit.views._parts import OVER, cut, style
 from kit.views._plans import (
-    describe,
     excess_gib,
     fullest,
     machine,
-    precision,
+    title,
     verdict,
     words,
     words_of_several,
@@ -39,13 +38,13 @@ def ledger(plan: MemoryPlan) -> Told:
     ]
     layout = theme.layout(
         f"{plan.profile.name} {verdict(plan).split(',')[0]}",
-        f"{describe(plan.profile)} · SGLang {plan.sglang}",
+        f"{plan.profile} · SGLang {plan.sglang}",
         plan.provenance,
         barmode="stack",
         bargap=0.18,
         showlegend=False,
-        height=500,
-        margin={"l": 76, "r": 250, "t": 92, "b": 100},
+        height=520,
+        margin={"l": 76, "r": 292, "t": 92, "b": 100},
         xaxis={"title": {"text": "rank (one GPU each)"}, "type": "category", "showgrid": False},
         yaxis={"title": {"text": "memory (GiB)"}, "range": [0, top]},
         shapes=[_line(0, 1, ranks[0].limit_gib, "paper")],
@@ -65,7 +64,7 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Told:
     ranks = [fullest(plan) for plan in plans]
     fit = [machine(plan.profile) for plan in plans if plan.fits]
     not_fit = [machine(plan.profile) for plan in plans if not plan.fits]
-    title = "; ".join(
+    outcome = "; ".join(
         part
         for part in (
             f"fits: {', '.join(fit)}" if fit else "",
@@ -74,7 +73,7 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Told:
         if part
     )
     layout = theme.layout(
-        title[0].upper() + title[1:],
+        outcome[0].upper() + outcome[1:],
         f"the fullest rank of each machine · SGLang {plans[0].sglang}",
         plans[0].provenance,
         foot_px=96,
@@ -204,7 +203,7 @@ def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
     for _, gib in parts:
         middles.append(height + gib / 2)
         height += gib
-    places = _apart(middles, 0.07 * top)
+    places = _apart(middles, 0.073 * top)
     return [
         _note(
             f"{label} <b>{gib:.1f}</b>",
@@ -239,5 +238,5 @@ def _apart(places: Sequence[float], gap: float) -> list[float]:
 def _tick(plan: MemoryPlan) -> str:
     mark = "✓ fits" if plan.fits else "✗ does not fit"
     count, _, nodes = machine(plan.profile).partition(" on ")
-    where = f"{precision(plan.profile.precision)}{', ' + nodes if nodes else ''}"
+    where = f"{title(plan.profile.precision)}{', ' + nodes if nodes else ''}"
     return f"<b>{count}</b><br>{where}<br>{mark}"

@@ -7,55 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from kit.errors import KitError
+from kit._checks import obstacle
+from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Gpu, Profile, gpu, gpus
 from kit.models import model
 from kit.provenance import Provenance, computed
-from kit.sizing import MemoryPlan, plan
+from kit.sizing import TIGHT_REQUESTS, size
 from kit.views import theme
-from kit.views._plans import precision as shown
+from kit.views._plans import excess_gib, fullest
+from kit.views._plans import title as shown
 from kit.views.told import Told, Words
 
 PRECISIONS = ("bf16", "fp8", "nvfp4", "mxfp4", "gptq-int4")
 COUNTS = (1, 2, 4, 8, 16)
-ROOMY_REQUESTS = 8
 
 
-class Fit(StrEnum):
-    """How a machine holds a model."""
-
-    FITS = "fits"
-    TIGHT = "tight"
-    NO = "no"
-    NONE = "not to be had"
-
-
-_MARK = {Fit.FITS: "✓", Fit.TIGHT: "~", Fit.NO: "✗", Fit.NONE: ""}
-_LEVEL = {Fit.NONE: 0, Fit.NO: 1, Fit.TIGHT: 2, Fit.FITS: 3}
+# a plan's verdict, or "none" for what is not to be had → mark, level of the colour scale
+_MARK = {"fits": "✓", "tight": "~", "no": "✗", "none": ""}
+_LEVEL = {"none": 0, "no": 1, "tight": 2, "fits": 3}
 _COLOURS = (theme.CARD, theme.PALE, theme.YELLOW, theme.GREEN)
+_HOLDS = ("fits", "tight")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One machine: `count` of a GPU at a precision. `why` says what decided it."""
+    """One machine: `count` of a GPU at a precision. `why` says what decided it.
+
+    `verdict` is the plan's: "fits", "tight", "no"; or "none", where no server would start.
+    """
 
     gpu: Gpu
     precision: str
     count: int
-    fit: Fit
+    verdict: str
     why: str
-
-
-def fit(plan: MemoryPlan) -> Fit:
-    """Tight: it fits, but for fewer than eight requests, or not for one whole context."""
-    if not plan.fits:
-        return Fit.NO
-    roomy = plan.max_running_requests >= ROOMY_REQUESTS
-    whole = plan.kv_tokens >= plan.profile.model.max_position_embeddings
-    return Fit.FITS if roomy and whole else Fit.TIGHT
 
 
 def cells(
@@ -80,15 +67,18 @@ def _cell(
     card: Gpu, precision: str, count: int, name: str, sglang: str, options: dict[str, Any]
 ) -> Cell:
     try:
-        held = plan(Profile.of(name, precision, card.key, count, **options), sglang)
-    except KitError as error:
-        return Cell(card, precision, count, Fit.NONE, error.what)
-    weights = dict(held.ranks[0].entries)["weights"]
-    if weights > card.memory_gib:
-        why = f"weights {weights:.1f} of {card.memory_gib:.1f} GiB"
+        profile = Profile.of(name, precision, card.key, count, **options)
+        refusal = obstacle(profile)
+    except InvalidValue as error:
+        refusal = error.what
+    if refusal:
+        return Cell(card, precision, count, "none", refusal.partition("; ")[0])
+    held = size(profile, sglang)
+    if excess_gib(fullest(held)) or held.rest_gib <= 0:
+        why = f"weights {dict(held.ranks[0].entries)['weights']:.1f} GiB a rank"
     else:
-        why = f"{held.max_running_requests:,} requests, {held.kv_tokens:,} tokens"
-    return Cell(card, precision, count, fit(held), why)
+        why = f"{held.max_running_requests} requests, {held.kv_tokens // 1000}k tokens"
+    return Cell(card, precision, count, held.verdict, why)
 
 
 def matrix(
@@ -116,7 +106,7 @@ def matrix(
     cards, kinds = _shown(found, gpus is None, precisions is None)
     found = tuple(cell for cell in found if cell.gpu in cards and cell.precision in kinds)
     provenance = computed(
-        f"formulas of SGLang {sglang}; tight: under {ROOMY_REQUESTS} requests at once, "
+        f"formulas of SGLang {sglang}; tight: under {TIGHT_REQUESTS} requests at once, "
         f"or under one whole context of {spec.max_position_embeddings:,} tokens"
     )
     return _draw(spec.repo.split("/")[-1], found, cards, kinds, tuple(counts), provenance)
@@ -130,7 +120,7 @@ def _shown(
     found: Sequence[Cell], choose_cards: bool, choose_kinds: bool
 ) -> tuple[list[Gpu], list[str]]:
     """GPUs and precisions to show, in order; chosen ones only where something fits."""
-    some = [cell for cell in found if cell.fit in (Fit.FITS, Fit.TIGHT)]
+    some = [cell for cell in found if cell.verdict in _HOLDS]
     cards = dict.fromkeys(cell.gpu for cell in (some if choose_cards else found))
     kinds = {cell.precision for cell in (some if choose_kinds else found)}
     return list(cards), [k for k in dict.fromkeys(cell.precision for cell in found) if k in kinds]
@@ -155,8 +145,8 @@ def _draw(
                 "type": "heatmap",
                 "x": [block * step + i for i in range(len(counts))],
                 "y": rows,
-                "z": [[_LEVEL[cell.fit] for cell in row] for row in grid],
-                "text": [[_MARK[cell.fit] for cell in row] for row in grid],
+                "z": [[_LEVEL[cell.verdict] for cell in row] for row in grid],
+                "text": [[_MARK[cell.verdict] for cell in row] for row in grid],
                 "customdata": [[cell.why for cell in row] for row in grid],
                 "texttemplate": "%{text}",
                 "textfont": {"size": 18, "color": theme.INK},
@@ -170,12 +160,12 @@ def _draw(
     ticks = [block * step + i for block in range(len(kinds)) for i in range(len(counts))]
     layout = theme.layout(
         f"Where {name} fits",
-        "✓ fits   ~ tight   ✗ does not   (blank: not to be had)",
+        "✓ fits   ~ tight   ✗ does not fit   (blank: no server starts)",
         provenance,
         foot_px=66,
         height=232 + 34 * len(cards),
-        margin={"l": 190, "r": 30, "t": 124, "b": 100},
-        coloraxis={"colorscale": _scale(), "cmin": 0, "cmax": 3, "showscale": False},
+        margin={"l": 206, "r": 30, "t": 124, "b": 100},
+        coloraxis={"colorscale": theme.flat(_COLOURS), "cmin": 0, "cmax": 3, "showscale": False},
         xaxis={
             "title": {"text": "number of GPUs"},
             "tickmode": "array",
@@ -214,12 +204,6 @@ def _heading(text: str, x: float, xanchor: str, xref: str) -> dict[str, Any]:
     }
 
 
-def _scale() -> list[list[Any]]:
-    """Four flat colours, one a level."""
-    steps = len(_COLOURS)
-    return [[(i + side) / steps, c] for i, c in enumerate(_COLOURS) for side in (0, 1)]
-
-
 def _words(
     name: str,
     found: Sequence[Cell],
@@ -232,8 +216,8 @@ def _words(
     def least(card: Gpu, kind: str) -> str:
         for cell in found:
             here = cell.gpu == card and cell.precision == kind
-            if here and cell.fit in (Fit.FITS, Fit.TIGHT):
-                return f"{'~' if cell.fit is Fit.TIGHT else ''}{cell.count}"
+            if here and cell.verdict in _HOLDS:
+                return f"{'~' if cell.verdict == 'tight' else ''}{cell.count}"
         return "–"
 
     rows = tuple((card.name, *(least(card, kind) for kind in kinds)) for card in cards)

@@ -10,11 +10,13 @@ OVER = "over the card"
 
 # the start of a ledger's label → colour, hatch
 _STYLE = {
+    "weights copied": (theme.BLUE, "/"),
     "weights": (theme.BLUE, ""),
     "context": (theme.GREY, ""),
     "CUDA graphs": (theme.GREY, "\\"),
     "multimodal": (theme.YELLOW, ""),
     "GDN": (theme.ORANGE, ""),
+    "MTP's KV": (theme.GREEN, "/"),
     "MTP": (theme.PURPLE, "/"),
     "KV": (theme.GREEN, ""),
     "activations": (theme.PALE, "."),

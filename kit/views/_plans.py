@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from kit._checks import obstacle
+from kit._precision import precision
 from kit.hardware import Profile
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views.told import Words
-
-_PRECISION = {"bf16": "BF16", "fp8": "FP8", "nvfp4": "NVFP4", "mxfp4": "MXFP4"}
-
-
-def describe(profile: Profile) -> str:
-    """ "Qwen3.5-397B-A17B · BF16 · 8× H200 · MTP on"."""
-    return (
-        f"{model(profile)} · {precision(profile.precision)} · {machine(profile)}"
-        f" · MTP {'on' if profile.mtp else 'off'}"
-    )
-
-
-def model(profile: Profile) -> str:
-    """ "Qwen3.5-397B-A17B"."""
-    return profile.model.repo.split("/")[-1]
 
 
 def machine(profile: Profile) -> str:
@@ -31,9 +18,9 @@ def machine(profile: Profile) -> str:
     return f"{profile.tp_size}× {profile.gpu.name}{nodes}"
 
 
-def precision(name: str) -> str:
-    """As people write it: "BF16"."""
-    return _PRECISION.get(name, name.replace("gptq-int4", "GPTQ-Int4"))
+def title(precision_name: str) -> str:
+    """A precision as people write it: "BF16"."""
+    return precision(precision_name).title
 
 
 def fullest(plan: MemoryPlan) -> RankLedger:
@@ -47,16 +34,24 @@ def excess_gib(rank: RankLedger) -> float:
 
 
 def verdict(plan: MemoryPlan) -> str:
-    """How it ends: "fits: 39 requests at once, 594,549 tokens of KV cache"."""
+    """How it ends: "fits: 39 requests at once, 591,182 tokens of KV cache"."""
     if plan.fits:
+        most = plan.max_running_requests
+        tightly = " tightly" if plan.verdict == "tight" else ""
         return (
-            f"fits: {plan.max_running_requests:,} requests at once, "
+            f"fits{tightly}: {most:,} request{'s' if most > 1 else ''} at once, "
             f"{plan.kv_tokens:,} tokens of KV cache"
         )
-    over = excess_gib(fullest(plan))
-    if over:
+    if refusal := obstacle(plan.profile):
+        return f"does not run: {refusal}"
+    if over := excess_gib(fullest(plan)):
         return f"does not fit: {over:.1f} GiB too much on a rank"
-    return "does not fit: too little is left for states and KV cache"
+    if plan.rest_gib <= 0:
+        return (
+            f"does not fit: mem_fraction_static {plan.mem_fraction_static:.3g} "
+            f"is {-plan.rest_gib:.1f} GiB short of the weights"
+        )
+    return f"does not fit: room for {plan.kv_tokens:,} tokens of KV cache, which is too few"
 
 
 def words(plan: MemoryPlan) -> Words:
@@ -71,7 +66,7 @@ def words(plan: MemoryPlan) -> Words:
     rows.append(("the card", *(f"{group[0].limit_gib:.2f}" for group in groups)))
     rank = fullest(plan)
     sentence = (
-        f"{describe(plan.profile)}: weights take {dict(rank.entries)['weights']:.1f} of the "
+        f"{plan.profile}: weights take {dict(rank.entries)['weights']:.1f} of the "
         f"{rank.limit_gib:.1f} GiB of a rank. It {verdict(plan)}."
     )
     return Words(sentence, ("GiB", *map(_ranks, groups)), tuple(rows), plan.provenance)
@@ -86,8 +81,8 @@ def words_of_several(plans: Sequence[MemoryPlan]) -> Words:
     ]
     rows.append(("together", *(f"{rank.total_gib:.1f}" for rank in ranks)))
     rows.append(("the card", *(f"{rank.limit_gib:.1f}" for rank in ranks)))
-    rows.append(("verdict", *("fits" if plan.fits else "does not fit" for plan in plans)))
-    names = [f"{machine(p.profile)} {precision(p.profile.precision)}" for p in plans]
+    rows.append(("verdict", *(plan.verdict for plan in plans)))
+    names = [f"{machine(p.profile)} {title(p.profile.precision)}" for p in plans]
     told = [f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True)]
     head = ("GiB a rank", *names)
     return Words("; ".join(told) + ".", head, tuple(rows), plans[0].provenance)

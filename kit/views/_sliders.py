@@ -14,11 +14,12 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from kit._precision import precision
 from kit.errors import KitError
 from kit.hardware import SGLANG, Mtp, Profile
 from kit.sizing import MemoryPlan, plan
 from kit.views._drawing import draw, enough
-from kit.views._plans import precision as shown
+from kit.views._plans import title as shown
 from kit.views._plans import words
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Sliders:
         if "requests" in changes:
             self.requests = changes["max_running_requests"] = changes.pop("requests")
         self.tokens = changes.pop("tokens", self.tokens)
-        self.profile = replace(self.profile, **changes)
+        if "precision" in changes:
+            changes["kv_dtype"] = precision(changes["precision"]).kv_dtype
         try:
+            self.profile = replace(self.profile, **changes)
             self.plan = plan(self.profile, self.sglang)
             self.problem = None
         except KitError as error:

@@ -8,6 +8,7 @@ meaning alone: a mark, a hatch or a label says the same.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -31,6 +32,7 @@ DEEP_RED = "#a33b00"  # the same for letters, dark enough to read on white
 PURPLE = "#cc79a7"
 GREY = "#8a96a3"
 PALE = "#eef2f6"
+FAINT = "#cfe0ee"  # of the blue: the same thing, at rest
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY)
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
@@ -69,6 +71,12 @@ TEMPLATE = go.layout.Template(
 )
 
 _FOOT_CHARACTERS = 120
+
+
+def flat(colours: Sequence[str]) -> list[list[Any]]:
+    """A colour scale of flat steps: level i of a heatmap from 0 to n-1 gets colour i."""
+    n = len(colours)
+    return [[(i + side) / n, c] for i, c in enumerate(colours) for side in (0, 1)]
 
 
 def layout(
