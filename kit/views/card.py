@@ -26,7 +26,11 @@ EVERY_TOKENS = 20
 
 
 class Card(anywidget.AnyWidget):
-    """The widget. `deck`: prompt, thinking, fixed (no toggle), panes. `state`: a dict a pane."""
+    """The widget. `deck`: prompt, thinking, fixed (no toggle), panes. `state`: a dict a pane.
+
+    Made in the cell's event loop, and there its handlers run: JupyterLab sends what widgets say
+    to a thread of its own (a subshell), from which no task can be cancelled or begun.
+    """
 
     _esm = STATIC / "card.js"
     _css = STATIC / "card.css"
@@ -36,6 +40,7 @@ class Card(anywidget.AnyWidget):
 
     def __init__(self, deck: dict[str, Any], state: list[dict[str, Any]]) -> None:
         super().__init__(deck=deck, state=state)
+        self._loop = asyncio.get_running_loop()
         self.on_ask: Callable[[str, bool | None], None] | None = None
         self.on_stop: Callable[[], None] | None = None
         self.on_ready: Callable[[], None] | None = None
@@ -45,6 +50,9 @@ class Card(anywidget.AnyWidget):
         return "A live card; its text follows."
 
     def _heard(self, _: object, content: dict[str, Any], __: object) -> None:
+        self._loop.call_soon_threadsafe(self._act, content)
+
+    def _act(self, content: dict[str, Any]) -> None:
         match content:
             case {"kind": "ready"} if self.on_ready:
                 self.on_ready()

@@ -18,7 +18,7 @@ PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 OpenNotebook = Callable[..., Notebook]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, playwright owns this thread's event loop
 def browser() -> Iterator[object]:
     if not Path(rig.CHROMIUM).exists():
         pytest.skip(f"no chromium at {rig.CHROMIUM}: apt-get install chromium")
@@ -30,8 +30,10 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-@pytest.fixture
-def open_notebook(browser: object, tmp_path: Path) -> Iterator[OpenNotebook]:
+@pytest.fixture(scope="module")
+def open_notebook(
+    browser: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenNotebook]:
     """`open_notebook(cells, …)` or `open_notebook(path, …)`: a copy, open in JupyterLab.
 
     `cells` are sources of code cells. `env` is added to the server's environment, `size` is the
@@ -46,8 +48,7 @@ def open_notebook(browser: object, tmp_path: Path) -> Iterator[OpenNotebook]:
             size: tuple[int, int] = (1280, 900),
             theme: str = "Light",
         ) -> Notebook:
-            folder = tmp_path / "work"
-            folder.mkdir(exist_ok=True)
+            folder = tmp_path_factory.mktemp("work")
             if isinstance(source, Path):
                 name = source.name
                 shutil.copy(source, folder / name)

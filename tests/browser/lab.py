@@ -106,13 +106,12 @@ class Notebook:
         self.page: Page = browser.new_page(
             viewport={"width": width, "height": height}, device_scale_factor=2
         )
+        self._url = f"{lab.url}/lab/workspaces/t{time.monotonic_ns()}/tree/{path}?reset"
         self.console: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.console.append(message.text))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        workspace = f"t{time.monotonic_ns()}"
-        self.page.goto(f"{lab.url}/lab/workspaces/{workspace}/tree/{path}?reset")
-        self.page.wait_for_selector(".jp-Notebook", timeout=60_000)
+        self._open()
         if theme != "Light":
             self.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
             self.page.wait_for_selector('[data-jp-theme-light="false"]', state="attached")
@@ -136,6 +135,13 @@ class Notebook:
 
     def run_all(self) -> None:
         self.command("notebook:run-all-cells")
+
+    def run_cell(self, number: int) -> None:
+        """Start the cell, counted from 0."""
+        self.page.evaluate(
+            "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n }", number
+        )
+        self.command("notebook:run-cell")
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Wait until every code cell has a number: all have run."""
@@ -163,6 +169,17 @@ class Notebook:
         """A PNG of the window, or of one element."""
         path.parent.mkdir(parents=True, exist_ok=True)
         (of or self.page).screenshot(path=path)
+
+    def reopen_without_kernel(self) -> None:
+        """As on the next day: the page anew, and the kernel it had is gone."""
+        self.page.goto("about:blank")
+        for kernel in self.lab.api("api/kernels"):
+            self.lab.api(f"api/kernels/{kernel['id']}", "DELETE")
+        self._open()
+
+    def _open(self) -> None:
+        self.page.goto(self._url)
+        self.page.wait_for_selector(".jp-Notebook", timeout=60_000)
 
     def close(self) -> None:
         self.page.close()

@@ -1,0 +1,179 @@
+"""The stream view in JupyterLab: what a reader sees, presses, and finds again the next day."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from scripted import DONE, Drop, Scripted, chunk, finish, say, think, usage
+
+from .conftest import OpenNotebook
+from .lab import Notebook
+
+pytestmark = pytest.mark.browser
+
+TESTS = Path(__file__).parents[1]
+
+HOSTILE = """<script>window.hit = 1</script> <img src=x onerror="window.hit = 2">
+
+<iframe src="javascript:parent.hit = 3"></iframe> <svg onload="window.hit = 4"></svg>
+
+![a picture](http://tracker.invalid/x.png) [a link](javascript:window.hit=5) [web](https://example.org)
+
+[data](data:text/html,<script>window.hit=6</script>) $\\text{<img src=x onerror="window.hit=7">}$
+
+| <b>a</b> |
+|---|
+| <style>body{display:none}</style> |
+
+$$\\frac{15}{100} \\times 240 = 36$$
+
+The end."""
+
+
+def play(body: dict[str, Any]) -> Iterator[Any]:
+    """What the server says depends on the prompt."""
+    prompt = body["messages"][-1]["content"]
+    thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+    yield chunk({"role": "assistant", "content": ""})
+    if thinks:
+        for word in ("Let ", "me ", "**see**", "."):
+            yield think(word)
+            yield 0.2
+    if prompt == "slow":
+        yield say("This will take")
+        yield 60.0
+    if prompt == "cut":
+        yield say("It broke off he")
+        yield 0.1
+        yield Drop
+    yield say("\n\n" + (HOSTILE if prompt == "hostile" else f"You said {prompt}."))
+    yield finish()
+    yield usage(9, 30, 4 if thinks else 0)
+    yield DONE
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Scripted]:
+    with Scripted(play, headers={"x-kit-author": "authored"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def notebook(open_notebook: OpenNotebook, server: Scripted) -> Notebook:
+    setup = f"""
+    import sys; sys.path.insert(0, {str(TESTS)!r})
+    from scripted import Door
+    from kit.views import StreamView, compare
+    door = Door({server.url!r})"""
+    opened = open_notebook(
+        [
+            "\n".join(line.strip() for line in setup.splitlines()),
+            "reply = await StreamView(door, 'hostile', thinking=True).run()",
+            "view = StreamView(door, 'slow', thinking=False)\nreply = await view.run()",
+            "both = await compare(door, 'hello')",
+            "await StreamView(door, 'cut', thinking=False).run()",
+        ]
+    )
+    opened.run_cell(0)
+    return opened
+
+
+def test_thinking_streams_open_and_folds_when_the_answer_begins(notebook: Notebook) -> None:
+    notebook.run_cell(1)
+    card = notebook.card.nth(0)
+    expect(card.locator(".kit-thoughts strong")).to_have_text("see")  # live, and as Markdown
+    expect(card.get_by_role("button", name="Thinking…")).to_have_attribute("aria-expanded", "true")
+    expect(card.locator(".kit-answer")).to_contain_text("The end.")
+    fold = card.get_by_role("button", name=re.compile(r"^Thinking 4 tokens"))
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    expect(card.locator(".kit-thoughts")).to_be_hidden()
+    fold.click()
+    expect(card.locator(".kit-thoughts")).to_be_visible()
+    expect(card.locator(".kit-badge")).to_have_text("simulated")
+    expect(card.locator(".kit-author")).to_contain_text("no model ran")
+    expect(card.locator(".kit-figures")).to_contain_text("26")
+
+
+def test_what_a_model_writes_is_text_and_never_html(notebook: Notebook) -> None:
+    answer = notebook.card.nth(0).locator(".kit-answer")
+    expect(answer).to_contain_text("<script>window.hit = 1</script>")
+    expect(answer).to_contain_text('<img src=x onerror="window.hit = 2">')
+    expect(answer).to_contain_text("![a picture](http://tracker.invalid/x.png)")
+    for made in ("script", "img", "iframe", "svg", "style", "[onerror]", "[onload]", "[src]"):
+        expect(answer.locator(made)).to_have_count(0)
+    links = answer.locator("a")
+    expect(links).to_have_count(1)
+    expect(links).to_have_attribute("href", "https://example.org")
+    expect(links).to_have_attribute("rel", "noopener noreferrer")
+    expect(answer.locator("math mfrac")).to_have_count(1)
+    assert notebook.page.evaluate("window.hit") is None
+    outside = [
+        u for u in notebook.requests if not u.startswith((notebook.lab.url, "data:", "blob:"))
+    ]
+    assert not outside
+
+
+def test_stop_cancels_the_request_and_ask_again_asks_anew(
+    notebook: Notebook, server: Scripted
+) -> None:
+    server.hung_up.clear()
+    notebook.run_cell(2)
+    card = notebook.card.nth(1)
+    expect(card.locator(".kit-answer")).to_contain_text("This will take")
+    card.get_by_role("button", name="Stop").click()
+    expect(card.locator(".kit-status")).to_contain_text("Stopped")
+    expect(card.locator(".kit-answer")).to_contain_text("This will take")
+    assert server.hung_up.wait(5)
+
+    card.get_by_label("Prompt").fill("something else")
+    card.get_by_role("switch", name="Thinking").click()
+    card.get_by_label("Prompt").press("Control+Enter")
+    expect(card.locator(".kit-answer")).to_have_text("You said something else.")
+    asked = server.requests[-1]
+    assert asked["messages"][-1]["content"] == "something else"
+    assert asked["chat_template_kwargs"] == {"enable_thinking": True}
+
+
+def test_two_modes_stream_side_by_side(notebook: Notebook) -> None:
+    notebook.run_cell(3)
+    card = notebook.card.nth(2)
+    panes = card.locator(".kit-pane")
+    expect(panes).to_have_count(2)
+    expect(panes.nth(1).locator(".kit-answer")).to_have_text("You said hello.")
+    expect(panes.nth(0).get_by_role("button", name="Thinking…")).to_be_visible()  # still at it
+    expect(panes.nth(0).locator(".kit-answer")).to_have_text("You said hello.")
+    left, right = (panes.nth(i).bounding_box() for i in (0, 1))
+    assert left
+    assert right
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"] + 1
+
+
+def test_a_cut_stays_on_the_card_in_two_lines(notebook: Notebook) -> None:
+    notebook.run_cell(4)
+    card = notebook.card.nth(3)
+    error = card.get_by_role("alert")
+    expect(error.locator("strong")).to_contain_text("broke in the middle")
+    expect(error.locator("span")).to_contain_text("ask again")
+    expect(card.locator(".kit-answer")).to_have_text("It broke off he")
+    expect(card.get_by_role("button", name="Ask again")).to_be_enabled()
+
+
+def test_a_saved_notebook_shows_the_text_the_next_day(notebook: Notebook) -> None:
+    kept = notebook.page.locator(".jp-RenderedMarkdown", has_text="The end.")
+    expect(kept).to_be_hidden()  # the living card says it already
+    saved = notebook.save()
+    assert "widgets" not in saved["metadata"]
+    notebook.reopen_without_kernel()
+    expect(notebook.card).to_have_count(0)
+    expect(kept).to_be_visible()
+    expect(kept).to_contain_text("<script>window.hit = 1</script>")
+    expect(kept.locator("script, img, iframe, svg, style, [onerror]")).to_have_count(0)
+    again = notebook.page.locator(".jp-RenderedMarkdown", has_text="You said something else.")
+    expect(again).to_be_visible()  # what was asked last, not first
+    assert notebook.page.evaluate("window.hit") is None
