@@ -118,14 +118,14 @@ class Acceptance:
 class _Live:
     """A request inside the scheduler."""
 
-    __slots__ = ("aborted", "draw", "left", "prefilled", "request")
+    __slots__ = ("draw", "left", "prefilled", "request", "rid")
 
     def __init__(self, request: Request, draw: Callable[[], float]) -> None:
+        self.rid = request.rid
         self.request = request
         self.draw = draw
         self.prefilled = 0
         self.left = request.output_tokens
-        self.aborted = False
 
 
 class Scheduler:
@@ -236,7 +236,6 @@ class Scheduler:
         live = self._by_rid.pop(rid, None)
         if live is None:
             return False
-        live.aborted = True
         if live is self._chunked:
             self._chunked = None
             self._release(live)
@@ -291,48 +290,56 @@ class Scheduler:
 
     def _prefill(self, batch: list[tuple[_Live, int]]) -> Step:
         self._chunked = None
-        running = len(batch)
         context = sum(live.prefilled for live, _ in batch)
         new_tokens = sum(tokens for _, tokens in batch)
         duration_s = self.speed.prefill_s(new_tokens, len(batch), context)
-        emissions = []
+        self.kv_tokens_used += new_tokens
+        whole = []
         for live, tokens in batch:
             live.prefilled += tokens
-            self.kv_tokens_used += tokens
             if live.prefilled < live.request.input_tokens:
                 self._chunked = live
-                continue
-            emissions.append(self._give(live, 1))
-            if live.left:
-                self._running.append(live)
-        return Step("prefill", duration_s, tuple(emissions), running, len(self._waiting))
+            else:
+                whole.append(live)
+        emissions, unfinished = self._give(whole, None)
+        self._running += unfinished
+        return Step("prefill", duration_s, emissions, len(batch), len(self._waiting))
 
     def _decode(self) -> Step:
-        live_now, acceptance = self._running, self.acceptance
+        live_now, before = self._running, self.generated_tokens
         duration_s = self.speed.step_s(len(live_now), self.kv_tokens_used)
-        give = self._give
-        if acceptance is None:
-            kind: StepKind = "decode"
-            emissions = [give(live, 1) for live in live_now]
-        else:
-            kind, tokens = "verify", acceptance.tokens
-            emissions = [give(live, tokens(live.draw())) for live in live_now]
+        emissions, self._running = self._give(live_now, self.acceptance)
+        kind: StepKind = "decode"
+        if self.acceptance is not None:
+            kind = "verify"
             self.verify_steps += len(live_now)
-            self._verified_tokens += sum(emission.tokens for emission in emissions)
-        running = len(live_now)
-        self._running = [live for live in live_now if live.left]
-        return Step(kind, duration_s, tuple(emissions), running, len(self._waiting))
+            self._verified_tokens += self.generated_tokens - before
+        return Step(kind, duration_s, emissions, len(live_now), len(self._waiting))
 
-    def _give(self, live: _Live, tokens: int) -> Emission:
-        tokens = min(tokens, live.left)
-        live.left -= tokens
-        self.generated_tokens += tokens
-        self.kv_tokens_used += tokens
-        finished = live.left == 0
-        if finished:
-            del self._by_rid[live.request.rid]
-            self._release(live)
-        return Emission(live.request.rid, tokens, finished)
+    def _give(
+        self, lives: list[_Live], acceptance: Acceptance | None
+    ) -> tuple[tuple[Emission, ...], list[_Live]]:
+        """One step's tokens: a token each, or as many as are accepted. And who goes on."""
+        emissions, unfinished, given = [], [], 0
+        for live in lives:
+            tokens = acceptance.tokens(live.draw()) if acceptance else 1
+            if tokens < live.left:
+                live.left -= tokens
+                unfinished.append(live)
+                emissions.append(Emission(live.rid, tokens, False))
+            else:
+                tokens = live.left
+                emissions.append(Emission(live.rid, tokens, True))
+                self._finish(live)
+            given += tokens
+        self.generated_tokens += given
+        self.kv_tokens_used += given
+        return tuple(emissions), unfinished
+
+    def _finish(self, live: _Live) -> None:
+        del self._by_rid[live.rid]
+        live.left = 0
+        self._release(live)
 
     def _release(self, live: _Live) -> None:
         self._reserved -= _length(live)

@@ -228,10 +228,8 @@ def _peaks(done: Sequence[Record], counted: bool) -> tuple[float | None, int | N
     requests_peak = int(np.cumsum(overlap)[:seconds].max())
     if not counted:
         return None, requests_peak
-    buckets = np.zeros(seconds)
-    for r in done:
-        np.add.at(buckets, _token_times(r, start_s).astype(np.int64), 1)
-    return float(buckets.max()), requests_peak
+    times = np.concatenate([_token_times(r, start_s) for r in done])
+    return float(np.bincount(times.astype(np.int64)).max()), requests_peak
 
 
 def _token_times(record: Record, start_s: float) -> Array:

@@ -1,0 +1,129 @@
+"""The simulation against what others published, and against the laws that any run obeys."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kit.bench import Workload, predict, run, runs, simulate
+from kit.bench import fit as fitting
+from kit.errors import InvalidValue, UnknownName
+from kit.hardware import profile
+from kit.speed import Constants
+
+H200 = profile("h200x8")
+
+
+@pytest.mark.parametrize("name", ["cookbook-latency", "cookbook-throughput", "lambda-b200"])
+@pytest.mark.parametrize("key", fitting.HEADLINE)
+def test_headline_figures_are_near_the_published(name, key):
+    published = run(name)
+    predicted = _predicted(name)
+    assert predicted[key] == pytest.approx(published.report[key], rel=0.10)
+
+
+_CACHE = {}
+
+
+def _predicted(name):
+    if name not in _CACHE:
+        _CACHE[name] = predict(run(name).profile, like=name)
+    return _CACHE[name]
+
+
+def test_the_fourteen_second_ttft_is_a_queue():
+    """Little's law on the simulated rows, as on the published: 48 decode, 50 wait."""
+    r = _predicted("cookbook-throughput")
+    decoding = r.request_throughput * (r.e2e_latency.mean - r.ttft.mean) / 1e3
+    waiting = r.request_throughput * r.ttft.mean / 1e3
+    assert 43 < decoding <= 48
+    assert waiting == pytest.approx(50, abs=3)
+    assert decoding + waiting == pytest.approx(r.concurrency)
+
+
+def test_on_0_5_9_one_flag_cures_the_queue_and_on_0_5_23_it_does_nothing():
+    work = Workload(1000, 1000, 300, max_concurrency=100, seed=1)
+    old = replace(H200, radix_cache=False)
+    queued = simulate(old, work, "0.5.9").ttft.mean
+    assert simulate(old, work, "0.5.9", max_running_requests=128).ttft.mean < queued / 10
+    today = simulate(H200, work, "0.5.23").ttft.mean
+    assert simulate(H200, work, "0.5.23", max_running_requests=128).ttft.mean == today
+
+
+def test_every_request_gets_exactly_its_tokens():
+    work = Workload(3000, 300, 80, max_concurrency=17)
+    r = simulate(H200, work)
+    assert [sum(x.tokens) for x in r.records] == [out for _, out in work.lengths]
+    assert [x.input_tokens for x in r.records] == [tokens for tokens, _ in work.lengths]
+    assert all(list(x.times_s) == sorted(x.times_s) for x in r.records)
+
+
+def test_no_more_are_out_than_the_closed_loop_allows():
+    r = simulate(H200, Workload(500, 60, 60, max_concurrency=7))
+    edges = sorted([(x.sent_s, 1) for x in r.records] + [(x.ended_s, -1) for x in r.records])
+    assert np.cumsum([change for _, change in edges]).max() == 7
+    assert r.concurrency == pytest.approx(7, rel=0.25)
+
+
+def test_an_open_loop_sends_when_its_rate_says():
+    work = Workload(500, 100, 60, request_rate=5.0)
+    r = simulate(H200, work)
+    assert [x.sent_s for x in r.records] == list(work.send_s)
+    both = Workload(500, 100, 60, request_rate=5.0, max_concurrency=2)
+    slower = simulate(H200, both)
+    late = [x.sent_s - at for x, at in zip(slower.records, both.send_s, strict=True)]
+    assert min(late) >= 0
+    assert max(late) > 1
+
+
+def test_above_its_capacity_an_open_loop_only_queues():
+    light = simulate(H200, Workload(1000, 1000, 200, request_rate=1.0))
+    heavy = simulate(H200, Workload(1000, 1000, 200, request_rate=20.0))
+    assert light.ttft.mean < 1000
+    assert heavy.ttft.mean > 10 * light.ttft.mean
+
+
+def test_the_same_question_has_the_same_answer():
+    work = Workload(800, 200, 40, max_concurrency=10)
+    assert simulate(H200, work).to_json() == simulate(H200, work).to_json()
+
+
+def test_a_published_runs_own_version_and_acceptance_are_honoured():
+    r = _predicted("cookbook-throughput")
+    assert r.accept_length == pytest.approx(3.31, abs=0.02)
+    assert "0.5.9" in str(r.provenance)
+    today = predict("h200x8", like="cookbook-throughput", sglang="0.5.23")
+    assert "0.5.23" in str(today.provenance)
+    assert today.ttft.mean > r.ttft.mean  # 39 run at a time, not 48
+    assert predict("h200x8", "cookbook-latency", accept_length=1.0).tpot.mean > 3 * r.accept_length
+
+
+def test_predict_takes_a_profile_by_name_and_a_workload():
+    r = predict("b200x8", Workload(100, 20, 4, max_concurrency=1))
+    assert r.accept_length is None
+    assert r.itl_basis == "token"
+    assert str(r.provenance).startswith("simulated · b200x8")
+
+
+def test_unknown_names_name_the_nearest():
+    with pytest.raises(UnknownName, match="cookbook-latency"):
+        predict("h200x8", like="cookbook-latancy")
+    with pytest.raises(UnknownName):
+        predict("h200x9", like="cookbook-latency")
+    with pytest.raises(InvalidValue):
+        simulate(H200, Workload(10, 10, 1), accept_length=9)
+
+
+def test_the_constants_in_the_data_are_no_worse_than_their_neighbours():
+    """A fit: moving any constant by a fifth, either way, makes the headline rows no better."""
+    quick = [r for r in runs() if r.name == "cookbook-latency"]
+
+    def cost(constants):
+        rows = fitting.rows(constants, quick)
+        return sum(abs(row.ratio - 1) for row in rows if row.headline)
+
+    best = cost(Constants.fitted())
+    assert best < 0.1
+    for name in ("decode_floor_us_per_layer", "request_overhead_ms", "hbm_efficiency"):
+        for factor in (0.8, 1.25):
+            assert cost(fitting.changed(Constants.fitted(), name, factor)) > best
