@@ -2,6 +2,9 @@
 
     ledger, ledgers   a rank's memory, stacked, against the card; machines side by side
     matrix            GPU × precision × count: fits, tight, no, and why
+    parts, growth     a model's parameters as squares; what one request keeps in memory
+    concurrency       how many requests of a length run at once
+    family, claims    the eight sizes; what was published, and where it is tested
     sliders           turn the knobs of a profile and watch the ledger
     StreamView        an answer as it streams; `compare` puts modes side by side
     timeline          how long a reader waits for the first word
@@ -18,10 +21,15 @@ from typing import Any
 _HOME = {
     "StreamView": "stream",
     "beside": "beside",
+    "claims": "_tables",
     "compare": "stream",
+    "concurrency": "_curves",
+    "family": "_tables",
+    "growth": "_curves",
     "ledger": "_ledger",
     "ledgers": "_ledger",
     "matrix": "_matrix",
+    "parts": "_anatomy",
     "sliders": "_sliders",
     "timeline": "_timeline",
 }

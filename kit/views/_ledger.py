@@ -44,7 +44,7 @@ def ledger(plan: MemoryPlan) -> Told:
         bargap=0.18,
         showlegend=False,
         height=520,
-        margin={"l": 76, "r": 292, "t": 92, "b": 100},
+        margin={"l": 76, "r": 304, "t": 92, "b": 100},
         xaxis={"title": {"text": "rank (one GPU each)"}, "type": "category", "showgrid": False},
         yaxis={"title": {"text": "memory (GiB)"}, "range": [0, top]},
         shapes=[_line(0, 1, ranks[0].limit_gib, "paper")],

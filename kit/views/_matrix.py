@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit._checks import obstacle
+from kit._precision import precision
+from kit._precision import precisions as every_precision
 from kit.errors import InvalidValue
-from kit.hardware import SGLANG, Gpu, Profile, gpu, gpus
+from kit.hardware import SGLANG, Gpu, Profile, gpu
+from kit.hardware import gpus as every_gpu
 from kit.models import model
 from kit.provenance import Provenance, computed
 from kit.sizing import TIGHT_REQUESTS, size
@@ -20,7 +23,6 @@ from kit.views._plans import excess_gib, fullest
 from kit.views._plans import title as shown
 from kit.views.told import Told, Words
 
-PRECISIONS = ("bf16", "fp8", "nvfp4", "mxfp4", "gptq-int4")
 COUNTS = (1, 2, 4, 8, 16)
 
 
@@ -48,37 +50,43 @@ class Cell:
 def cells(
     model_name: str,
     gpu_names: Iterable[str],
-    precisions: Iterable[str],
+    kinds: Iterable[str],
     counts: Sequence[int] = COUNTS,
     sglang: str = SGLANG,
     **options: Any,
 ) -> tuple[Cell, ...]:
-    """Every combination, GPU by GPU. `options` go to `Profile.of`."""
-    precisions = tuple(precisions)
+    """Every combination, GPU by GPU. `kinds` are precisions; `options` go to `Profile.of`."""
+    kinds = tuple(kinds)
     return tuple(
-        _cell(gpu(name), precision, count, model_name, sglang, options)
+        _cell(gpu(name), kind, count, model_name, sglang, options)
         for name in gpu_names
-        for precision in precisions
+        for kind in kinds
         for count in counts
     )
 
 
 def _cell(
-    card: Gpu, precision: str, count: int, name: str, sglang: str, options: dict[str, Any]
+    card: Gpu, kind: str, count: int, name: str, sglang: str, options: dict[str, Any]
 ) -> Cell:
     try:
-        profile = Profile.of(name, precision, card.key, count, **options)
-        refusal = obstacle(profile)
+        profile = Profile.of(name, kind, card.key, count, **options)
+        refusal = obstacle(profile) or _unpublished(profile)
     except InvalidValue as error:
         refusal = error.what
     if refusal:
-        return Cell(card, precision, count, "none", refusal.partition("; ")[0])
+        return Cell(card, kind, count, "none", refusal.partition("; ")[0])
     held = size(profile, sglang)
     if excess_gib(fullest(held)) or held.rest_gib <= 0:
         why = f"weights {dict(held.ranks[0].entries)['weights']:.1f} GiB a rank"
     else:
         why = f"{held.max_running_requests} requests, {held.kv_tokens // 1000}k tokens"
-    return Cell(card, precision, count, held.verdict, why)
+    return Cell(card, kind, count, held.verdict, why)
+
+
+def _unpublished(profile: Profile) -> str:
+    recipe = precision(profile.precision)
+    known = profile.model.name in recipe.sizes
+    return "" if known else f"no {recipe.title} checkpoint of this size is published"
 
 
 def matrix(
@@ -97,8 +105,8 @@ def matrix(
     spec = model(model_name)
     found = cells(
         model_name,
-        tuple(gpus) if gpus is not None else _every_gpu(),
-        tuple(precisions) if precisions is not None else PRECISIONS,
+        tuple(gpus) if gpus is not None else tuple(card.key for card in every_gpu()),
+        tuple(precisions) if precisions is not None else tuple(every_precision()),
         counts,
         sglang,
         **options,
@@ -110,10 +118,6 @@ def matrix(
         f"or under one whole context of {spec.max_position_embeddings:,} tokens"
     )
     return _draw(spec.repo.split("/")[-1], found, cards, kinds, tuple(counts), provenance)
-
-
-def _every_gpu() -> tuple[str, ...]:
-    return tuple(card.key for card in gpus())
 
 
 def _shown(
@@ -160,7 +164,7 @@ def _draw(
     ticks = [block * step + i for block in range(len(kinds)) for i in range(len(counts))]
     layout = theme.layout(
         f"Where {name} fits",
-        "✓ fits   ~ tight   ✗ does not fit   (blank: no server starts)",
+        "✓ fits   ~ tight   ✗ does not fit   (blank: no such checkpoint, or no kernel for it)",
         provenance,
         foot_px=66,
         height=232 + 34 * len(cards),

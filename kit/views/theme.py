@@ -38,6 +38,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY)
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
 CONFIG = {"displayModeBar": False, "displaylogo": False, "responsive": True}
 
+_MARGIN = {"l": 70, "r": 30, "t": 88, "b": 96}
 _AXIS = {
     "gridcolor": GRID,
     "linecolor": QUIET,
@@ -62,7 +63,7 @@ TEMPLATE = go.layout.Template(
             "font": {"size": 22},
             "subtitle": {"font": {"size": 16, "color": QUIET}},
         },
-        "margin": {"l": 70, "r": 30, "t": 88, "b": 96},
+        "margin": _MARGIN,
         "xaxis": _AXIS,
         "yaxis": _AXIS,
         "legend": {"font": {"size": 15}},
@@ -87,6 +88,7 @@ def layout(
     `foot_px` is from the plot's lower edge to the line of the provenance, which also
     travels in `layout.meta`; `more` goes to plotly's layout as it is.
     """
+    left = more.get("margin", {}).get("l", _MARGIN["l"])
     foot = "<br>".join(textwrap.wrap(str(provenance), _FOOT_CHARACTERS))
     note = {
         "text": foot,
@@ -97,6 +99,7 @@ def layout(
         "y": 0,
         "xanchor": "left",
         "yanchor": "top",
+        "xshift": 18 - left,  # under the title
         "yshift": -foot_px,
         "align": "left",
         "font": {"size": 13, "color": QUIET},

@@ -5,6 +5,7 @@ Whoever cannot see the figure, or reads the notebook where figures do not draw, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -30,18 +31,24 @@ class Words:
 
     @property
     def table(self) -> str:
-        """The table in Markdown; first column left, the others right."""
-        rule = ("---", *("---:" for _ in self.head[1:]))
+        """The table in Markdown; columns of figures to the right, of words to the left."""
+        rule = tuple("---:" if right else "---" for right in self._right())
         return "\n".join("| " + " | ".join(row) + " |" for row in (self.head, rule, *self.rows))
+
+    def _right(self) -> tuple[bool, ...]:
+        """Which columns hold figures."""
+        columns = zip(*self.rows, strict=True)
+        return tuple(i > 0 and all(map(_figure, column)) for i, column in enumerate(columns))
 
     def _repr_markdown_(self) -> str:
         return f"{self.sentence}\n\n{self.table}\n\n*{self.provenance}*"
 
     def _repr_html_(self) -> str:
         """The sentence, and the table: folded away under it, or open and alone."""
-        body = "".join(_row("td", row) for row in self.rows)
+        sides = ["right" if right else "left" for right in self._right()]
+        body = "".join(_row("td", row, sides) for row in self.rows)
         told = (
-            f"<table><thead>{_row('th', self.head)}</thead><tbody>{body}</tbody></table>"
+            f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
             f"<p><em>{escape(str(self.provenance))}</em></p>"
         )
         if self.folded:
@@ -75,5 +82,19 @@ class Told(go.Figure):  # type: ignore[misc]  # plotly ships no types
             display(self._words)  # type: ignore[no-untyped-call]
 
 
-def _row(tag: str, cells: tuple[str, ...]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    return (
+        "<tr>"
+        + "".join(
+            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        + "</tr>"
+    )
+
+
+def _figure(cell: str) -> bool:
+    """A number, a share, or the dash or word that stands for none."""
+    return cell in ("–", "fits", "tight", "no") or (
+        cell.lstrip("~−-")[:1].isdigit() and (not any(c.isalpha() for c in cell))
+    )
