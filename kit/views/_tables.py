@@ -42,9 +42,7 @@ def family() -> Words:
 
 def _row(spec: ModelSpec) -> tuple[str, ...]:
     p = spec.parameters()
-    experts = (
-        f"{spec.num_experts_per_tok} + 1 of {spec.num_experts}" if spec.num_experts else "none"
-    )
+    some = f"{spec.num_experts_per_tok} + 1 of {spec.num_experts}"
     return (
         spec.repo.split("/")[-1].removeprefix("Qwen3.5-"),
         f"{p.text / 1e9:.2f}",
