@@ -15,6 +15,8 @@ from kit.provenance import Author, Provenance
 
 _TRUSTED_SPEED = 10.0
 """A faster twin answers sooner than this process can stamp: its times would be our own."""
+_SHORTEST_S = 0.05
+"""A rate over less is the network's, not the model's."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Tally:
             return None
         elapsed = (self._last_s - self._first_s) * self.speed
         more = sum(self.tokens) - max(self._first_tokens, 1)
-        return more / elapsed if more > 0 and elapsed > 0 else None
+        return more / elapsed if more > 0 and elapsed >= _SHORTEST_S else None
 
     def reply(self) -> Reply:
         thinking, answer = self.tokens

@@ -10,7 +10,8 @@ from kit.views.tally import Reply
 
 _FENCE = re.compile(r"^[\s>]*(`{3,}(?=[^`]*$)|~{3,})")
 _CODE_OR_MATH = re.compile(r"(?<!\\)(`+)(?!`).+?(?<!`)\1(?!`)|(?<![\\$])\$[^$]+\$")
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_RISKY = re.compile(r"<(?=[A-Za-z/!?])|!\[|\]\((?!https?://)|\]:")
+"""What could begin a tag, an image, a link that leads elsewhere than to the web, its definition."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
@@ -29,10 +30,10 @@ def _markdown(title: str, reply: Reply, error: KitError | None) -> str:
         parts.append(f"<details><summary>Thinking</summary>\n\n{quoted}\n\n</details>")
     if reply.answer.strip():
         parts.append(escape(reply.answer.strip()))
-    parts += [f"calls `{call.name}({call.arguments})`" for call in reply.tool_calls]
+    parts += [escape(f"calls `{call.name}({call.arguments})`") for call in reply.tool_calls]
     if error:
         parts.append(escape(f"**{error.what}**  \n→ {error.hint}"))
-    parts.append(f"{figures(reply)}  \n*{escape(footing(reply))}*")
+    parts.append(f"{escape(figures(reply))}  \n*{escape(footing(reply))}*")
     return "\n\n".join(parts)
 
 
@@ -70,37 +71,61 @@ def footing(reply: Reply) -> str:
 
 
 def escape(text: str) -> str:
-    """Markdown in which HTML is text and an image is not fetched; code and formulas stay.
+    """Markdown in which HTML is text, no image is fetched, and links lead to the web or nowhere.
 
-    An unclosed code fence is closed, so that it cannot swallow what follows.
+    JupyterLab does not sanitise the outputs of a notebook that its reader trusts, so this holds
+    by construction: whatever a Markdown parser takes for code, no `<` that could open a tag is
+    left but our own, because code that has one is written as HTML. A code fence that was cut off
+    is closed, so that it cannot swallow what follows.
     """
-    lines, fence = [], ""
+    out: list[str] = []
+    block: list[str] = []  # the lines of an open code fence, its first included
+    mark = ""
     for line in text.splitlines():
-        mark = _FENCE.match(line)
-        if fence:
-            if mark and mark[1].startswith(fence) and not line.strip(" >`~"):
-                fence = ""
-        elif mark:
-            fence = mark[1]
+        fence = _FENCE.match(line)
+        if mark:
+            if fence and fence[1].startswith(mark) and not line.strip(" >`~"):
+                out += _code_block([*block, line])
+                mark = ""
+            else:
+                block.append(line)
+        elif fence:
+            mark, block = fence[1], [line]
         else:
-            line = _escape_line(line)
-        lines.append(line)
-    return "\n".join([*lines, fence] if fence else lines)
+            out.append(_escape_line(line))
+    return "\n".join([*out, *_code_block([*block, mark])] if mark else out)
+
+
+def _code_block(lines: list[str]) -> list[str]:
+    if not any(_RISKY.search(line) for line in lines):
+        return lines
+    indent = re.match(r"[\s>]*", lines[0])
+    code = [_entities(line) for line in lines[1:-1]]
+    return [f"{indent[0] if indent else ''}<pre><code>{'&#10;'.join(code)}</code></pre>"]
 
 
 def _escape_line(line: str) -> str:
     out, at = [], 0
     for span in _CODE_OR_MATH.finditer(line):
         out.append(_escape_text(line[at : span.start()]))
-        out.append(
-            span[0] if span[1] else _TAG.sub("< ", span[0])
-        )  # in a formula `&lt;` would show
+        if not _RISKY.search(span[0]):
+            out.append(span[0])
+        elif span[1]:
+            out.append(f"<code>{_entities(span[0].strip('`'))}</code>")
+        else:  # a space means nothing in a formula, and an entity would show
+            out.append(_RISKY.sub(lambda sign: f"{sign[0][0]} {sign[0][1:]}", span[0]))
         at = span.end()
     return "".join([*out, _escape_text(line[at:])])
 
 
 def _escape_text(text: str) -> str:
-    return _TAG.sub("&lt;", _ENTITY.sub("&amp;", text)).replace("![", "!\\[")
+    text = _ENTITY.sub("&amp;", text)
+    return _RISKY.sub(lambda s: "&lt;" if s[0] == "<" else f"{s[0][0]}\\{s[0][1:]}", text)
+
+
+def _entities(code: str) -> str:
+    """Nothing that Markdown or HTML could take for a sign; letters, digits and spaces stay."""
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in code)
 
 
 def _one_line(text: str, limit: int = 120) -> str:

@@ -15,7 +15,7 @@ export function seconds(ms) {
 }
 
 export function speed(rate) {
-  return rate == null ? "–" : rate.toFixed(rate < 100 ? 1 : 0);
+  return rate == null ? "–" : rate < 100 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en-US");
 }
 
 const count = (n, exact) => (n == null ? "–" : (exact ? "" : "≈ ") + n.toLocaleString("en-US"));
