@@ -1,0 +1,249 @@
+"""The twin's HTTP: SGLang's paths, answered by one `Twin`.
+
+Every answer carries `x-kit-twin` (what is played, and how fast), and generated text
+`x-kit-author` (who wrote it). A client that sends `x-kit-schedule: 1` gets, before the events of
+a step, an SSE comment with the time at which they were due on the monotonic clock: that is how
+the twin's punctuality is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kit.twin import asks, faults, info, metrics
+from kit.twin.chat import ChatResponse
+from kit.twin.chat_format import render
+from kit.twin.refusals import Refused, bad_request, error
+from kit.twin.replies import Said, completion_of, reply_to
+from kit.twin.server import Twin
+from kit.twin.sse import DONE, Outlet, dumps
+from kit.twin.text import CompletionResponse, GenerateResponse
+from kit.twin.tokens import vocabulary
+
+Handler = Callable[[Twin, Request], Awaitable[Any]]  # an ASGI response
+
+_FLUSHED = (
+    "Cache flushed.\nPlease check backend logs for more details. "
+    "(When there are running or waiting requests, the operation will not be performed.)\n"
+)
+_NO_EMBEDDINGS = (
+    "This model does not appear to be an embedding model by default. Please add `--is-embedding` "
+    "when launching the server or try another model."
+)
+
+
+def app(twin: Twin) -> Starlette:
+    """The ASGI application; its engine runs as long as it does."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(twin.engine.run())
+        yield
+        running.cancel()
+
+    def not_here(_: Request, problem: Exception) -> Response:
+        status = problem.status_code if isinstance(problem, HTTPException) else 500
+        detail = problem.detail if isinstance(problem, HTTPException) else "Internal Server Error"
+        return _json(twin, {"detail": detail}, status)
+
+    routes = [
+        Route(path, _served(twin, handler, path in _QUESTIONS), methods=methods.split())
+        for path, (methods, handler) in _PATHS.items()
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_here})
+
+
+def _served(twin: Twin, handler: Handler, question: bool) -> Callable[[Request], Awaitable[Any]]:
+    async def serve(request: Request) -> Any:
+        try:
+            refused = faults.refusal(twin.fault, question)
+            if refused is not None:
+                raise refused
+            return await handler(twin, request)
+        except Refused as refusal:
+            return _json(twin, refusal.body, refusal.status)
+
+    return serve
+
+
+def _json(twin: Twin, body: Any, status: int = 200) -> Response:
+    return _answer(twin, dumps(body), status, "application/json")
+
+
+def _answer(
+    twin: Twin, content: bytes | str = b"", status: int = 200, media: str | None = None
+) -> Response:
+    headers = {"x-kit-twin": twin.label}
+    if status == 429:
+        headers["retry-after"] = "1"
+    return Response(content, status, headers, media)
+
+
+async def _chat(twin: Twin, request: Request) -> Any:
+    body = asks.parse(await request.body())
+    ask = asks.chat(body, twin.context_length, twin.thinks)
+    wrong = asks.bad_regex(body)
+    if wrong is not None:
+        return _bad_regex(twin, wrong, ask.stream)
+    prompt = await twin.count(render(ask.messages, ask.tools, ask.thinking))
+    asks.check_length(prompt, ask.sampling, twin.context_length)
+    said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call)
+    script = twin.script(said, ask.sampling)
+    outlet = _outlet(twin, request, ask.stream)
+    response = ChatResponse(ask, script, prompt, outlet)
+    return twin.run(response.choices, outlet, script, prompt, ask.stream)
+
+
+def _bad_regex(twin: Twin, wrong: str, stream: bool) -> Response:
+    """SGLang compiles it late: when a stream has begun, the error is inside it."""
+    if not stream:
+        raise bad_request(wrong)
+    said = json.dumps({"error": error(wrong, kind="BAD_REQUEST")})
+    return _answer(twin, f"data: {said}\n\n".encode() + DONE, media="text/event-stream")
+
+
+async def _completion(twin: Twin, request: Request) -> Any:
+    ask = asks.completion(asks.parse(await request.body()))
+    prompt = await twin.count(ask.prompt)
+    asks.check_length(prompt, ask.sampling, twin.context_length)
+    script = twin.script(_said(ask.prompt), ask.sampling)
+    outlet = _outlet(twin, request, ask.stream)
+    response = CompletionResponse(ask, script, prompt, outlet)
+    return twin.run([response], outlet, script, prompt, ask.stream)
+
+
+async def _generate(twin: Twin, request: Request) -> Any:
+    try:
+        ask = asks.generate(asks.parse(await request.body()))
+        prompt = await twin.count(ask.prompt)
+        asks.check_length(prompt, ask.sampling, twin.context_length)
+        script = twin.script(_said(ask.prompt), ask.sampling)
+        outlet = _outlet(twin, request, ask.stream)
+        response = GenerateResponse(ask, script, prompt, outlet, twin.draft_tokens)
+        return twin.run([response], outlet, script, prompt, ask.stream)
+    except Refused as refused:  # the same errors, in this path's own shape
+        message = refused.body["message"]
+        raise Refused(refused.status, {"error": {"message": message}}) from refused
+
+
+def _said(prompt: str | tuple[int, ...]) -> Said:
+    return completion_of(prompt if isinstance(prompt, str) else "")
+
+
+def _outlet(twin: Twin, request: Request, stream: bool) -> Outlet:
+    outlet = faults.outlet(twin.fault, stream)
+    outlet.scheduled = stream and "x-kit-schedule" in request.headers
+    return outlet
+
+
+async def _models(twin: Twin, _: Request) -> Response:
+    card = info.model_card(twin.model, twin.context_length)
+    return _json(twin, {"object": "list", "data": [card]})
+
+
+async def _model(twin: Twin, request: Request) -> Response:
+    name = request.path_params["name"]
+    if name == twin.model:
+        return _json(twin, info.model_card(twin.model, twin.context_length))
+    said = {
+        "message": f"The model '{name}' does not exist",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+    return _json(twin, {"error": said}, 404)
+
+
+async def _tokenize(twin: Twin, request: Request) -> Response:
+    prompt = asks.parse(await request.body()).get("prompt")
+    if not isinstance(prompt, str):
+        raise bad_request("prompt must be a string.")
+    tokens = vocabulary().encode(prompt)
+    counted = {"tokens": tokens, "count": len(tokens), "max_model_len": twin.context_length}
+    return _json(twin, counted)
+
+
+async def _embeddings(twin: Twin, _: Request) -> Response:
+    return _json(twin, error(_NO_EMBEDDINGS), 400)
+
+
+async def _server_info(twin: Twin, _: Request) -> Response:
+    told = info.server_info(twin.engine, twin.launch, twin.context_length, twin.port)
+    return _json(twin, told)
+
+
+async def _model_info(twin: Twin, _: Request) -> Response:
+    return _json(twin, info.model_info(twin.engine.scheduler.memory, twin.model))
+
+
+async def _metrics(twin: Twin, _: Request) -> Response:
+    page = metrics.render(twin.engine, twin.model, twin.context_length)
+    return _answer(twin, page, media="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _alive(twin: Twin, _: Request) -> Response:
+    return _answer(twin)
+
+
+async def _root(twin: Twin, _: Request) -> Response:
+    return _json(twin, "SGLang is running")
+
+
+async def _health_generate(twin: Twin, _: Request) -> Response:
+    """Healthy is who can say one token."""
+    ask = asks.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
+    script = twin.script(_said(ask.prompt), ask.sampling)
+    outlet = Outlet()
+    probe = GenerateResponse(ask, script, 1, outlet, twin.draft_tokens)
+    twin.run([probe], outlet, script, 1, stream=False)
+    await outlet.take()
+    return _answer(twin)
+
+
+async def _flush_cache(twin: Twin, _: Request) -> Response:
+    """There is no prefix cache to flush; while requests run, SGLang would not either."""
+    if twin.engine.busy:
+        return _answer(twin, "Flush cache failed.\n", 400)
+    return _answer(twin, _FLUSHED)
+
+
+async def _abort(twin: Twin, request: Request) -> Response:
+    body = asks.parse(await request.body())
+    if body.get("abort_all"):
+        twin.engine.abort_all()
+    else:
+        twin.engine.abort(str(body.get("rid")))
+    return _answer(twin)
+
+
+_QUESTIONS = ("/v1/chat/completions", "/v1/completions", "/generate")
+_PATHS: dict[str, tuple[str, Handler]] = {
+    "/": ("GET", _root),
+    "/ping": ("GET POST", _alive),
+    "/health": ("GET", _alive),
+    "/health_generate": ("GET", _health_generate),
+    "/v1/models": ("GET", _models),
+    "/v1/models/{name:path}": ("GET", _model),
+    "/v1/chat/completions": ("POST", _chat),
+    "/v1/completions": ("POST", _completion),
+    "/v1/embeddings": ("POST", _embeddings),
+    "/generate": ("POST PUT", _generate),
+    "/tokenize": ("POST", _tokenize),
+    "/server_info": ("GET", _server_info),
+    "/get_server_info": ("GET", _server_info),
+    "/model_info": ("GET", _model_info),
+    "/get_model_info": ("GET", _model_info),
+    "/metrics": ("GET", _metrics),
+    "/flush_cache": ("GET POST", _flush_cache),
+    "/abort_request": ("GET POST", _abort),
+}

@@ -1,0 +1,120 @@
+"""A conversation as the text that Qwen3.5 reads: its chat format, rendered by us.
+
+    <|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n<think>\\n
+
+The layout is Qwen3.5's: turns, the thinking block opened or closed empty, tools in the system
+turn, tool results in a user turn, thoughts kept only after the last question. The sentences that
+explain tool calling to the model are our own, so a prompt with tools counts a few dozen tokens
+more or fewer than behind a real server; every other prompt counts the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Message = Mapping[str, Any]
+
+_TOOLS = """\
+# Tools
+
+These functions can be called:
+
+<tools>
+{tools}
+</tools>
+
+To call one, write nothing but this, once for each call, after any words of explanation:
+
+<tool_call>
+<function=name_of_the_function>
+<parameter=name_of_a_parameter>
+its value
+</parameter>
+</function>
+</tool_call>
+
+Give every required parameter. Where no function helps, answer as you would without them."""
+
+
+def render(
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] = (),
+    thinking: bool = True,
+) -> str:
+    """The prompt, up to the point where the assistant's turn goes on."""
+    turns = list(messages)
+    system = []
+    if tools:
+        system.append(_TOOLS.format(tools="\n".join(_json(tool) for tool in tools)))
+    if turns and turns[0].get("role") in ("system", "developer"):
+        system.append(text_of(turns.pop(0)))
+    out = [_turn("system", "\n\n".join(system))] if system else []
+    question = max((i for i, m in enumerate(turns) if m.get("role") == "user"), default=-1)
+    for i, message in enumerate(turns):
+        role = message.get("role")
+        if role == "assistant":
+            out.append(_turn("assistant", _assistant(message, keep_thinking=i > question)))
+        elif role in ("tool", "function"):
+            before, after = turns[i - 1] if i else {}, turns[i + 1] if i + 1 < len(turns) else {}
+            first = before.get("role") != role
+            last = after.get("role") != role
+            out.append("<|im_start|>user" if first else "")
+            out.append(f"\n<tool_response>\n{text_of(message)}\n</tool_response>")
+            out.append("<|im_end|>\n" if last else "")
+        else:
+            out.append(_turn("system" if role == "developer" else str(role), text_of(message)))
+    out.append("<|im_start|>assistant\n")
+    out.append("<think>\n" if thinking else "<think>\n\n</think>\n\n")
+    return "".join(out)
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its string, or its text parts joined."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return ""
+
+
+def call_text(name: str, arguments: Mapping[str, Any]) -> str:
+    """A tool call as the model writes it, from its `<tool_call>` to its `</tool_call>`."""
+    parameters = "".join(
+        f"<parameter={key}>\n{value if isinstance(value, str) else _json(value)}\n</parameter>\n"
+        for key, value in arguments.items()
+    )
+    return f"<tool_call>\n<function={name}>\n{parameters}</function>\n</tool_call>"
+
+
+def _turn(role: str, text: str) -> str:
+    return f"<|im_start|>{role}\n{text}<|im_end|>\n"
+
+
+def _assistant(message: Message, keep_thinking: bool) -> str:
+    text = text_of(message).strip()
+    thoughts = message.get("reasoning_content")
+    if not isinstance(thoughts, str):
+        before, tag, after = text.rpartition("</think>")
+        thoughts = before.removeprefix("<think>") if tag else ""
+        text = after.lstrip("\n")
+    calls = [_call(call) for call in message.get("tool_calls") or ()]
+    text = "\n\n".join(filter(None, [text, "\n".join(calls)]))
+    return f"<think>\n{thoughts.strip()}\n</think>\n\n{text}" if keep_thinking else text
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    function = call.get("function") or {}
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            arguments = {"arguments": arguments}
+    return call_text(str(function.get("name", "")), arguments)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

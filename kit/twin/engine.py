@@ -1,0 +1,142 @@
+"""The scheduler against the clock: steps take as long as they say, divided by the speed.
+
+    submit → step (the scheduler decides) → prepare what it gives → wait for its end → hand it out
+
+What a step gives is known when it starts, so the bytes are made while it runs, and only handed
+over at its end. Ends are reckoned from the clock's origin and not from the last wake-up: a late
+wake-up makes one chunk late, and no later one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+from kit.simulate import Request, Scheduler, Step
+from kit.twin.meter import Flow, Meter
+
+
+class Generation(Protocol):
+    """What a step's tokens go to: one choice of one response."""
+
+    rid: str
+
+    def prepare(self, tokens: int, finished: bool, due_s: float) -> None:
+        """Make ready what these tokens add. They are due at `due_s` on the monotonic clock."""
+
+    def deliver(self, due_s: float) -> None:
+        """Hand over what was made ready; it is `due_s` now."""
+
+    def abort(self) -> None:
+        """End it here; nothing more will come."""
+
+
+@dataclass
+class Clock:
+    """The scheduler's seconds: real ones times `speed`, from when the twin started."""
+
+    speed: float
+    origin_s: float = field(default_factory=monotonic)
+
+    def at_s(self, real_s: float) -> float:
+        """What time it is at `real_s` of the monotonic clock."""
+        return (real_s - self.origin_s) * self.speed
+
+    def real_s(self, at_s: float) -> float:
+        """The inverse: when it is `at_s`."""
+        return self.origin_s + at_s / self.speed
+
+
+class Engine:
+    """Runs one scheduler against one clock, for all requests of a twin."""
+
+    def __init__(self, scheduler: Scheduler, clock: Clock) -> None:
+        self.scheduler = scheduler
+        self.clock = clock
+        self.meter = Meter()
+        self._active: dict[str, tuple[Generation, Flow]] = {}
+        self._woken = asyncio.Event()
+        self._recent: deque[tuple[float, int]] = deque(maxlen=4096)  # (end of step, tokens)
+
+    def submit(
+        self, generation: Generation, input_tokens: int, output_tokens: int, streaming: bool
+    ) -> None:
+        """Schedule a generation that arrives now. Raises InvalidValue where it can never run."""
+        rid, arrived_s = generation.rid, monotonic()
+        arrival_s = self.clock.at_s(arrived_s)
+        self.scheduler.submit(Request(rid, input_tokens, output_tokens, arrival_s))
+        self._active[rid] = generation, self.meter.begin(streaming, input_tokens, arrived_s)
+        self._woken.set()
+
+    def abort(self, rid: str) -> bool:
+        """End a generation before its time; False when it is not running."""
+        if rid not in self._active:
+            return False
+        generation, _ = self._active.pop(rid)
+        self.scheduler.abort(rid)
+        generation.abort()
+        return True
+
+    def abort_all(self) -> None:
+        for rid in list(self._active):
+            self.abort(rid)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._active)
+
+    def throughput(self, window_s: float = 1.0) -> float:
+        """Tokens given out a second of the real clock, over the last `window_s` of it."""
+        now_s = monotonic()
+        while self._recent and self._recent[0][0] < now_s - window_s:
+            self._recent.popleft()
+        return sum(tokens for _, tokens in self._recent) / window_s
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        now_s = 0.0
+        while True:
+            step = self.scheduler.step(now_s)
+            if step is None:
+                now_s = await self._idle(now_s)
+                continue
+            now_s += step.duration_s
+            due_s = self.clock.real_s(now_s)
+            self._prepare(step, due_s)
+            await _until(due_s)
+            self._deliver(step, due_s)
+            await asyncio.sleep(0)  # the chunks leave before the next step's are made
+
+    def _prepare(self, step: Step, due_s: float) -> None:
+        for rid, tokens, finished in step.emissions:
+            if rid in self._active:
+                self._active[rid][0].prepare(tokens, finished, due_s)
+
+    def _deliver(self, step: Step, due_s: float) -> None:
+        for rid, tokens, finished in step.emissions:
+            if rid not in self._active:
+                continue  # aborted while the step ran
+            generation, flow = self._active[rid]
+            generation.deliver(due_s)
+            self.meter.give(flow, tokens, due_s)
+            if finished:
+                del self._active[rid]
+                self.meter.end(flow)
+        self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
+
+    async def _idle(self, now_s: float) -> float:
+        """Wait until a request can be scheduled; the time at which it can."""
+        while (wake_s := self.scheduler.wake_s()) is None:
+            self._woken.clear()
+            await self._woken.wait()
+        await _until(self.clock.real_s(wake_s))
+        return max(now_s, wake_s)
+
+
+async def _until(due_s: float) -> None:
+    delay_s = due_s - monotonic()
+    if delay_s > 0:
+        await asyncio.sleep(delay_s)

@@ -1,0 +1,229 @@
+"""Starting a twin: in a process of its own that dies with this one, or here.
+
+    kernel ──stdin (a pipe nobody writes to)──▶ python -m kit.twin … --parent-stdin
+           ◀─stdout: {"url": …, "port": …, "pid": …}
+
+The pipe closes when the kernel ends, however it ends; the twin reads the end of file and is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import IO, Any
+
+from kit.errors import KitError, LaunchError
+from kit.hardware import SGLANG
+
+START_TIMEOUT_S = 20.0
+_TAKEN = 98  # the exit code for a port that somebody else has
+
+
+class TwinProcess:
+    """A twin that runs beside this process. `url` has no /v1."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.url = url
+        self.pid = process.pid
+        self._process = process
+        self._owner = os.getpid()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and belongs to this process (not to the parent of a fork)."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def close(self) -> None:
+        """End it, and wait until it has ended."""
+        if self._owner != os.getpid():
+            return
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def start(
+    profile: str = "h200x8",
+    speed: float = 1.0,
+    sglang: str = SGLANG,
+    port: int = 0,
+    fault: str | None = None,
+) -> TwinProcess:
+    """Start a twin and wait until it answers; port 0 takes a free one.
+
+    Raises LaunchError when it does not come up: the port is taken, or what its log says.
+    """
+    argv = [sys.executable, "-m", "kit.twin", "--parent-stdin"]
+    argv += ["--profile", profile, "--speed", repr(speed), "--sglang", sglang, "--port", str(port)]
+    argv += ["--fault", fault] if fault else []
+    with tempfile.TemporaryFile() as log:
+        # A session of its own: a Ctrl-C, or Jupyter's Stop, is meant for the cell alone.
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+        watchdog.start()
+        line = process.stdout.readline()
+        watchdog.cancel()
+        if line:
+            return TwinProcess(process, json.loads(line)["url"])
+        raise _failure(process.wait(), log, port)
+
+
+def _failure(code: int, log: IO[bytes], port: int) -> LaunchError:
+    if code == _TAKEN:
+        return _taken(port)
+    log.seek(0)
+    tail = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    said = "; ".join(tail[-3:]) or f"it ended with code {code}, and said nothing"
+    return LaunchError(f"the twin did not start: {said}", "see the whole story: kit twin")
+
+
+def _taken(port: int) -> LaunchError:
+    return LaunchError(
+        f"port {port} is taken by another program", "take a free one: kit twin --port 0"
+    )
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1. Raises LaunchError where the port is taken, or cannot be had."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as problem:
+        sock.close()
+        if isinstance(problem, OSError) and problem.errno == _errno_taken():
+            raise _taken(port) from problem
+        raise LaunchError(f"port {port}: {problem}", "take a free one: --port 0") from problem
+    return sock
+
+
+def _errno_taken() -> int:
+    import errno
+
+    return errno.EADDRINUSE
+
+
+def serve(
+    profile: str,
+    port: int = 0,
+    speed: float = 1.0,
+    sglang: str = SGLANG,
+    fault: str | None = None,
+    ready: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Serve a twin in this process until it is told to end.
+
+    `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
+    fault that does not exist, a port that is taken.
+    """
+    from kit.twin.tokens import preload
+
+    preload()  # the rest of the start does not need it
+    sock = listen(port)
+    port = sock.getsockname()[1]
+
+    import gc
+
+    import uvicorn
+
+    from kit.twin.app import app
+    from kit.twin.loop import new_event_loop
+    from kit.twin.server import Twin
+
+    config = uvicorn.Config(
+        app(Twin(profile, speed, sglang, port, fault)),
+        log_level="critical",
+        access_log=False,
+        lifespan="on",
+        http="httptools",
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+        backlog=4096,
+    )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            gc.freeze()  # what is loaded stays; collecting it again would only cost time
+            if ready is not None and self.started:
+                ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
+
+    loop = new_event_loop()
+    try:
+        loop.run_until_complete(Server(config).serve([sock]))
+    finally:
+        loop.close()
+        sock.close()
+
+
+def serve_here(
+    profile: str = "h200x8",
+    port: int = 30000,
+    speed: float = 1.0,
+    sglang: str = SGLANG,
+    fault: str | None = None,
+) -> int:
+    """`kit twin`: serve until Ctrl-C, saying where. Returns 0. Raises KitErrors."""
+
+    def ready(where: dict[str, Any]) -> None:
+        print(f"twin of SGLang {sglang} on {profile}, clock ×{speed:g}, at {where['url']}")
+        print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
+
+    try:
+        serve(profile, port, speed, sglang, fault, ready)
+    except KeyboardInterrupt:
+        print("\nstopped")
+    return 0
+
+
+def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
+    """`python -m kit.twin`: says where it serves in a line of JSON, and serves."""
+
+    def ready(where: dict[str, Any]) -> None:
+        print(json.dumps(where), flush=True)
+
+    if parent_stdin:
+        _die_with_parent()
+    try:
+        serve(**arguments, ready=ready)
+    except KitError as problem:
+        print(problem, file=sys.stderr)
+        taken = isinstance(problem, LaunchError) and "is taken" in problem.what
+        return _TAKEN if taken else 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _die_with_parent() -> None:
+    """End when stdin does: the parent holds the other end of it, and nobody else."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

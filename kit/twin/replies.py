@@ -1,0 +1,184 @@
+"""What the twin says: replies that people wrote, found by what the user asked last.
+
+A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, then sections.
+
+    +++
+    prompts = ["What is 15% of 240?"]     # it answers these, whatever their case and punctuation
+    after = ["And 20% of it?"]            # only where the user's turn before was one of these
+    tool_result = true                    # only where a tool has just answered
+    [[calls]]                             # it calls these tools; only where they are offered
+    name = "get_weather"
+    arguments = { city = "Beijing" }      # what it knows to say; the tool's schema chooses
+    +++
+    --- thinking ---
+    --- answer ---
+    --- instruct ---                      # the answer when thinking is off, where it differs
+
+`notice` answers everything else; `filler` is the text that bare completions go through.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from kit.provenance import Hand
+from kit.twin.chat_format import Message, text_of
+
+_SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call: a function's name and the arguments, in the order they are written."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One file of `data/replies/`. Prompts are normalised; calls are not yet fitted to a schema."""
+
+    name: str
+    prompts: frozenset[str]
+    after: frozenset[str]
+    calls: tuple[Call, ...]
+    tool_result: bool
+    thinking: str
+    answer: str
+    instruct: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What to say to one request, and who wrote it. `thinking` is None in instruct mode."""
+
+    thinking: str | None
+    answer: str
+    calls: tuple[Call, ...] = ()
+    hand: Hand = Hand.AUTHORED
+
+
+def normalise(prompt: str) -> str:
+    """A prompt without what should not matter: case, spacing, quotes, final punctuation."""
+    text = prompt.casefold().replace("’", "'").replace("what's", "what is")
+    text = re.sub(r"\s+", " ", text).replace(" %", "%")
+    return text.strip(" .!?…\"'“”")
+
+
+@cache
+def replies() -> Mapping[str, Reply]:
+    """Every authored reply, by the name of its file."""
+    found = (files("kit") / "data" / "replies").iterdir()
+    texts = {
+        f.name.removesuffix(".md"): f.read_text("utf-8") for f in found if f.name[-3:] == ".md"
+    }
+    return {name: _parse(name, text) for name, text in sorted(texts.items())}
+
+
+def reply_to(
+    messages: Sequence[Message],
+    thinking: bool,
+    tools: Sequence[Mapping[str, Any]] = (),
+    must_call: str | None = None,
+) -> Said:
+    """The authored reply to a conversation, or the notice.
+
+    `tools` are those that may be called, as OpenAI's schema has them; `must_call` the one that
+    has to be. A reply that calls tools is chosen only where every required parameter is known.
+    """
+    users = [normalise(text_of(m)) for m in messages if m.get("role") == "user"]
+    prompt, before = (users or [""])[-1], (users[-2:-1] or [""])[0]
+    results = _results(messages)
+    fitting = [
+        (reply, calls)
+        for reply in replies().values()
+        if prompt in reply.prompts
+        and (not reply.after or before in reply.after)
+        and reply.tool_result == bool(results)
+        and (calls := _fit(reply.calls, tools)) is not None
+        and (must_call is None or must_call in {call.name for call in calls})
+    ]
+    if not fitting:
+        return _said(replies()["notice"], thinking, hand=Hand.NOTICE)
+    reply, calls = max(fitting, key=lambda pair: (len(pair[1]), bool(pair[0].after)))
+    return _said(reply, thinking, calls, result="\n".join(results))
+
+
+def completion_of(prompt: str) -> Said:
+    """What follows a bare prompt: the reply to its last turn where it is a conversation in
+    Qwen3.5's chat format, else the filler."""
+    head, turn, opened = prompt.rpartition("<|im_start|>assistant\n")
+    if not turn:
+        return _said(replies()["filler"], thinking=False)
+    turns = re.findall(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", head, re.DOTALL)
+    messages = [{"role": role, "content": text} for role, text in turns]
+    return reply_to(messages, thinking="</think>" not in opened)
+
+
+def _said(
+    reply: Reply,
+    thinking: bool,
+    calls: tuple[Call, ...] = (),
+    result: str = "",
+    hand: Hand = Hand.AUTHORED,
+) -> Said:
+    answer = reply.answer if thinking or not reply.instruct else reply.instruct
+    return Said(
+        reply.thinking if thinking else None, answer.replace("{result}", result), calls, hand
+    )
+
+
+def _results(messages: Sequence[Message]) -> list[str]:
+    """What the tools answered, where the conversation ends with that."""
+    results: list[str] = []
+    for message in reversed(messages):
+        if message.get("role") not in ("tool", "function"):
+            break
+        results.insert(0, text_of(message))
+    return results
+
+
+def _fit(calls: Iterable[Call], tools: Sequence[Mapping[str, Any]]) -> tuple[Call, ...] | None:
+    """The calls with the arguments that the offered tools take; None where they do not fit."""
+    offered = {f.get("name"): f for tool in tools if isinstance(f := tool.get("function"), Mapping)}
+    fitted = []
+    for call in calls:
+        if call.name not in offered:
+            return None
+        schema = offered[call.name].get("parameters") or {}
+        known = dict(call.arguments)
+        wanted = schema.get("properties") or {}
+        if not all(name in known for name in schema.get("required") or ()):
+            return None
+        fitted.append(Call(call.name, tuple((n, known[n]) for n in wanted if n in known)))
+    return tuple(fitted)
+
+
+def _parse(name: str, text: str) -> Reply:
+    empty, front, body = text.split("+++\n", 2)
+    if empty:
+        raise ValueError(f"{name}: a reply starts with its front matter")
+    head = tomllib.loads(front)
+    parts = _SECTION.split(body)[1:]
+    # A file's last line break is the editor's; what stands before it is the author's.
+    sections = {
+        kind: part.removeprefix("\n").rstrip("\n")
+        for kind, part in zip(parts[::2], parts[1::2], strict=True)
+    }
+    return Reply(
+        name=name,
+        prompts=frozenset(map(normalise, head["prompts"])),
+        after=frozenset(map(normalise, head.get("after", ()))),
+        calls=tuple(Call(c["name"], tuple(c["arguments"].items())) for c in head.get("calls", ())),
+        tool_result=head.get("tool_result", False),
+        thinking=sections.get("thinking", ""),
+        answer=sections["answer"],
+        instruct=sections.get("instruct", ""),
+    )

@@ -1,0 +1,105 @@
+"""One simulated server: what it plays, and how a request gets into its engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, profile
+from kit.launch import launch_plan
+from kit.simulate import Scheduler
+from kit.twin.asks import Sampling
+from kit.twin.engine import Clock, Engine, Generation
+from kit.twin.faults import Fault
+from kit.twin.refusals import bad_request
+from kit.twin.replies import Said
+from kit.twin.script import Script, write
+from kit.twin.sse import Fed, Outlet
+from kit.twin.tokens import vocabulary
+
+FASTEST = 1000.0
+_LONG_TEXT = 20_000  # characters; what is longer is tokenized beside the event loop
+
+
+class Twin:
+    """A profile, a scheduler, a clock, and what may go wrong.
+
+    Raises UnknownName for a profile or a fault, InvalidValue for a clock that cannot be and for
+    a profile that does not fit its GPUs.
+    """
+
+    def __init__(
+        self,
+        profile_name: str,
+        speed: float = 1.0,
+        sglang: str = SGLANG,
+        port: int = 0,
+        fault: str | None = None,
+    ) -> None:
+        if not 0 < speed <= FASTEST:
+            raise InvalidValue(
+                f"a clock {speed:g} times as fast", f"give 1 for real time, {FASTEST:g} at most"
+            )
+        self.profile = profile(profile_name)
+        self.launch = launch_plan(self.profile, sglang, port=port)
+        self.engine = Engine(Scheduler.of(self.profile, sglang), Clock(speed))
+        self.port = port
+        self.fault = Fault.parse(fault) if fault else None
+        self.model = self.profile.checkpoint
+        self.context_length = (
+            self.profile.context_length or self.profile.model.max_position_embeddings
+        )
+        self.label = f"profile={self.profile.name}; sglang={sglang}; speed={speed:g}"
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model thinks where nobody says: all but the two smallest do."""
+        return self.profile.model.name not in ("0.8b", "2b")
+
+    @property
+    def draft_tokens(self) -> int:
+        """Drafts of a verify step; 0 without MTP."""
+        return self.profile.mtp.num_draft_tokens - 1 if self.profile.mtp else 0
+
+    async def count(self, prompt: str | Sequence[int]) -> int:
+        """Tokens of a prompt."""
+        if not isinstance(prompt, str):
+            return len(prompt)
+        if len(prompt) > _LONG_TEXT:
+            return len(await asyncio.to_thread(vocabulary().encode, prompt))
+        return len(vocabulary().encode(prompt))
+
+    def script(self, said: Said, sampling: Sampling) -> Script:
+        return write(
+            said,
+            sampling.max_tokens,
+            ignore_eos=sampling.ignore_eos,
+            stops=sampling.stops,
+            stop_ids=sampling.stop_ids,
+        )
+
+    def run(
+        self,
+        generations: Sequence[Generation],
+        outlet: Outlet,
+        script: Script,
+        prompt_tokens: int,
+        stream: bool,
+    ) -> Fed:
+        """Give generations to the scheduler; the response that their tokens will fill.
+
+        Raises Refused where they could never run.
+        """
+        try:
+            for generation in generations:
+                self.engine.submit(generation, prompt_tokens, script.total, stream)
+        except InvalidValue as problem:
+            raise bad_request(problem.what) from problem
+
+        def hang_up() -> None:
+            for generation in generations:
+                self.engine.abort(generation.rid)
+
+        author = (b"x-kit-author", str(script.hand).encode())
+        return Fed(outlet, [(b"x-kit-twin", self.label.encode()), author], hang_up, stream)
