@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from kit._precision import precision as precision_named
+from kit._tensors import tensors
 from kit.hardware import SGLANG, Profile
+from kit.models import ModelSpec
 from kit.provenance import Provenance, simulated
 
 # Whose peak FLOP/s a precision's matrix products run at; int4 weights are widened to bf16 first.
@@ -34,7 +37,7 @@ _ACTIVATION_BYTES = 2  # bf16 between the layers, at every precision
 class Constants:
     """What a roofline cannot know. One set for all profiles."""
 
-    hbm_efficiency: float
+    bandwidth_efficiency: float
     flop_efficiency: float
     decode_floor_us_per_layer: float
     prefill_floor_us_per_layer: float
@@ -171,37 +174,64 @@ class _Shape:
 
     @classmethod
     def of(cls, speed: SpeedModel) -> _Shape:
-        p, c = speed.profile, speed.constants
-        m, tp = p.model, p.tp_size
-        parts = m.parameters()
-        weight = m.weights_bytes(p.precision) / parts.total
-        s_per_byte = 1 / (p.gpu.bandwidth_gb_s * 1e9 * c.hbm_efficiency)  # one rank
-        read = weight * s_per_byte / tp  # seconds per weight, each rank reading its share
-        peak = p.gpu.flops.get(_DTYPE[p.precision], p.gpu.flops["bf16"]) * 1e12
-        layer_experts = parts.routed_experts / m.num_hidden_layers
-        head = m.vocab_size * m.hidden_size  # read as lm_head; the embedding is a row look-up
-        rows = parts.embeddings if parts.head else 0
-        draft = (parts.mtp - layer_experts + head) * read
-        kv = m.kv_bytes_per_token_per_rank(tp, mtp=False) * s_per_byte
-        draft_kv = (
-            m.kv_bytes_per_token_per_rank(tp, mtp=True)
-            - m.kv_bytes_per_token_per_rank(tp, mtp=False)
-        ) * s_per_byte
-        link = p.gpu.link_gb_s * 1e9 * c.hbm_efficiency
-        ring = 2 * (tp - 1) / tp * 2 * m.num_hidden_layers  # two all-reduces a layer
+        p, c, m = speed.profile, speed.constants, speed.profile.model
+        tp, parts, weights = p.tp_size, m.parameters(), _weight_bytes(m, p.precision)
+        s_per_byte = 1 / (p.gpu.bandwidth_gb_s * 1e9 * c.bandwidth_efficiency)  # on one rank
+        shared = s_per_byte / tp  # for what is split over the ranks
+        kv = m.kv_bytes_per_token_per_rank(tp, False, p.kv_dtype)
+        draft_kv = m.kv_bytes_per_token_per_rank(tp, True, p.kv_dtype) - kv
+        rows = parts.embeddings if parts.head else 0  # a look-up, no product
         return cls(
             decode_floor_s=m.num_hidden_layers * c.decode_floor_us_per_layer / 1e6,
             prefill_floor_s=m.num_hidden_layers * c.prefill_floor_us_per_layer / 1e6,
-            dense_weights_s=(parts.text - parts.routed_experts - rows) * read,
-            expert_weights_s=parts.routed_experts * read,
+            dense_weights_s=weights["dense"] * shared,
+            expert_weights_s=weights["experts"] * shared,
             miss=1 - m.num_experts_per_tok / m.num_experts if m.num_experts else 0.0,
-            draft_dense_s=draft,
-            draft_expert_s=layer_experts * read,
+            draft_dense_s=(weights["draft"] + weights["head"]) * shared,
+            draft_expert_s=weights["draft experts"] * shared,
             flops_per_token=2.0 * (parts.active - rows),
             attention_flops=4.0 * m.full_layers * m.num_attention_heads * m.head_dim,
-            s_per_flop=1 / (peak * tp * c.flop_efficiency),
-            kv_s_per_token=kv,
-            draft_kv_s_per_token=draft_kv,
-            state_s=m.state_bytes_per_request(p.ssm_dtype) / tp * s_per_byte,
-            exchange_s_per_token=ring * m.hidden_size * _ACTIVATION_BYTES / link if tp > 1 else 0.0,
+            s_per_flop=1 / (_peak_flops(p) * tp * c.flop_efficiency),
+            kv_s_per_token=kv * s_per_byte,
+            draft_kv_s_per_token=draft_kv * s_per_byte,
+            state_s=m.state_bytes_per_request(p.ssm_dtype) * shared,
+            exchange_s_per_token=2
+            * m.num_hidden_layers
+            * _all_reduce_s(p)
+            / c.bandwidth_efficiency,
         )
+
+
+@functools.cache
+def _weight_bytes(model: ModelSpec, precision: str) -> dict[str, int]:
+    """Bytes that a step reads, by how often: always, by the experts touched, by each draft."""
+    recipe = precision_named(precision)
+    found = dict.fromkeys(("dense", "experts", "draft", "draft experts", "head"), 0)
+    tied = model.tie_word_embeddings
+    for tensor in tensors(model):
+        size = recipe.bytes_of(tensor)
+        if tensor.part == "head" or (tied and tensor.part == "embeddings"):
+            found["head"] += size
+            found["dense"] += size
+        elif tensor.part == "mtp":
+            found["draft experts" if ".experts." in tensor.name else "draft"] += size
+        elif tensor.part == "routed_experts":
+            found["experts"] += size
+        elif tensor.part not in ("vision", "embeddings"):
+            found["dense"] += size
+    return found
+
+
+def _peak_flops(p: Profile) -> float:
+    """Dense FLOP/s of one GPU at the profile's precision, or at what it has in its place."""
+    wanted = (_DTYPE[p.precision], "bf16", *p.gpu.flops)
+    return next(p.gpu.flops[dtype] for dtype in wanted if dtype in p.gpu.flops) * 1e12
+
+
+def _all_reduce_s(p: Profile) -> float:
+    """One ring all-reduce of a token's activations: within the nodes, then between them."""
+    size = p.model.hidden_size * _ACTIVATION_BYTES
+    inside = p.tp_size // p.nodes
+    link_s = 2 * (inside - 1) / inside * size / (p.gpu.link_gb_s * 1e9)
+    network_s = 2 * (p.nodes - 1) / p.nodes * size / inside / (_data()["network_gb_s"] * 1e9)
+    return float(link_s + network_s)

@@ -124,6 +124,6 @@ def test_the_constants_in_the_data_are_no_worse_than_their_neighbours():
 
     best = cost(Constants.fitted())
     assert best < 0.1
-    for name in ("decode_floor_us_per_layer", "request_overhead_ms", "hbm_efficiency"):
+    for name in ("decode_floor_us_per_layer", "request_overhead_ms", "bandwidth_efficiency"):
         for factor in (0.8, 1.25):
             assert cost(fitting.changed(Constants.fitted(), name, factor)) > best

@@ -11,7 +11,7 @@ from kit.speed import Constants, SpeedModel
 H200 = profile("h200x8")
 B200 = profile("b200x8")
 BARE = Constants(  # a machine that reaches its data sheet and has no overheads
-    hbm_efficiency=1.0,
+    bandwidth_efficiency=1.0,
     flop_efficiency=1.0,
     decode_floor_us_per_layer=0.0,
     prefill_floor_us_per_layer=0.0,
