@@ -12,13 +12,15 @@ import shlex
 import time
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kit.launch import LaunchPlan
 from kit.simulate import default_chunk_tokens
 from kit.sizing import MemoryPlan
 from kit.twin.engine import Engine
 from kit.twin.metrics import kv_cache_gib, weights_gib
+
+if TYPE_CHECKING:
+    from kit.launch import LaunchPlan
 
 Json = dict[str, Any]
 

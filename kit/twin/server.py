@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
-from kit.launch import launch_plan
 from kit.simulate import Scheduler
 from kit.twin.asks import Sampling
 from kit.twin.engine import Clock, Engine, Generation
@@ -17,6 +18,9 @@ from kit.twin.replies import Said
 from kit.twin.script import Script, write
 from kit.twin.sse import Fed, Outlet
 from kit.twin.tokens import vocabulary
+
+if TYPE_CHECKING:
+    from kit.launch import LaunchPlan
 
 FASTEST = 1000.0
 _LONG_TEXT = 20_000  # characters; what is longer is tokenized beside the event loop
@@ -42,8 +46,14 @@ class Twin:
                 f"a clock {speed:g} times as fast", f"give 1 for real time, {FASTEST:g} at most"
             )
         self.profile = profile(profile_name)
-        self.launch = launch_plan(self.profile, sglang, port=port)
-        self.engine = Engine(Scheduler.of(self.profile, sglang), Clock(speed))
+        scheduler = Scheduler.of(self.profile, sglang)
+        if not scheduler.memory.fits:
+            raise InvalidValue(
+                f"{profile_name} does not fit: {scheduler.memory.reasons[0]}",
+                f"kit size {profile_name} shows the ledger and what would fit",
+            )
+        self.engine = Engine(scheduler, Clock(speed))
+        self.sglang = sglang
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
         self.model = self.profile.checkpoint
@@ -51,6 +61,13 @@ class Twin:
             self.profile.context_length or self.profile.model.max_position_embeddings
         )
         self.label = f"profile={self.profile.name}; sglang={sglang}; speed={speed:g}"
+
+    @cached_property
+    def launch(self) -> LaunchPlan:
+        """The command whose server is played."""
+        from kit.launch import launch_plan
+
+        return launch_plan(self.profile, self.sglang, port=self.port)
 
     @property
     def thinks(self) -> bool:

@@ -1,0 +1,289 @@
+"""Which server am I talking to, and what are its numbers worth?
+
+    >>> endpoint = kit.connect()
+    twin · SGLang 0.5.23 simulated on h200x8 · http://127.0.0.1:41233, because no URL was given …
+
+`connect` takes the first of: the URL given, KIT_BASE_URL, a server on localhost:30000 or :8000,
+the twin. A server that was named and cannot be reached is an error; the twin never stands in
+for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from kit._probe import LOOPBACK, TIMEOUT_S, URL_HINT, Reply, get
+from kit.errors import EndpointError, UnknownName
+from kit.hardware import SGLANG
+from kit.provenance import Provenance, measured, simulated
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import openai
+
+    from kit.twin.process import TwinProcess
+
+TWIN = "twin"  # as a URL: the twin, whatever else there is
+_LOCAL_PORTS = (30000, 8000)
+_LOCAL_TIMEOUT_S = 0.5
+_ENDINGS = ("/chat/completions", "/models", "/v1")
+_KEY_HINT = 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY'
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server that answers. `base_url` has no /v1; `speed` is the clock of a twin, 1 for life.
+
+    `profile` is what a twin plays, `sglang` the version where it is known; `why` is the reason
+    it was chosen for. `provenance` is what every figure from it carries.
+    """
+
+    base_url: str
+    model: str
+    key: str | None
+    kind: Literal["live", "twin"]
+    profile: str | None
+    speed: float
+    sglang: str | None
+    provenance: Provenance
+    why: str = ""
+    _kept: _Kept = field(default_factory=lambda: _Kept(), repr=False, compare=False)
+
+    def client(self) -> openai.OpenAI:
+        """A plain `openai.OpenAI` for this server; the same one each time."""
+        import openai
+
+        if self._kept.client is None:
+            http = openai.DefaultHttpxClient(trust_env=False) if self._is_local else None
+            self._kept.client = openai.OpenAI(
+                base_url=f"{self.base_url}/v1", api_key=self.key or "none", http_client=http
+            )
+        return self._kept.client
+
+    def async_client(self) -> openai.AsyncOpenAI:
+        """A plain `openai.AsyncOpenAI`; the same one for as long as the event loop is."""
+        import asyncio
+
+        import openai
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is not None and loop in self._kept.async_clients:
+            return self._kept.async_clients[loop]
+        http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._is_local else None
+        client = openai.AsyncOpenAI(
+            base_url=f"{self.base_url}/v1", api_key=self.key or "none", http_client=http
+        )
+        if loop is not None:
+            self._kept.async_clients[loop] = client
+        return client
+
+    def server_info(self) -> dict[str, Any]:
+        """SGLang's own account of its settings and state. Raises EndpointError."""
+        for path in ("/server_info", "/get_server_info"):
+            reply = get(self.base_url + path, self.key)
+            if reply.status == 200 and isinstance(reply.body, dict):
+                return reply.body
+        raise EndpointError(
+            f"{self.base_url} has no /server_info: it is not an SGLang server",
+            "ask SGLang, or the twin: kit.connect('twin')",
+        )
+
+    def close(self) -> None:
+        """Close the connections; end the twin, where this session started it."""
+        if self._kept.client is not None:
+            self._kept.client.close()
+            self._kept.client = None
+        _end(self.base_url)
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether a proxy could only be in the way."""
+        return urlsplit(self.base_url).hostname in LOOPBACK
+
+    def __str__(self) -> str:
+        clock = f", clock ×{self.speed:g}" if self.speed != 1 else ""
+        if self.kind == "twin":
+            what = f"SGLang {self.sglang} simulated on {self.profile}{clock}"
+        else:
+            version = f"SGLang {self.sglang}" if self.sglang else "OpenAI-compatible"
+            what = f"{self.model} · {version}"
+        return f"{self.kind} · {what} · {self.base_url}"
+
+
+@dataclass
+class _Kept:
+    """What an endpoint keeps open."""
+
+    client: openai.OpenAI | None = None
+    async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+
+def connect(
+    url: str | None = None,
+    key: str | None = None,
+    model: str | None = None,
+    *,
+    profile: str = "h200x8",
+    speed: float = 1.0,
+    sglang: str = SGLANG,
+    quiet: bool = False,
+) -> Endpoint:
+    """Find a server, and say in one line which and why.
+
+    `url` may end in /v1 or not; "twin" is the twin. `model` is needed only where a server has
+    several. `profile`, `speed` and `sglang` are what the twin plays, and how fast; a server that
+    is not the twin takes no notice of them.
+    Raises EndpointError for a server that cannot be reached, refuses the key or is no
+    OpenAI-compatible server; UnknownName for a model or profile; LaunchError for a twin that
+    does not start.
+    """
+    key = key or os.environ.get("KIT_API_KEY") or None
+    model = model or os.environ.get("KIT_MODEL") or None
+    named = url or os.environ.get("KIT_BASE_URL")
+    play = (profile, speed, sglang)
+    if named == TWIN:
+        endpoint = _twin(*play, model, why="because the twin was asked for")
+    elif named:
+        why = "because its URL was given" if url else "because KIT_BASE_URL names it"
+        endpoint = _open(base_url(named), key, model, why)
+    else:
+        endpoint = _local(key, model) or _twin(
+            *play,
+            model,
+            why="because no URL was given, and nothing answers on localhost:30000 or :8000",
+        )
+    if not quiet:
+        print(f"{endpoint}, {endpoint.why}")
+    return endpoint
+
+
+def base_url(url: str) -> str:
+    """The address of a server without /v1 and what may follow it. Raises EndpointError."""
+    text = url.strip().rstrip("/")
+    if "://" not in text:
+        text = f"http://{text}"
+    for ending in _ENDINGS:
+        text = text.removesuffix(ending).rstrip("/")
+    parts = urlsplit(text)
+    try:
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or any(c.isspace() for c in text):
+        raise EndpointError(f"{url!r} is no URL", "give one like http://localhost:30000")
+    return text
+
+
+def _local(key: str | None, model: str | None) -> Endpoint | None:
+    """A server on a port where they usually are."""
+    for port in _LOCAL_PORTS:
+        try:
+            why = f"because it answers on localhost:{port}"
+            return _open(f"http://127.0.0.1:{port}", key, model, why, _LOCAL_TIMEOUT_S)
+        except EndpointError:
+            continue
+    return None
+
+
+def _open(
+    url: str, key: str | None, model: str | None, why: str, timeout_s: float = TIMEOUT_S
+) -> Endpoint:
+    reply = get(f"{url}/v1/models", key, timeout_s)
+    chosen = _choose(url, reply, model)
+    label = reply.headers.get("x-kit-twin")
+    if label is not None:
+        played = dict(part.strip().split("=", 1) for part in label.split(";"))
+        return _played(url, key, chosen, played, why)
+    version = _version(url, key, timeout_s)
+    source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
+    return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
+
+
+def _played(url: str, key: str | None, model: str, played: Mapping[str, str], why: str) -> Endpoint:
+    """An endpoint for a twin, from what it says that it plays."""
+    profile, sglang, speed = played["profile"], played["sglang"], float(played["speed"])
+    clock = f", clock ×{speed:g}" if speed != 1 else ""
+    source = f"twin of SGLang {sglang} on {profile}{clock}"
+    return Endpoint(url, model, key, "twin", profile, speed, sglang, simulated(source), why)
+
+
+def _choose(url: str, reply: Reply, model: str | None) -> str:
+    """The model to ask for, out of the server's own list."""
+    if reply.status in (401, 403):
+        raise EndpointError(f"{url} refused the key ({reply.status})", _KEY_HINT)
+    if reply.status == 429 or reply.status >= 500:
+        raise EndpointError(
+            f"{url} answers, but fails ({reply.status})", "read its log, then connect again"
+        )
+    entries = reply.body.get("data") if isinstance(reply.body, dict) else None
+    if reply.status != 200 or not isinstance(entries, list):
+        raise EndpointError(
+            f"{url} is not an OpenAI-compatible server: /v1/models gave {reply.what}", URL_HINT
+        )
+    names = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
+    if model is not None and model in names:
+        return model
+    if model is not None and names:
+        raise UnknownName("model", model, names, more=f"(at {url})")
+    ours = names if len(names) == 1 else [name for name in names if "qwen3.5" in name.lower()]
+    if len(ours) == 1:
+        return ours[0]
+    if not names:
+        raise EndpointError(f"{url} serves no model", "start it with one, then connect again")
+    some = ", ".join((ours or names)[:5])
+    raise EndpointError(
+        f"{url} serves {len(names)} models: {some}{', …' if len(ours or names) > 5 else ''}",
+        'say which: kit.connect(url, model="…"), or set KIT_MODEL',
+    )
+
+
+def _version(url: str, key: str | None, timeout_s: float) -> str | None:
+    """The SGLang version of a server; None where it is another kind."""
+    try:
+        reply = get(f"{url}/server_info", key, timeout_s)
+    except EndpointError:
+        return None
+    found = reply.body.get("version") if isinstance(reply.body, dict) else None
+    return str(found) if found and "internal_states" in reply.body else None
+
+
+_twins: dict[tuple[str, float, str], TwinProcess] = {}
+_starting = threading.Lock()
+
+
+def _twin(profile: str, speed: float, sglang: str, model: str | None, why: str) -> Endpoint:
+    """The twin that plays this; started where it is not running yet."""
+    from kit import hardware
+
+    played = hardware.profile(profile).name, float(speed), sglang
+    with _starting:
+        running = _twins.get(played)
+        if running is None or not running.alive:
+            from kit.twin.process import start
+
+            if not _twins:
+                atexit.register(_end)
+            running = _twins[played] = start(*played)
+    return _open(running.url, None, model, why)
+
+
+def _end(url: str | None = None) -> None:
+    """End the twin at `url`, or all that this process started."""
+    with _starting:
+        for played, twin in list(_twins.items()):
+            if url in (None, twin.url):
+                twin.close()
+                del _twins[played]
