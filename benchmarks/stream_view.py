@@ -1,0 +1,170 @@
+"""The stream view: bytes on the wire and kernel time for a token, in a real IPython kernel.
+
+python benchmarks/stream_view.py            about a minute
+
+A stream that has everything already is run through the whole path of `StreamView.run()`: events,
+counts, gathered messages, the full text at the end, the Markdown that the notebook keeps. Every
+chunk brings one token and its usage, the costliest way. Bytes are what the kernel hands to its
+IOPub socket, envelopes included; time is process time of the kernel, all threads. The card itself
+(its JavaScript and CSS, sent once when it opens) is given apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROUNDS = 5
+SIZES = (1_000, 2_000, 4_000, 8_000, 16_000)
+RATES = (50, 100, 250)  # tokens/s; 250 is the cookbook's 8×H200 at concurrency 1
+FLAT_OUT = 0
+WORDS = ("The", "KV", "cache", "of", "a", "rank", "holds", "what", "its", "layers", "have", "seen")
+
+
+class Counted:
+    """A socket that counts what is sent through it."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self.messages = 0
+        self.bytes = 0
+
+    def send_multipart(self, parts: list[bytes], *args: Any, **kwargs: Any) -> Any:
+        self.messages += 1
+        self.bytes += sum(len(part) for part in parts)
+        return self._socket.send_multipart(parts, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+@dataclass
+class Everything:
+    """A stream whose events have all arrived. `tick` is called before each chunk."""
+
+    events: list[tuple[Any, Any]]
+    tick: Any
+    provenance: Any
+    author: Any = None
+    asked_s: float = 0.0
+
+    def prepare(self) -> None:
+        pass
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for number, chunk in enumerate(self.events):
+            self.tick()
+            if number % 100 == 0:
+                await asyncio.sleep(0.002)  # or zmq, flooded, would drop what this kernel prints
+            for event in chunk:
+                yield event
+
+
+def chunks(tokens: int) -> Iterator[tuple[Any, Any]]:
+    """Half thinking, half answer, a paragraph every hundred tokens."""
+    from kit.chat import Answer, Thinking, Usage
+
+    for i in range(tokens):
+        text = WORDS[i % len(WORDS)] + ("\n\n" if i % 100 == 99 else " ")
+        kind = Thinking if i < tokens // 2 else Answer
+        yield kind(text), Usage(20, i + 1, min(i + 1, tokens // 2))
+
+
+async def inside(tokens: int, rate: int) -> dict[str, float]:
+    """One run, in the kernel. `rate` in tokens/s of a clock of our own; 0 is flat out."""
+    from IPython.core.getipython import get_ipython
+
+    import kit.views.stream as view
+    from kit.provenance import simulated
+    from kit.views.card import Outbox
+
+    label = simulated("a stream in a benchmark")
+    now = [0.0]
+
+    def tick() -> None:
+        now[0] += 1 / rate
+
+    stream = Everything(list(chunks(tokens)), tick if rate else lambda: None, label)
+    endpoint = type(
+        "Endpoint", (), {"model": "m", "speed": 1.0, "sglang": None, "provenance": label}
+    )
+    clock = {"now_s": lambda: now[0]} if rate else {}
+    view.Outbox = functools.partial(Outbox, **clock)  # type: ignore[misc]
+    view.chat.stream = lambda *_, **__: stream  # type: ignore[assignment]
+    view.has_page = functools.partial(asyncio.sleep, 0, True)  # type: ignore[assignment]
+
+    shell = get_ipython()
+    kernel = shell.kernel
+    socket = kernel.iopub_socket
+    counted = Counted(socket)
+    kernel.iopub_socket = shell.display_pub.pub_socket = counted
+    try:
+        board = view.StreamView(endpoint(), "?").board
+        board._card = board._new_card()
+        card_bytes, counted.bytes, counted.messages = counted.bytes, 0, 0
+        board._new_card = lambda: board._card  # opened already, and counted apart
+        began = time.process_time()
+        await board.run()
+        spent_s = time.process_time() - began
+    finally:
+        kernel.iopub_socket = shell.display_pub.pub_socket = socket
+    board._card.close()
+    return {
+        "us": spent_s / tokens * 1e6,
+        "bytes": counted.bytes / tokens,
+        "messages": counted.messages,
+        "card": card_bytes,
+    }
+
+
+def measure(tokens: int, rate: int = FLAT_OUT) -> dict[str, float]:
+    """Medians of several runs in one kernel, after one to warm up."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3")
+    printed: list[str] = []  # one JSON line, or a traceback
+
+    def on_output(message: dict[str, Any]) -> None:
+        if message["msg_type"] in ("stream", "error"):
+            content = message["content"]
+            printed.append(content.get("text") or "\n".join(content["traceback"]))
+
+    here = str(Path(__file__).parent)
+    code = f"""
+import json, sys; sys.path.insert(0, {here!r}); sys.dont_write_bytecode = True
+import stream_view
+await stream_view.inside(1000, {rate})
+print(json.dumps([await stream_view.inside({tokens}, {rate}) for _ in range({ROUNDS})]))"""
+    try:
+        client.execute_interactive(code, output_hook=on_output, timeout=300)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    runs = json.loads("".join(printed))
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def main() -> None:
+    head = f"{'tokens':>8} {'tokens/s':>9} {'bytes/token':>12} {'µs/token':>9} {'messages':>9}"
+    print(head)
+    for tokens, rate in [(n, FLAT_OUT) for n in SIZES] + [(SIZES[-1], rate) for rate in RATES]:
+        got = measure(tokens, rate)
+        pace = f"{rate}" if rate else "flat out"
+        row = f"{tokens:>8,} {pace:>9} {got['bytes']:>12.1f} {got['us']:>9.1f}"
+        print(f"{row} {got['messages']:>9.0f}", flush=True)
+    print(f"the card itself, once: {got['card'] / 1e3:.0f} kB")
+    where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"measured · medians of {ROUNDS} on {where}")
+
+
+if __name__ == "__main__":
+    main()
