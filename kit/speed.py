@@ -119,7 +119,7 @@ class SpeedModel:
     def provenance(self) -> Provenance:
         data, p = _data(), self.profile
         machine = f"{p.model.name} {p.precision} {p.gpu.key}x{p.tp_size}"
-        runs = ", ".join(data["fitted_to"])
+        runs = f"{', '.join(data['fitted_to'])} ({data['fitted_version']})"
         if machine in data["fitted_machines"]:
             return simulated(f"{p.name}, roofline with constants fitted to {runs}")
         return simulated(f"extrapolated: {p.name}, constants fitted to 397B in {runs}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -365,6 +367,16 @@ def test_stopped_in_the_middle_it_says_what_is_missing():
     assert what.startswith(f"{50 - report.completed} of 50 requests: stopped")
     assert "missing: " in report.table()
     assert report.output_throughput > 0
+
+
+def test_ctrl_c_gives_the_report_of_what_there_is():
+    def progress(done: int, _total: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    report, _ = go(lambda a: native(a, 0.01), Workload(10, 20, 50, 2), on_progress=progress)
+    assert 3 <= report.completed < 50
+    assert "stopped" in report.missing[0]
 
 
 @pytest.mark.parametrize(

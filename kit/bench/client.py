@@ -29,6 +29,7 @@ from kit.errors import EndpointError
 from kit.provenance import Provenance, measured, simulated
 
 WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
+QUESTION_S = 10.0  # for a question beside the run
 STALL_S = 300.0  # without a byte for so long, a request has failed
 _PREOPENED = 512  # connections opened ahead; a burst above that opens the rest as it goes
 
@@ -86,7 +87,7 @@ async def run(
             await race.run(requests)
         finally:
             pool.close()
-        accept_length = await _accept_length(side) if not race.stopped else None
+        accept_length = await _accept_length(side)
     finally:
         side.close()
     records = [
@@ -224,7 +225,11 @@ async def _dialect(side: Pool, endpoint: Target) -> Dialect:
 
 async def _server_info(side: Pool) -> dict[str, Any]:
     """SGLang's /server_info; empty where there is none."""
-    response = await side.ask(side.origin.request("GET", "/server_info"))
+    try:
+        async with asyncio.timeout(QUESTION_S):
+            response = await side.ask(side.origin.request("GET", "/server_info"))
+    except TimeoutError:
+        return {}
     if response.error or response.status != 200:
         return {}
     try:
