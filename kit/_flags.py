@@ -1,0 +1,154 @@
+"""SGLang's flags by version, and what follows from the machine; flags.toml and flag_rules.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from kit._accounting import parse
+from kit.errors import InvalidValue
+from kit.hardware import Profile
+
+MOE_FIELD = "num_experts"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What a flag is called, since when and until when, and why one would give it."""
+
+    key: str
+    names: tuple[tuple[str, str], ...]
+    reason: str
+    source: str
+    page: str | None = None
+    until: str | None = None
+
+    def name(self, sglang: str) -> str | None:
+        """Its name in this version; None where the version does not have it."""
+        if self.until and parse(sglang) > parse(self.until):
+            return None
+        known = [name for since, name in self.names if parse(since) <= parse(sglang)]
+        return known[-1] if known else None
+
+    def named(self, sglang: str) -> str:
+        """Its name. Raises InvalidValue where the version does not have it."""
+        name = self.name(sglang)
+        if name is None:
+            first, spelt = self.names[0]
+            raise InvalidValue(
+                f"SGLang {sglang} has no {spelt}",
+                f"it is there from {first}" + (f" to {self.until}" if self.until else " on"),
+            )
+        return name
+
+    def versions(self) -> str:
+        """Where the name holds: "0.5.14 on", "0.5.9 to 0.5.14"."""
+        since = self.names[-1][0]
+        return f"{since} to {self.until}" if self.until else f"{since} on"
+
+
+@cache
+def spellings() -> dict[str, Spelling]:
+    """Every flag that a plan may hold, by the kit's own key."""
+    return {
+        key: Spelling(key=key, **{**row, "names": tuple((s, n) for s, n in row["names"])})
+        for key, row in _read("flags.toml").items()
+    }
+
+
+@cache
+def _read(file: str) -> dict[str, Any]:
+    return tomllib.loads((files("kit") / "data" / file).read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A flag that a reader of the source pages may miss, and why it is not there."""
+
+    flag: str
+    reason: str
+    source: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"flag": self.flag, "reason": self.reason, "source": self.source}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the environment that the server needs."""
+
+    name: str
+    value: str
+    reason: str
+    source: str
+
+
+def rule_flags(profile: Profile, sglang: str) -> Iterator[tuple[str, str | None]]:
+    """(key, value) of the flags that follow from the machine and the checkpoint."""
+    for rule in _read("flag_rules.toml")["rule"]:
+        if _holds(rule, profile, sglang):
+            for key, value in rule["set"].items():
+                yield key, None if value is True else value
+
+
+def rule_env(profile: Profile, sglang: str) -> Iterator[Variable]:
+    """The variables that follow from the machine."""
+    for rule in _read("flag_rules.toml")["env"]:
+        if _holds(rule, profile, sglang):
+            for name, value in rule["set"].items():
+                yield Variable(name, value, rule["reason"], rule["source"])
+
+
+def left_out(profile: Profile, sglang: str, given: set[str]) -> Iterator[LeftOut]:
+    """What the source pages' commands have and this version does not need."""
+    for rule in _read("flag_rules.toml")["left_out"]:
+        if rule["flag"] not in given and _holds(rule, profile, sglang):
+            yield LeftOut(rule["flag"], rule["reason"], rule["source"])
+
+
+def changes(since: str, until: str) -> tuple[tuple[str, str], ...]:
+    """(version, what changed) between two versions, the first excluded."""
+    rows = _read("flag_rules.toml")["change"]
+    return tuple(
+        (row["since"], row["what"])
+        for row in rows
+        if parse(since) < parse(row["since"]) <= parse(until)
+    )
+
+
+def _holds(rule: dict[str, Any], profile: Profile, sglang: str) -> bool:
+    version = parse(sglang)
+    if "since" in rule and version < parse(rule["since"]):
+        return False
+    if "to" in rule and version > parse(rule["to"]):
+        return False
+    if rule.get("recipe") and profile.source.startswith("Lambda"):
+        return False
+    facts = _facts(profile)
+    return all(
+        facts[key] in wanted if isinstance(wanted, list) else facts[key] == wanted
+        for key, wanted in rule["when"].items()
+    )
+
+
+def _facts(p: Profile) -> dict[str, Any]:
+    maker = "cpu" if p.gpu.is_cpu else "amd" if p.gpu.is_amd else "nvidia"
+    return {
+        "gpu": p.gpu.key,
+        "maker": maker,
+        "precision": p.precision,
+        "mtp": p.mtp is not None,
+        "moe": getattr(p.model, MOE_FIELD) > 0,
+        "several_ranks": p.tp_size > 1,
+        "one_node_or_blackwell": p.nodes == 1 or p.gpu.compute_capability.startswith("10"),
+        "strategy_auto": p.mamba_radix_cache_strategy == "auto",
+        "radix_cache": p.radix_cache,
+        "ssm_fp32": p.ssm_dtype == "float32",
+        "running_unset": p.max_running_requests is None,
+        # the one cell of the cookbook whose figures were measured carries nothing extra
+        "measured_cell": p.title == "397b-bf16-h200x8" and p.mtp is not None,
+    }

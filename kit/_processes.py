@@ -1,0 +1,77 @@
+"""Processes and ports of this machine, by the kernel's own means: SGLang serves on Linux."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+_POLL_S = 0.05
+_STATE, _GROUP, _STARTED = 0, 2, 19  # fields of /proc/PID/stat after the command's name
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process; none when it is gone or only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [] if fields[_STATE] == "Z" else fields
+
+
+def started(pid: int) -> str | None:
+    """When a process began, in the kernel's ticks: tells it from a later one of the same id."""
+    fields = _stat(pid)
+    return fields[_STARTED] if fields else None
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that run."""
+    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if (f := _stat(pid)) and int(f[_GROUP]) == group]
+
+
+def end_group(group: int, patience_s: float, spare: int | None = None) -> bool:
+    """Ask a group's first process to end; after `patience_s` make them all. True if none is left.
+
+    SGLang's first process on SIGTERM lets its running requests finish, then ends the others.
+    `spare` is left alone: a process of the group that ends it from within.
+    """
+
+    def rest() -> list[int]:
+        return [pid for pid in members(group) if pid != spare]
+
+    asked = [group] if group in rest() else rest()
+    for sign, whom, wait_s in (
+        (signal.SIGTERM, asked, patience_s),
+        (signal.SIGKILL, None, 5.0),
+    ):
+        for pid in rest() if whom is None else whom:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        until = time.monotonic() + wait_s
+        while rest() and time.monotonic() < until:
+            time.sleep(_POLL_S)
+    return not rest()
+
+
+def port_taken(host: str, port: int) -> bool:
+    """Whether something listens there already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,75 @@
+"""The servers that this kit started on this machine, so that another process finds and ends them.
+
+One JSON file a port, under $XDG_STATE_HOME/qwen35-kit. A file whose process
+is gone is taken away when it is next looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kit._processes import started
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A running server: the head of its process group, and how to end it."""
+
+    title: str
+    url: str
+    port: int
+    group: int
+    group_started: str
+    log: str
+    stop_argv: tuple[str, ...]
+
+    @property
+    def alive(self) -> bool:
+        return started(self.group) == self.group_started
+
+
+def folder() -> Path:
+    """Where servers and their logs are noted."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "qwen35-kit"
+
+
+def note(entry: Entry) -> None:
+    folder().mkdir(parents=True, exist_ok=True)
+    _file(entry.port).write_text(json.dumps(asdict(entry), indent=1), encoding="utf-8")
+
+
+def forget(port: int) -> None:
+    _file(port).unlink(missing_ok=True)
+
+
+def running() -> tuple[Entry, ...]:
+    """The noted servers that still run, by port."""
+    found = []
+    for file in sorted(folder().glob("server-*.json")):
+        entry = _read(file)
+        if entry is not None and entry.alive:
+            found.append(entry)
+        else:
+            file.unlink(missing_ok=True)
+    return tuple(found)
+
+
+def at(port: int) -> Entry | None:
+    """The server noted for this port, if it runs."""
+    return next((entry for entry in running() if entry.port == port), None)
+
+
+def _file(port: int) -> Path:
+    return folder() / f"server-{port}.json"
+
+
+def _read(file: Path) -> Entry | None:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        held = json.loads(file.read_text(encoding="utf-8"))
+        return Entry(**{**held, "stop_argv": tuple(held["stop_argv"])})
+    return None

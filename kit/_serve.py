@@ -1,0 +1,69 @@
+"""`kit serve` and `kit stop`: a server in the foreground, told in lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kit import cpu_tiny, server
+from kit._command import ServerCommand, of_plan
+from kit._preflight import preflight
+from kit.hardware import SGLANG, profile
+from kit.launch import HTTP_PORT, launch_plan
+from kit.startup_log import Event
+
+Say = Callable[[str], None]
+WATCH_S = 0.5
+
+
+def command(
+    name: str, *, sglang: str = SGLANG, port: int = HTTP_PORT, docker: bool = False
+) -> ServerCommand:
+    """What is started for a profile's name; `cpu-tiny` is the toy."""
+    if name == cpu_tiny.NAME:
+        return cpu_tiny.command(port)
+    return of_plan(launch_plan(profile(name), sglang=sglang, port=port), docker=docker)
+
+
+def serve(what: ServerCommand, say: Say = print) -> int:
+    """Start it, tell how it comes up, stay with it, and end it on Ctrl-C. 0 when it ended by that.
+
+    Raises LaunchError where it does not come up.
+    """
+    for check in preflight(what):
+        say(str(check))
+    begun = time.monotonic()
+    told = ""
+
+    def tell(event: Event) -> None:
+        nonlocal told
+        if str(event) != told:
+            told = str(event)
+            say(f"{time.monotonic() - begun:6.1f} s  {told}")
+
+    with server.launch(what) as running:
+        say(f"          its log: {running.log}")
+        running.wait(tell)
+        came_up_s = time.monotonic() - begun
+        say(f"{came_up_s:6.1f} s  answers at {running.url}/v1, model {running.model}")
+        say(running.report())
+        for finding in running.diagnose():
+            say(str(finding))
+        say("Ctrl-C ends it")
+        try:
+            while running.running:
+                time.sleep(WATCH_S)
+        except KeyboardInterrupt:
+            say("\nending…")
+            return 0
+        raise running._failed(f"{running.title} ended by itself")
+
+
+def stop(port: int | None = None, say: Say = print) -> int:
+    """End the servers of this kit, or the one on `port`."""
+    ended = server.stop(port)
+    for one in ended:
+        say(f"ended {one}")
+    if not ended:
+        say("no server of this kit runs on this machine")
+    return 0

@@ -1,0 +1,99 @@
+"""A server's log → what went wrong, and what to change, flag by flag.
+
+    >>> diagnose(Path("server.log").read_text())[0].remedies[0]
+    'raise --mem-fraction-static: at the start it is too low, not too high'
+
+Pure. What is known is data (data/failures.toml): for each failure the line
+that tells it, and the released file in which that line stands.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from kit import startup_log
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that is known to go wrong; the fields are explained in data/failures.toml."""
+
+    id: str
+    cause: str
+    pattern: re.Pattern[str]
+    key: str
+    where: str
+    remedies: tuple[str, ...]
+    source: str
+    after: str | None = None
+    before: str | None = None
+    serves: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A failure found in a log: its cause in words, the line that tells it, what to change."""
+
+    id: str
+    cause: str
+    line: str
+    remedies: tuple[str, ...]
+    source: str
+    serves: bool
+
+    def __str__(self) -> str:
+        steps = "\n".join(f"  → {remedy}" for remedy in self.remedies)
+        return f"{self.cause}\n{steps}\n  log: {self.line}\n  source: {self.source}"
+
+
+@cache
+def failures() -> tuple[Failure, ...]:
+    """All that is known, the more telling first."""
+    text = (files("kit") / "data" / "failures.toml").read_text(encoding="utf-8")
+    return tuple(
+        Failure(
+            **{**row, "pattern": re.compile(row["pattern"]), "remedies": tuple(row["remedies"])}
+        )
+        for row in tomllib.loads(text)["failure"]
+    )
+
+
+def diagnose(log: str | Iterable[str]) -> tuple[Finding, ...]:
+    """The failures that a log shows, those that ended the server first; each once.
+
+    Empty when nothing is known of it: read the last lines then.
+    """
+    seen: set[str] = set()
+    found: dict[str, Finding] = {}
+    for line in startup_log.lines(log) if isinstance(log, str) else log:
+        seen.update(event.phase for event in startup_log.events([line]))
+        for failure in failures():
+            if failure.id not in found and _possible(failure, seen):
+                match = failure.pattern.search(line)
+                if match:
+                    found[failure.id] = _finding(failure, match, line)
+    order = [failure.id for failure in failures()]
+    return tuple(sorted(found.values(), key=lambda f: (f.serves, order.index(f.id))))
+
+
+def _possible(failure: Failure, seen: set[str]) -> bool:
+    return (failure.after is None or failure.after in seen) and (
+        failure.before is None or failure.before not in seen
+    )
+
+
+def _finding(failure: Failure, match: re.Match[str], line: str) -> Finding:
+    said = {name: value or "?" for name, value in match.groupdict().items()}
+    return Finding(
+        id=failure.id,
+        cause=failure.cause.format(**said),
+        line=line.strip()[:300],
+        remedies=tuple(remedy.format(**said) for remedy in failure.remedies),
+        source=failure.source,
+        serves=failure.serves,
+    )
