@@ -110,9 +110,12 @@ def run(
 
 
 def _execute(lesson: Lesson, out: Path, given: Mapping[str, Any]) -> Run:
+    import logging
+
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # else it warns of widgets' comms
     notebook = out / f"{lesson.name}.ipynb"
     began = time.monotonic()
     error = ""
@@ -125,6 +128,7 @@ def _execute(lesson: Lesson, out: Path, given: Mapping[str, Any]) -> Run:
             kernel_name="python3",
             progress_bar=False,
             execution_timeout=CELL_TIMEOUT_S,
+            extra_arguments=["--IPKernelApp.log_level=40"],
         )
     except PapermillExecutionError as failed:
         said = f"{failed.ename}: {failed.evalue}".splitlines()[0]

@@ -5,10 +5,12 @@
     parts, growth     a model's parameters as squares; what one request keeps in memory
     concurrency       how many requests of a length run at once
     family, claims    the eight sizes; what was published, and where it is tested
+    on_card           what a GPU of one's own can serve
     sliders           turn the knobs of a profile and watch the ledger
     StreamView        an answer as it streams; `compare` puts modes side by side
     timeline          how long a reader waits for the first word
     beside            reports side by side
+    progress          a bar for what takes longer
 
 Names load on first use, so that `import kit.views` costs next to nothing.
 """
@@ -29,7 +31,9 @@ _HOME = {
     "ledger": "_ledger",
     "ledgers": "_ledger",
     "matrix": "_matrix",
+    "on_card": "_tables",
     "parts": "_anatomy",
+    "progress": "_progress",
     "sliders": "_sliders",
     "timeline": "_timeline",
 }
