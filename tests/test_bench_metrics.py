@@ -17,7 +17,7 @@ TEST = computed("a test")
 
 # Three requests, two at a time; with MTP a chunk carries up to four tokens.
 RECORDS = [
-    Record(0.0, 100, (0.2, 0.5, 0.6), (1, 3, 2), 6, 0.6),
+    Record(0.0, 100, (0.2, 0.5, 0.6), (1, 4, 1), 6, 0.6),
     Record(0.0, 50, (0.4,), (1,), 1, 0.4),
     Record(0.4, 70, (1.0, 1.2), (1, 4), 5, 1.2),
 ]
@@ -41,7 +41,7 @@ def test_both_itls_and_their_names():
     r = report(RECORDS, 1.25, TEST)
     assert r.itl_per_chunk.mean == pytest.approx((300 + 100 + 200) / 3)
     assert r.itl_basis == "token"
-    assert r.itl.mean == pytest.approx((3 * 100 + 2 * 50 + 4 * 50) / 9)
+    assert r.itl.mean == pytest.approx((4 * 75 + 1 * 100 + 4 * 50) / 9)
     table = r.table()
     assert "Mean ITL (ms):                           66.67" in table
     assert "Inter-Chunk Latency" in table
@@ -84,7 +84,8 @@ def test_peaks_count_one_second_buckets():
 
 
 def test_failed_requests_are_counted_and_averaged_into_nothing():
-    failed = [Record(0.0, 900, error="HTTP 429: slow down")] * 2 + [Record(0.1, 9, error="cut")]
+    cut = Record(0.1, 9, (0.3, 0.9), (1, 4), 5, 0.9, error="cut")  # even with some tokens
+    failed = [Record(0.0, 900, error="HTTP 429: slow down")] * 2 + [cut]
     r, clean = report([*RECORDS, *failed], 1.25, TEST), report(RECORDS, 1.25, TEST)
     assert r.completed == 3
     assert r.failed == 3
