@@ -116,21 +116,21 @@ class LaunchPlan:
     @property
     def image(self) -> str:
         """The container that holds this version."""
-        from kit import forms
+        from kit.forms import image
 
-        return forms.image(self)
+        return image(self)
 
     def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
         """`docker run …` as a list of words, in the foreground."""
-        from kit import forms
+        from kit.forms import docker_argv
 
-        return forms.docker_argv(self, rank, name, node0)
+        return docker_argv(self, rank, name, node0)
 
     def form(self, name: str) -> str:
         """The plan as shell, docker, compose, slurm, k8s or skypilot text. Raises UnknownName."""
-        from kit import forms
+        from kit.forms import render
 
-        return forms.render(self, name)
+        return render(self, name)
 
     def to_json(self) -> dict[str, Any]:
         return {

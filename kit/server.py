@@ -27,7 +27,7 @@ from kit._command import ServerCommand, of_plan
 from kit._processes import end_group, started
 from kit.diagnose import Finding, diagnose
 from kit.errors import LaunchError
-from kit.launch import LaunchPlan
+from kit.launch import KEY_VARIABLE, LaunchPlan
 from kit.provenance import Provenance, measured
 from kit.startup_log import Event, Ledger
 
@@ -135,13 +135,13 @@ class Server:
 
     def info(self) -> dict[str, Any]:
         """`/server_info`; empty where it does not answer."""
-        answer = _ask.info(self.url, "/server_info")
+        answer = _ask.info(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
         return answer if isinstance(answer, dict) else {}
 
     @property
     def model(self) -> str | None:
         """The name under which its model is asked for."""
-        return _ask.served_model(self.url)
+        return _ask.served_model(self.url, os.environ.get(KEY_VARIABLE))
 
     @property
     def provenance(self) -> Provenance:
@@ -218,7 +218,7 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     _preflight.insist(_preflight.preflight(command))
     path = log or _registry.folder() / f"{command.title}-{command.port}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    argv = list(command.argv)
+    argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
     if not command.outlives:
         argv = [sys.executable, "-m", "kit._keeper", *argv]
     with path.open("wb") as output:
@@ -254,6 +254,15 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     return server
 
 
+def _key() -> str:
+    key = os.environ.get(KEY_VARIABLE)
+    if not key:
+        raise LaunchError(
+            "the plan asks for an API key and there is none", f"export {KEY_VARIABLE}=…"
+        )
+    return key
+
+
 def start(
     what: LaunchPlan | ServerCommand,
     *,
@@ -278,7 +287,7 @@ def adopt(url: str) -> Server:
     url = url.rstrip("/").removesuffix("/v1")
     ours = next((e for e in _registry.running() if e.url == url), None)
     if ours is None:
-        model = _ask.served_model(url)
+        model = _ask.served_model(url, os.environ.get(KEY_VARIABLE))
         if model is None:
             raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
         return Server(title=model, url=url, log=None, group=None)
