@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ $$\\frac{15}{100} \\times 240 = 36$$
 The end."""
 
 
+SEEN = threading.Event()
+GROWS = (
+    "# Title\n\nSetext\n---\n\ntext with $a_1$ and `code` and \\(x\\)\n\n"
+    + "".join(f"{i}. item **{i}** costs $5 and $6\n" for i in range(1, 41))
+    + "\n- a\n  - nested\n\n    more\n- b\n\n| x | y |\n|--:|---|\n| 1 | 2 |\n\n"
+    + "$$\n\\begin{aligned}\na &= b \\\\\n\nc &= d\n\\end{aligned}\n$$\n\n"
+    + "```python\n# not a title\n\nx = '$5'\n```\n\n> quoted\nlazily\n\n"
+    + "\\[ e = mc^2 \\]\n\nend $$ open"
+)
+
+
 def play(body: dict[str, Any]) -> Iterator[Any]:
     """What the server says depends on the prompt."""
     prompt = body["messages"][-1]["content"]
@@ -43,7 +55,14 @@ def play(body: dict[str, Any]) -> Iterator[Any]:
     if thinks:
         for word in ("Let ", "me ", "**see**", "."):
             yield think(word)
-            yield 0.2
+        while not SEEN.is_set():  # until the test has seen it think
+            yield 0.02
+    if prompt in ("whole", "pieces"):
+        step = len(GROWS) if prompt == "whole" else 3
+        for at in range(0, len(GROWS), step):
+            yield say(GROWS[at : at + step])
+            yield 0.003
+        prompt = "nothing"
     if prompt == "slow":
         yield say("This will take")
         yield 60.0
@@ -77,6 +96,8 @@ def notebook(open_notebook: OpenNotebook, server: Scripted) -> Notebook:
             "view = StreamView(door, 'slow', thinking=False)\nreply = await view.run()",
             "both = await compare(door, 'hello')",
             "await StreamView(door, 'cut', thinking=False).run()",
+            "await StreamView(door, 'whole', thinking=False).run()",
+            "await StreamView(door, 'pieces', thinking=False).run()",
         ]
     )
     opened.run_cell(0)
@@ -84,10 +105,12 @@ def notebook(open_notebook: OpenNotebook, server: Scripted) -> Notebook:
 
 
 def test_thinking_streams_open_and_folds_when_the_answer_begins(notebook: Notebook) -> None:
+    SEEN.clear()
     notebook.run_cell(1)
     card = notebook.card.nth(0)
     expect(card.locator(".kit-thoughts strong")).to_have_text("see")  # live, and as Markdown
     expect(card.get_by_role("button", name="Thinking…")).to_have_attribute("aria-expanded", "true")
+    SEEN.set()
     expect(card.locator(".kit-answer")).to_contain_text("The end.")
     fold = card.get_by_role("button", name=re.compile(r"^Thinking 4 tokens"))
     expect(fold).to_have_attribute("aria-expanded", "false")
@@ -140,12 +163,14 @@ def test_stop_cancels_the_request_and_ask_again_asks_anew(
 
 
 def test_two_modes_stream_side_by_side(notebook: Notebook) -> None:
+    SEEN.clear()
     notebook.run_cell(3)
     card = notebook.card.nth(2)
     panes = card.locator(".kit-pane")
     expect(panes).to_have_count(2)
     expect(panes.nth(1).locator(".kit-answer")).to_have_text("You said hello.")
     expect(panes.nth(0).get_by_role("button", name="Thinking…")).to_be_visible()  # still at it
+    SEEN.set()
     expect(panes.nth(0).locator(".kit-answer")).to_have_text("You said hello.")
     left, right = (panes.nth(i).bounding_box() for i in (0, 1))
     assert left
@@ -162,6 +187,25 @@ def test_a_cut_stays_on_the_card_in_two_lines(notebook: Notebook) -> None:
     expect(error.locator("span")).to_contain_text("ask again")
     expect(card.locator(".kit-answer")).to_have_text("It broke off he")
     expect(card.get_by_role("button", name="Ask again")).to_be_enabled()
+
+
+def test_text_that_grew_looks_as_if_it_had_come_at_once(notebook: Notebook) -> None:
+    looks = []
+    for number in (5, 6):
+        notebook.run_cell(number)
+        card = notebook.card.nth(number - 1)
+        expect(card.locator("[data-status=done]")).to_be_visible()
+        answer = card.locator(".kit-answer")
+        expect(answer.locator("li", has_text="item 40")).to_be_visible()
+        expect(answer).to_contain_text("open")
+        counts = {
+            tag: answer.locator(tag).count() for tag in ("li", "math", "pre", "td", "h1", "h2")
+        }
+        looks.append((re.sub(r"\s+", " ", answer.inner_text()), counts))
+    whole, grown = looks
+    assert grown == whole
+    assert whole[1] == {"li": 43, "math": 4, "pre": 1, "td": 2, "h1": 1, "h2": 1}
+    assert "costs $5 and $6" in whole[0]
 
 
 def test_a_saved_notebook_shows_the_text_the_next_day(notebook: Notebook) -> None:

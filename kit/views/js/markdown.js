@@ -17,6 +17,8 @@ md.renderer.rules.link_open = (tokens, i, options, _, self) => {
 md.renderer.rules.image = (tokens, i) =>
   `<span class="kit-image">![${escapeHtml(tokens[i].content)}](${escapeHtml(tokens[i].attrGet("src"))})</span>`;
 
+const LONG_LIST = 16; // items; a list that goes on is continued by another of the same kind
+
 export class GrowingMarkdown {
   #root;
   #tail = document.createElement("div");
@@ -36,12 +38,15 @@ export class GrowingMarkdown {
     this.#env.done = done;
     const rest = text.slice(this.#settled);
     const tokens = md.parse(rest, this.#env);
-    const last = lastBlock(tokens);
-    if (last > 0) {
-      this.#tail.before(this.#nodes(tokens.slice(0, last)));
-      this.#settled += offset(rest, tokens[last].map[0]);
+    const { settled, line } = split(tokens);
+    if (line > 0) {
+      this.#tail.before(this.#nodes(settled));
+      const at = offset(rest, line);
+      this.#settled += at;
+      this.#tail.replaceChildren(this.#nodes(md.parse(rest.slice(at), this.#env)));
+    } else {
+      this.#tail.replaceChildren(this.#nodes(tokens));
     }
-    this.#tail.replaceChildren(this.#nodes(tokens.slice(last)));
   }
 
   #restart() {
@@ -53,6 +58,22 @@ export class GrowingMarkdown {
   #nodes(tokens) {
     return fragment(md.renderer.render(tokens, md.options, this.#env));
   }
+}
+
+// What can no longer change, and the line where the rest begins: everything before the last block;
+// of a long list, everything before its last item.
+function split(tokens) {
+  const last = lastBlock(tokens);
+  const items = [];
+  for (let i = last + 1; i < tokens.length; i++) {
+    if (tokens[i].type === "list_item_open" && tokens[i].level === 1) items.push(i);
+  }
+  if (items.length > LONG_LIST) {
+    const cut = items.at(-1);
+    tokens[last].attrJoin("class", "kit-continues");
+    return { settled: [...tokens.slice(0, cut), tokens.at(-1)], line: tokens[cut].map[0] };
+  }
+  return { settled: tokens.slice(0, last), line: last > 0 ? tokens[last].map[0] : 0 };
 }
 
 function lastBlock(tokens) {
