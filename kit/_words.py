@@ -11,7 +11,6 @@ from kit._accounting import accounting, is_unread, table
 from kit._headroom import headroom
 from kit._precision import precision
 from kit._remedies import candidates
-from kit.hardware import Profile
 
 if TYPE_CHECKING:
     from kit.sizing import MemoryPlan, Remedy

@@ -126,10 +126,12 @@ class Profile:
         recipe = precision_named(precision)
         _checks.count(count)
         name = title(spec.name, recipe.key, card.key, count)
-        for known in profiles():
-            if known.title == name and known.model == spec and known.gpu == card:
-                source = f"{known.source}; options changed" if options else known.source
-                return replace(known, **{"source": source, **options})
+        cell = next(
+            (c for c in cookbook() if (c.title, c.model, c.gpu) == (name, spec, card)), None
+        )
+        if cell is not None:
+            source = f"{cell.source}; options changed" if options else cell.source
+            return replace(cell, **{"source": source, **options})
         return cls(
             **{
                 "name": name,
@@ -224,15 +226,19 @@ def gpu(name: str) -> Gpu:
 
 
 @cache
-def profiles() -> tuple[Profile, ...]:
-    """The named profiles: the cookbook's cells, and those with a source of their own."""
+def cookbook() -> tuple[Profile, ...]:
+    """A profile for each cell of the cookbook's deployment matrix, MTP on where it has it."""
     from kit._cookbook import cells
 
+    return tuple(_profile(dict(cell.fields)) for cell in cells() if cell.default)
+
+
+@cache
+def profiles() -> tuple[Profile, ...]:
+    """The named profiles: those of the sources' commands first, then the cookbook's matrix."""
     own = [_profile({"name": name, **row}) for name, row in read("profiles.toml").items()]
-    matrix = [_profile(dict(cell.fields)) for cell in cells() if cell.default]
-    short = sorted((p for p in matrix if p.name != p.title), key=lambda p: p.nodes)
-    long = [p for p in matrix if p.name == p.title]
-    return (*short, *own, *long)
+    short = sorted((p for p in cookbook() if p.name != p.title), key=lambda p: p.nodes)
+    return (*short, *own, *(p for p in cookbook() if p.name == p.title))
 
 
 def _profile(row: dict[str, Any]) -> Profile:

@@ -281,16 +281,16 @@ def _demand(p: Profile, rules: Accounting, strategy: str, budget: float) -> Dema
         radix_cache=strategy != "radix_off",
         wanted=wanted,
         context_tokens=p.context_tokens,
-        page_size=_page_size(p, strategy),
+        page_size=_page_size(p),
     )
 
 
-def _page_size(p: Profile, strategy: str) -> int:
+def _page_size(p: Profile) -> int:
     """Tokens of a KV page: 64 under trtllm_mha (Blackwell), 16 under AMD's aiter, else 1."""
     if p.gpu.is_amd:
         return 16
-    unpaged = p.mtp is None and strategy == "no_buffer"
-    return 64 if p.gpu.compute_capability.startswith("10.") and not unpaged else 1
+    paged = p.mtp is not None or not p.radix_cache
+    return 64 if p.gpu.compute_capability.startswith("10.") and paged else 1
 
 
 def _ledgers(p: Profile, held: _Held, pools: Pools, rules: Accounting) -> tuple[RankLedger, ...]:

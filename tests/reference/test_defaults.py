@@ -1,0 +1,98 @@
+"""What SGLang 0.5.23 resolves where a command says nothing, against what the kit assumes.
+
+The whole of SGLang's argument resolution runs (`ServerArgs.resolve_once`), on a CPU, told by
+its own `override_platform` which GPU it is on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import sglang.srt.arg_groups.memory_hook as memory_hook
+from conftest import shape
+from sglang.srt.arg_groups.overrides import resolved_view
+from sglang.srt.runtime_context import override_platform
+from sglang.srt.server_args import ServerArgs
+
+from kit._headroom import default_fraction, headroom
+from kit.hardware import Gpu, Profile
+from kit.sizing import _page_size, size
+
+CASES = [  # model, GPU, ranks, MTP
+    ("397b", "h200", 8, True),
+    ("397b", "h200", 8, False),
+    ("397b", "h100", 16, True),
+    ("397b", "b200", 8, True),
+    ("397b", "b200", 8, False),
+    ("122b", "h200", 4, True),
+    ("35b", "h100", 2, True),
+    ("27b", "l40s", 2, True),
+    ("9b", "rtx5090", 1, True),
+    ("4b", "l4", 1, True),
+    ("0.8b", "t4", 1, False),
+]
+
+
+def _facts(gpu: Gpu) -> dict:
+    sm = int(gpu.compute_capability.replace(".", ""))
+    none = dict.fromkeys(("is_hip", "is_npu", "is_xpu", "is_musa", "is_mps", "has_amx"), False)
+    return {
+        **none,
+        "is_cuda": True,
+        "has_flashinfer": True,
+        "is_sm90": sm == 90,
+        "is_sm100": sm in (100, 103),
+        "is_sm100_or_sm110": sm in (100, 103),
+        "is_sm110": False,
+        "is_sm120": sm == 120,
+        "is_blackwell": sm >= 100,
+        "is_hopper_with_cuda_12_3": sm == 90,
+        "device_sm": sm,
+        "device_capability": divmod(sm, 10),
+    }
+
+
+def _resolved(p: Profile, folder: Path):
+    (folder / "config.json").write_text(json.dumps(shape(p.model.name)))
+    options: dict = {"nnodes": p.nodes} if p.nodes > 1 else {}
+    if p.nodes > 1:
+        options["dist_init_addr"] = "127.0.0.1:20000"
+    if p.mtp:
+        options |= {
+            "speculative_algorithm": "EAGLE",
+            "speculative_num_steps": p.mtp.num_steps,
+            "speculative_eagle_topk": p.mtp.eagle_topk,
+            "speculative_num_draft_tokens": p.mtp.num_draft_tokens,
+        }
+    memory_mib = round(p.gpu.memory_gib * 1024)
+    with (
+        override_platform(**_facts(p.gpu)),
+        mock.patch.object(memory_hook, "get_device_memory_capacity", return_value=memory_mib),
+    ):
+        args = ServerArgs(
+            model_path=str(folder),
+            device="cuda",
+            tp_size=p.tp_size,
+            skip_tokenizer_init=True,
+            **options,
+        )
+        args.resolve_once()
+        return resolved_view(args)
+
+
+@pytest.mark.parametrize(("model", "gpu", "ranks", "mtp"), CASES)
+def test_defaults_are_sglangs(model: str, gpu: str, ranks: int, mtp: bool, tmp_path: Path) -> None:
+    p = replace(Profile.of(model, "bf16", gpu, ranks), mem_fraction_static=None)
+    p = p if mtp else replace(p, mtp=None)
+    theirs = _resolved(p, tmp_path)
+    assert default_fraction(p) == pytest.approx(theirs.mem_fraction_static, abs=1e-9)
+    assert theirs.mamba_radix_cache_strategy == size(p).strategy
+    assert theirs.disable_radix_cache is False
+    assert theirs.disable_overlap_schedule is not p.overlap
+    assert theirs.page_size == _page_size(p)
+    assert theirs.max_running_requests == (48 if mtp else None)
+    assert headroom(p).graphs_mib == 2 * theirs.cuda_graph_config.decode.max_bs
