@@ -11,9 +11,14 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue, KitError
+
+if TYPE_CHECKING:
+    from kit.bench import Report, Workload
+    from kit.endpoint import Endpoint
+    from kit.hardware import Profile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -147,7 +152,7 @@ def _profiles(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen_profile(args: argparse.Namespace) -> Any:
+def _chosen_profile(args: argparse.Namespace) -> Profile:
     from dataclasses import replace
 
     from kit.hardware import Profile, profile
@@ -210,7 +215,7 @@ def _twin(args: argparse.Namespace) -> int:
     )
 
 
-def _connect(args: argparse.Namespace) -> Any:
+def _connect(args: argparse.Namespace) -> Endpoint:
     from kit.endpoint import connect
 
     chosen = {
@@ -244,7 +249,7 @@ def _chat(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given_workload(args: argparse.Namespace) -> Any:
+def _given_workload(args: argparse.Namespace) -> Workload:
     from kit.bench import Workload
 
     return Workload(
@@ -258,7 +263,7 @@ def _given_workload(args: argparse.Namespace) -> Any:
     )
 
 
-def _report(report: Any, args: argparse.Namespace) -> int:
+def _report(report: Report, args: argparse.Namespace) -> int:
     if args.json:
         _print_json(report.to_json())
     else:

@@ -9,7 +9,11 @@ from kit.lessons import Lesson, assignment, find, lessons, parameters, run
 
 def notebook(folder, name, *cells):
     node = nbformat.v4.new_notebook()
-    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    node.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     for source in cells:
         cell = nbformat.v4.new_code_cell(source)
         if "speed =" in source:

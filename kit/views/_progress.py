@@ -6,13 +6,14 @@ report = await bench.measure(endpoint, workload, on_progress=progress("requests"
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 
 def progress(what: str) -> Callable[[int, int], None]:
     """A function of (done, total) that shows "3 of 10 requests" in this cell, as a bar."""
     from IPython.display import display
 
-    line = None
+    line: Any = None
 
     def show(done: int, total: int) -> None:
         nonlocal line
@@ -20,7 +21,7 @@ def progress(what: str) -> Callable[[int, int], None]:
         bar = f'<progress value="{done}" max="{total}" aria-label="{what}"></progress> {text}'
         bundle = {"text/html": bar, "text/plain": text}
         if line is None:
-            line = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            line = display(bundle, raw=True, display_id=True)
         else:
             line.update(bundle, raw=True)
 
