@@ -13,7 +13,7 @@ from kit.views import theme
 from kit.views._parts import OVER, cut, style
 from kit.views._plans import excess_gib, fullest, verdict
 
-WIDTH, HEIGHT = 960, 400
+WIDTH, HEIGHT = 960, 432
 _LEFT, _RIGHT = 24, 936
 _HATCH = (
     '<pattern id="kit-hatch" width="8" height="8" patternUnits="userSpaceOnUse" '
@@ -29,8 +29,8 @@ def draw(plan: MemoryPlan, requests: int, tokens: int) -> str:
         _text(_LEFT, 32, verdict(plan), 20, weight=600),
         _text(_LEFT, 58, str(plan.profile), 16, theme.QUIET),
         *_bar(plan),
-        *_gauge(272, "requests at once", requests, plan.max_running_requests),
-        *_gauge(322, "KV tokens", requests * tokens, plan.kv_tokens),
+        *_gauge(310, "requests at once", requests, plan.max_running_requests),
+        *_gauge(354, "KV tokens", requests * tokens, plan.kv_tokens),
         _text(_LEFT, HEIGHT - 14, str(plan.provenance), 13, theme.QUIET),
     ]
     label = f"{title}. One rank holds {rank.total_gib:.1f} of {rank.limit_gib:.1f} GiB."
@@ -88,10 +88,10 @@ def _bar(plan: MemoryPlan) -> list[str]:
 
 
 def _legend(parts: list[tuple[str, float, tuple[str, str]]], top: int) -> list[str]:
-    """Names and GiB of the parts, four to a row."""
+    """Names and GiB of the parts, three to a row."""
     drawn = []
     for i, (label, gib, (colour, hatch)) in enumerate(p for p in parts if p[1] >= 0.05):
-        x, y = _LEFT + i % 4 * 230, top + i // 4 * 28
+        x, y = _LEFT + i % 3 * 308, top + i // 3 * 27
         for fill in (colour, *(["url(#kit-hatch)"] if hatch else [])):
             drawn.append(_rect(x, y - 13, 16, 16, fill, theme.QUIET))
         drawn.append(_text(x + 24, y, f"{label} {gib:.1f}", 16))

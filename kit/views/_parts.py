@@ -14,7 +14,7 @@ _STYLE = {
     "weights": (theme.BLUE, ""),
     "context": (theme.GREY, ""),
     "CUDA graphs": (theme.GREY, "\\"),
-    "multimodal": (theme.YELLOW, ""),
+    "multimodal": (theme.SKY, ""),
     "GDN": (theme.ORANGE, ""),
     "MTP's KV": (theme.GREEN, "/"),
     "MTP": (theme.PURPLE, "/"),
@@ -26,8 +26,8 @@ _STYLE = {
 
 
 def style(label: str) -> tuple[str, str]:
-    """The colour and the hatch of a part; sky blue for one that is not known here."""
-    return next((s for start, s in _STYLE.items() if label.startswith(start)), (theme.SKY, ""))
+    """The colour and the hatch of a part; yellow for one that is not known here."""
+    return next((s for start, s in _STYLE.items() if label.startswith(start)), (theme.YELLOW, ""))
 
 
 def cut(rank: RankLedger) -> list[tuple[str, float, float]]:

@@ -14,20 +14,18 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from kit._precision import precision
+from kit._precision import precision, precisions
 from kit.errors import KitError
 from kit.hardware import SGLANG, Mtp, Profile
 from kit.sizing import MemoryPlan, plan
 from kit.views._drawing import draw, enough
-from kit.views._plans import title as shown
 from kit.views._plans import words
 
 if TYPE_CHECKING:
     import ipywidgets
 
-CONTEXTS = tuple(2**n * 1024 for n in range(11))  # 1k … 1M tokens
+CONTEXTS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
 STATE_DTYPES = ("float32", "bfloat16")
-PRECISIONS = ("bf16", "fp8", "nvfp4", "mxfp4", "gptq-int4")
 
 
 class Sliders:
@@ -69,40 +67,25 @@ class Sliders:
         """The controls, a label on each. Changing one calls `set`."""
         import ipywidgets as w
 
-        p = self.profile
-        fraction = p.mem_fraction_static or 0.8
-        made: dict[str, Any] = {
-            "requests": w.IntSlider(
-                value=self.requests, min=1, max=256, description="requests at once", **_wide()
+        p, recipes = self.profile, precisions().values()
+        kinds = [(r.title, r.key) for r in recipes if p.model.name in r.sizes]
+        lengths = [(f"{n:,}", n) for n in CONTEXTS if n <= p.model.max_position_embeddings]
+        most = max(256, 2 * self.requests)
+        fraction = {"min": 0.3, "max": 0.98, "step": 0.01}
+        made = {
+            "requests": _labelled(w.IntSlider, "requests at once", self.requests, min=1, max=most),
+            "tokens": _labelled(
+                w.SelectionSlider, "tokens a request", self.tokens, options=lengths
             ),
-            "tokens": w.SelectionSlider(
-                [(f"{n:,}", n) for n in CONTEXTS],
-                value=self.tokens,
-                description="tokens a request",
-                **_wide(),
+            "mem_fraction_static": _labelled(
+                w.FloatSlider, "mem_fraction_static", self.plan.mem_fraction_static, **fraction
             ),
-            "mem_fraction_static": w.FloatSlider(
-                fraction,
-                min=0.3,
-                max=0.98,
-                step=0.01,
-                description="mem_fraction_static",
-                **_wide(),
+            "precision": _labelled(w.Dropdown, "precision", p.precision, options=kinds),
+            "ssm_dtype": _labelled(
+                w.Dropdown, "GDN state dtype", p.ssm_dtype, options=list(STATE_DTYPES)
             ),
-            "precision": w.Dropdown(
-                options=[(shown(name), name) for name in PRECISIONS],
-                value=p.precision,
-                description="precision",
-                **_wide(),
-            ),
-            "ssm_dtype": w.Dropdown(
-                options=list(STATE_DTYPES),
-                value=p.ssm_dtype,
-                description="GDN state dtype",
-                **_wide(),
-            ),
-            "mtp": w.Checkbox(p.mtp is not None, description="MTP on", indent=False),
-            "radix_cache": w.Checkbox(p.radix_cache, description="radix cache on", indent=False),
+            "mtp": w.Checkbox(value=p.mtp is not None, description="MTP", indent=False),
+            "radix_cache": w.Checkbox(value=p.radix_cache, description="radix cache", indent=False),
         }
         for name, control in made.items():
             control.observe(partial(self._changed, name), names="value")
@@ -127,9 +110,9 @@ class Sliders:
         from IPython.display import display
 
         if somebody_is_there():
-            display(self.controls())  # type: ignore[no-untyped-call]
+            display(self.controls())
         drawing = _Raw(self._bundle())
-        self._shown = display(drawing, display_id=True)  # type: ignore[no-untyped-call]
+        self._shown = display(drawing, display_id=True)
 
 
 class _Raw:
@@ -158,5 +141,7 @@ def somebody_is_there() -> bool:
     return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))
 
 
-def _wide() -> dict[str, Any]:
-    return {"style": {"description_width": "160px"}, "layout": {"width": "440px"}}
+def _labelled(kind: Any, label: str, value: Any, **options: Any) -> Any:
+    """A control of one width, its label beside it."""
+    wide = {"style": {"description_width": "160px"}, "layout": {"width": "440px"}}
+    return kind(**options, value=value, description=label, **wide)

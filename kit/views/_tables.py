@@ -1,17 +1,21 @@
-"""Tables of the lessons on sizing: the family, and what was published about it.
+"""Tables of the lessons on sizing: the family, what was published, what a card can serve.
 
 family()
 claims("01")
+on_card("rtx4090")
 """
 
 from __future__ import annotations
 
+from kit._checks import obstacle
 from kit._precision import precisions
-from kit.errors import UnknownName
-from kit.hardware import read
+from kit.errors import InvalidValue, UnknownName
+from kit.hardware import SGLANG, Profile, gpu, read
 from kit.models import ModelSpec
 from kit.models import family as every_size
 from kit.provenance import computed, published
+from kit.sizing import MemoryPlan, plan
+from kit.views._plans import title
 from kit.views.told import Words
 
 MIB = 2**20
@@ -44,7 +48,7 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
     p = spec.parameters()
     some = f"{spec.num_experts_per_tok} + 1 of {spec.num_experts}"
     return (
-        spec.repo.split("/")[-1].removeprefix("Qwen3.5-"),
+        _size(spec),
         f"{p.text / 1e9:.2f}",
         f"{p.active / 1e9:.2f}",
         some if spec.num_experts else "none",
@@ -54,6 +58,66 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
         f"{spec.state_bytes_per_request() / MIB:.1f}",
         ", ".join(recipe.title for recipe in precisions().values() if spec.name in recipe.sizes),
     )
+
+
+def _size(spec: ModelSpec) -> str:
+    return spec.repo.split("/")[-1].removeprefix("Qwen3.5-")
+
+
+def on_card(card_name: str, count: int = 1, sglang: str = SGLANG) -> Words:
+    """What `count` of a GPU can serve: of each size the least compressed checkpoint that fits.
+
+    Where none does, the row says what is in the way. Raises UnknownName.
+    """
+    card = gpu(card_name)
+    found = [(spec, _best(spec, card.key, count, sglang)) for spec in every_size()]
+    largest = next((plan for _, plan in found if plan is not None and plan.fits), None)
+    sentence = f"{count}× {card.name} of {card.memory_gib:.0f} GiB: "
+    if largest is None:
+        sentence += "none of the family fits."
+    else:
+        p = largest.profile
+        sentence += (
+            f"the largest that fits is {p.checkpoint}, {largest.max_running_requests} requests "
+            f"at once and {largest.kv_tokens:,} tokens of KV cache."
+        )
+    return Words(
+        sentence,
+        ("size", "precision", "verdict", "requests at once", "KV tokens", "or else"),
+        tuple(_fitting(spec, plan) for spec, plan in found),
+        computed(f"formulas of SGLang {sglang}"),
+        folded=False,
+    )
+
+
+def _best(spec: ModelSpec, card: str, count: int, sglang: str) -> MemoryPlan | None:
+    """The first precision that fits, full precision first; else the last that would run."""
+    last = None
+    for recipe in precisions().values():
+        if spec.name not in recipe.sizes:
+            continue
+        try:
+            profile = Profile.of(spec, recipe.key, card, count)
+        except InvalidValue:
+            continue
+        if obstacle(profile):
+            continue
+        last = plan(profile, sglang)
+        if last.fits:
+            return last
+    return last
+
+
+def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
+    size = _size(spec)
+    if held is None:
+        return (size, "–", "no", "–", "–", "no checkpoint of it runs here")
+    kind = title(held.profile.precision)
+    if held.fits:
+        figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
+        return (size, kind, held.verdict, *figures, "")
+    remedy = held.remedies[0].action if held.remedies else "a smaller size"
+    return (size, kind, held.verdict, "–", "–", remedy)
 
 
 def claims(lesson: str) -> Words:

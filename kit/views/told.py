@@ -79,7 +79,7 @@ class Told(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
         plotly.io.show(self, config=CONFIG)
         if self._words is not None:
-            display(self._words)  # type: ignore[no-untyped-call]
+            display(self._words)
 
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
