@@ -51,38 +51,39 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     """The fields of the model that `path` describes."""
     file = path / "config.json" if path.is_dir() else path
     config = _load(file)
-    architecture = (config.get("architectures") or [config.get("model_type")])[0]
+    architecture = _architecture(config)
     if architecture not in ARCHITECTURES:
         raise InvalidValue(
             f"{file} describes {architecture or 'no architecture'}, which this kit cannot size",
             f"it reads {', '.join(sorted(ARCHITECTURES))}",
         )
-    text = config.get("text_config", config)
+    text = _section(config, "text_config", file) or config
     hybrid = architecture != "Qwen3MoeForCausalLM"
     moe = "Moe" in architecture
-    vision = config.get("vision_config")
+    vision = _section(config, "vision_config", file)
     repo = str(config.get("_name_or_path") or file.resolve().parent.name)
     spec = _take(text, ALWAYS, file)
     spec |= _take(text, GDN, file) if hybrid else dict.fromkeys(GDN, 0)
     spec |= _take(text, MOE, file) if moe else dict.fromkeys(MOE, 0)
     if not moe:
         spec |= _take(text, ("intermediate_size",), file)
+    _consistent(spec, file)
     return {
         **spec,
         "name": name or repo.rsplit("/", 1)[-1].lower(),
         "repo": repo,
         "full_attention_interval": _interval(text, file) if hybrid else 1,
         "intermediate_size": 0 if moe else spec["intermediate_size"],
-        "shared_expert_intermediate_size": text.get("shared_expert_intermediate_size", 0)
+        "shared_expert_intermediate_size": _optional(text, "shared_expert_intermediate_size", file)
         if moe
         else 0,
         "tie_word_embeddings": bool(
             text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))
         ),
-        "mtp_num_hidden_layers": text.get("mtp_num_hidden_layers", 0),
+        "mtp_num_hidden_layers": _optional(text, "mtp_num_hidden_layers", file),
         "vision": _vision(vision, file) if vision else None,
         "attn_output_gate": bool(text.get("attn_output_gate", hybrid)),
-        "mamba_ssm_dtype": text.get("mamba_ssm_dtype", "float32"),
+        "mamba_ssm_dtype": str(text.get("mamba_ssm_dtype") or "float32"),
     }
 
 
@@ -91,11 +92,46 @@ def _load(file: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidValue(f"there is no {file}", AGAIN) from None
+    except OSError as error:
+        raise InvalidValue(f"{file} cannot be read: {error.strerror}", AGAIN) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{file} is not whole JSON: {error}", AGAIN) from None
     if not isinstance(config, dict):
         raise InvalidValue(f"{file} holds no JSON object", AGAIN)
     return config
+
+
+def _architecture(config: dict[str, Any]) -> str | None:
+    named = config.get("architectures")
+    first = named[0] if isinstance(named, list) and named else named or config.get("model_type")
+    return None if first is None else str(first)
+
+
+def _consistent(spec: dict[str, Any], file: Path) -> None:
+    for part, whole in (
+        ("num_key_value_heads", "num_attention_heads"),
+        ("linear_num_key_heads", "linear_num_value_heads"),
+    ):
+        if spec[part] and spec[whole] % spec[part]:
+            raise InvalidValue(
+                f"{file}: {part} {spec[part]} does not divide {whole} {spec[whole]}", AGAIN
+            )
+    if spec["num_experts_per_tok"] > spec["num_experts"]:
+        raise InvalidValue(
+            f"{file}: {spec['num_experts_per_tok']} experts a token of {spec['num_experts']}", AGAIN
+        )
+
+
+def _section(config: dict[str, Any], name: str, file: Path) -> dict[str, Any] | None:
+    section = config.get(name)
+    if section is not None and not isinstance(section, dict):
+        raise InvalidValue(f"{file}: {name} is {section!r}, not an object", AGAIN)
+    return section
+
+
+def _optional(source: dict[str, Any], name: str, file: Path) -> int:
+    """A count that may be absent, or zero."""
+    return int(_take(source, (name,), file)[name]) if source.get(name) else 0
 
 
 def _take(source: dict[str, Any], names: tuple[str, ...], file: Path) -> dict[str, Any]:
@@ -118,9 +154,17 @@ def _vision(source: dict[str, Any], file: Path) -> Any:
 
 def _interval(text: dict[str, Any], file: Path) -> int:
     """Every how many layers comes one with full attention: stated, or read off `layer_types`."""
-    if "full_attention_interval" in text:
-        return int(_take(text, ("full_attention_interval",), file)["full_attention_interval"])
     types = text.get("layer_types")
-    if not types or "full_attention" not in types:
+    if "full_attention_interval" in text:
+        found = int(_take(text, ("full_attention_interval",), file)["full_attention_interval"])
+    elif isinstance(types, list) and "full_attention" in types:
+        found = types.index("full_attention") + 1
+    else:
         raise InvalidValue(f"{file} lacks full_attention_interval and layer_types", AGAIN)
-    return int(types.index("full_attention")) + 1
+    layers = int(text["num_hidden_layers"])
+    regular = ["linear_attention" if (n + 1) % found else "full_attention" for n in range(layers)]
+    if types is not None and types != regular:
+        raise InvalidValue(
+            f"{file}: layer_types is not full attention every {found} layers of {layers}", AGAIN
+        )
+    return found

@@ -44,22 +44,29 @@ class Pools:
     kv_bytes: int
 
 
+NOTHING = Pools(0, 0, 0, 0, 0, 0, 0)
+
+
 def divide(d: Demand, rules: Accounting) -> Pools:
-    """The pools of one rank. All zero where the budget holds nothing."""
+    """The pools of one rank. All zero where the budget does not hold one request: there
+    SGLang ends with an error."""
     spare = 1 if rules.padding else 0
     slots = _slots(d, rules, spare) if d.state else 0
     if d.budget <= 0 or (d.state and slots <= 0):
-        return Pools(0, 0, 0, 0, 0, 0, 0)
+        return NOTHING
     snapshots = _snapshots(d, rules, slots) if d.state else 0
     snapshot_bytes = d.state * (snapshots + spare) * d.drafts if snapshots else 0
     state_bytes = d.state * (slots + spare) if slots else 0
     tokens = max(d.budget - snapshot_bytes - state_bytes, 0) // d.cell
     tokens = tokens // d.page_size * d.page_size
+    running = _running(d, slots, tokens)
+    if running < 1:
+        return NOTHING
     return Pools(
         slots=slots,
         snapshots=snapshots,
         kv_tokens=tokens,
-        max_running_requests=_running(d, slots, tokens),
+        max_running_requests=running,
         state_bytes=state_bytes,
         snapshot_bytes=snapshot_bytes,
         kv_bytes=tokens * d.cell,

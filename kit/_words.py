@@ -83,11 +83,14 @@ def _would_fit(plan: MemoryPlan) -> Iterator[str]:
 
 def _concurrency(plan: MemoryPlan) -> Iterator[str]:
     p = plan.profile
+    state = f"{plan.state_mib_per_request_per_rank:.1f} MiB a rank"
     if not plan.max_running_requests:
         if plan.rest_gib > 0 and not _checks.obstacle(p):
-            yield "too little is left for the state of a single request"
+            yield (
+                f"too little is left for one request: {plan.slots_per_request} state slots of "
+                f"{state}"
+            )
         return
-    state = f"{plan.state_mib_per_request_per_rank:.1f} MiB a rank"
     by_slots = plan.slots // plan.slots_per_request
     if plan.slots and by_slots == plan.max_running_requests:
         text = (

@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from kit import _checks
+from kit._cookbook import Cell, cells
 from kit._names import title
 from kit._precision import precision as precision_named
 from kit.errors import UnknownName
@@ -228,9 +229,12 @@ def gpu(name: str) -> Gpu:
 @cache
 def cookbook() -> tuple[Profile, ...]:
     """A profile for each cell of the cookbook's deployment matrix, MTP on where it has it."""
-    from kit._cookbook import cells
+    return tuple(from_cell(cell) for cell in cells() if cell.default)
 
-    return tuple(_profile(dict(cell.fields)) for cell in cells() if cell.default)
+
+def from_cell(cell: Cell) -> Profile:
+    """The profile of a cell of the matrix, under the cell's strategy."""
+    return _profile(dict(cell.fields))
 
 
 @cache

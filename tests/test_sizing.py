@@ -1,0 +1,258 @@
+"""The memory plan: its figures beside published ones, its verdicts, reasons and remedies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kit import matrix
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile, cookbook, profile, profiles
+from kit.sizing import FITS_TOKENS, MemoryPlan, plan, size
+
+DOCS = Path(__file__).parents[1] / "docs"
+NO_MTP = {"mtp": None}
+
+
+def of(name: str, **change: object) -> Profile:
+    return replace(profile(name), **change)  # type: ignore[arg-type]
+
+
+# Computed by others from SGLang 0.5.23's formulas: requests at once, thousands of KV tokens.
+FIT_TABLE = [
+    (of("h200x8"), 39, 594),
+    (of("h200x8", **NO_MTP), 78, 687),
+    (of("b200x8"), 247, 2150),
+    (of("397b-bf16-b200x8"), 48, 2040),
+    (of("h100x16"), 48, 602),
+    (of("397b-fp8-h100x8"), 35, 522),
+    (of("397b-fp8-h200x8"), 128, 2700),
+    (of("397b-fp8-b200x4"), 48, 1720),
+    (of("397b-bf16-b300x4"), 29, 875),
+    (of("397b-fp8-b300x2"), 13, 849),
+    (of("35b-bf16-h200x1"), 38, 1110),
+    (of("27b-bf16-h200x1"), 21, 485),
+    (of("9b-bf16-h200x1"), 48, 1730),
+    (Profile.of("4b", "bf16", "rtx4090", 1), 9, 150),
+    (Profile.of("0.8b", "bf16", "t4", 1), 27, 382),
+]
+
+
+@pytest.mark.parametrize(
+    ("p", "requests", "thousands"), FIT_TABLE, ids=lambda v: getattr(v, "name", "")
+)
+def test_the_fit_table(p: Profile, requests: int, thousands: int) -> None:
+    made = plan(p)
+    assert abs(made.max_running_requests - requests) <= max(1, 0.05 * requests)
+    assert made.kv_tokens / 1000 == pytest.approx(thousands, rel=0.05)
+    assert made.fits
+
+
+def test_h100_needs_sixteen_ranks() -> None:
+    eight = plan(Profile.of("397b", "bf16", "h100", 8))
+    assert not eight.fits
+    assert eight.verdict == "no"
+    assert "93.9 GiB a rank against 79.6 GiB" in eight.reasons[0]
+    assert eight.rank(0).total_gib > eight.rank(0).limit_gib
+    actions = [remedy.action for remedy in eight.remedies]
+    assert any("16 × H100" in action for action in actions)
+    assert any("FP8 on 8 × H100" in action for action in actions)
+    assert all(plan(remedy.profile).fits for remedy in eight.remedies)
+    assert plan(profile("h100x16")).fits
+
+
+@pytest.mark.parametrize("name", ["h200x8", "b200x8"])
+def test_h200_and_b200_need_eight(name: str) -> None:
+    assert plan(profile(name)).fits
+    assert not plan(Profile.of("397b", "bf16", profile(name).gpu, 4, ep_size=1)).fits
+
+
+def test_the_figures_of_h200() -> None:
+    made = plan(profile("h200x8")).to_json()
+    assert made["weights_gb"] == 806.8
+    assert made["kv_bytes_per_token"] == 32_768
+    assert made["kv_bytes_per_token_per_rank"] == 16_384
+    assert made["state_mib_per_request"] == 183.2
+    assert made["fits"] is True
+    assert made["max_running_requests"] == 39
+    assert made["provenance"]["kind"] == "computed"
+    assert len(made["ranks"]) == 8
+    without = plan(of("h200x8", mtp=None)).to_json()
+    assert without["kv_bytes_per_token"] == 30_720
+    assert without["weights_gb"] == 806.8
+    assert without["loaded_gb"] == 793.6
+
+
+def test_what_the_version_changes_and_why() -> None:
+    old, new = plan(profile("h200x8"), "0.5.9"), plan(profile("h200x8"), "0.5.23")
+    assert (old.max_running_requests, new.max_running_requests) == (48, 39)
+    assert (old.slots_per_request, new.slots_per_request) == (1, 5)
+    assert any("radix cache off" in reason for reason in old.reasons)
+    assert any("5 a request (extra_buffer)" in reason for reason in new.reasons)
+
+
+def test_the_flag_that_raised_concurrency_once_does_nothing_now() -> None:
+    asked = of("h200x8", max_running_requests=128)
+    assert plan(asked, "0.5.9").max_running_requests == 128
+    assert plan(asked).max_running_requests < 48
+    assert plan(replace(asked, radix_cache=False)).max_running_requests > 48
+
+
+@pytest.mark.parametrize("version", ["0.5.10", "0.5.12.post1", "v0.5.13"])
+def test_versions_that_refuse_the_command_say_so(version: str) -> None:
+    made = plan(profile("h200x8"), version)
+    assert made.refused
+    assert any("refuses MTP" in reason for reason in made.reasons)
+    assert not plan(of("h200x8", mtp=None), version).refused
+
+
+@pytest.mark.parametrize("version", ["0.5.8", "0.4", "latest", "", "5"])
+def test_versions_that_cannot_be_counted_are_refused(version: str) -> None:
+    with pytest.raises(InvalidValue, match="SGLang"):
+        plan(profile("h200x8"), version)
+
+
+def test_a_version_newer_than_the_source_that_was_read_is_counted_as_that() -> None:
+    newer = plan(profile("h200x8"), "0.6.1")
+    assert newer.max_running_requests == plan(profile("h200x8"), SGLANG).max_running_requests
+    assert any("newer than" in reason for reason in newer.reasons)
+
+
+@pytest.mark.parametrize("version", ["0.5.9", "0.5.12", "0.5.16", SGLANG])
+@pytest.mark.parametrize("name", [p.name for p in profiles()])
+def test_what_fits_stays_under_the_card_and_the_ledger_adds_up(name: str, version: str) -> None:
+    made = size(profile(name), version)
+    rank = made.rank(0)
+    assert all(gib >= 0 for _, gib in rank.entries)
+    assert len(made.ranks) == made.profile.tp_size
+    if made.max_running_requests:
+        assert rank.total_gib <= rank.limit_gib + 1e-6
+        held = dict(rank.entries)
+        static = sum(held[k] for k in ("GDN states", "MTP snapshots", "KV cache"))
+        assert static <= made.rest_gib + 1e-6
+        assert static > made.rest_gib - 0.1 or not made.profile.radix_cache
+
+
+def test_states_and_tokens_share_what_is_left() -> None:
+    more = plan(of("h200x8", ssm_dtype="bfloat16"))
+    assert more.state_mib_per_request == pytest.approx(93.2, abs=0.05)
+    assert more.max_running_requests == 48
+    assert more.kv_tokens > plan(profile("h200x8")).kv_tokens
+
+
+def test_cuda_ipc_costs_a_gibibyte_of_cache() -> None:
+    plain, ipc = plan(profile("h200x8")), plan(of("h200x8", mm_feature_transport="cuda_ipc"))
+    assert plain.rest_gib - ipc.rest_gib == pytest.approx(1.0)
+
+
+def test_opposite_moves_for_memory_that_runs_out_early_and_late() -> None:
+    early = plan(of("h200x8", mem_fraction_static=0.6))
+    assert not early.fits
+    assert "more than --mem-fraction-static 0.6 allows" in early.reasons[0]
+    raised = [r for r in early.remedies if "--mem-fraction-static" in r.action]
+    assert raised
+    assert raised[0].profile.mem_fraction_static > early.minimum_fraction  # type: ignore[operator]
+    fits = plan(profile("h200x8"))
+    assert 0.67 < fits.minimum_fraction < 0.69
+    assert any("at start: raise" in r and "while serving: lower" in r for r in fits.reasons)
+
+
+def test_context_against_concurrency() -> None:
+    made = plan(profile("h200x8"))
+    assert made.requests_at(262_144) == 2
+    assert made.requests_at(1_000) == made.max_running_requests
+    assert made.context_at(1) == 262_144
+    assert made.context_at(39) * 39 <= made.kv_tokens
+    assert made.context_at(40) == 0
+    for requests in (0, -1):
+        with pytest.raises(InvalidValue):
+            made.context_at(requests)
+    with pytest.raises(InvalidValue):
+        made.requests_at(-5)
+
+
+def test_a_million_tokens_by_yarn_and_what_they_cost() -> None:
+    made = plan(of("h200x8", context_length=1_010_000))
+    assert made.verdict == "tight"
+    assert made.requests_at(1_010_000) == 0
+    assert any("YaRN" in reason and "15.4 GiB" in reason for reason in made.reasons)
+    roomy = plan(of("b200x8", context_length=1_010_000))
+    assert roomy.requests_at(1_010_000) == 2
+
+
+def test_ranks_that_do_not_exist() -> None:
+    made = plan(profile("h200x8"))
+    assert made.rank(7).rank == 7
+    for number in (8, -1):
+        with pytest.raises(InvalidValue, match="ranks are 0 to 7"):
+            made.rank(number)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("397b", "nvfp4", "h200", 8), "compute capability 10"),
+        (("397b", "nvfp4", "mi355x", 8), "MXFP4"),
+        (("397b", "mxfp4", "b200", 8), "NVFP4"),
+        (("397b", "mxfp4", "mi300x", 8), "gfx950"),
+        (("397b", "fp8", "h100", 16), "do not divide"),
+        (("35b", "fp8", "h100", 8), "512 over 8"),
+        (("4b", "fp8", "t4", 1), "compute capability 8"),
+        (("397b", "nvfp4", "xeon", 6), "CPU"),
+    ],
+)
+def test_precisions_that_do_not_run_somewhere_say_why(
+    arguments: tuple[str, str, str, int], words: str
+) -> None:
+    made = plan(Profile.of(*arguments))
+    assert not made.fits
+    assert words in made.reasons[0]
+
+
+def test_lambdas_requires_b200_does_not_stand() -> None:
+    assert plan(profile("h200x8")).fits
+    assert plan(profile("h100x16")).fits
+    assert plan(profile("397b-fp8-h100x8")).fits
+
+
+@pytest.mark.parametrize("p", cookbook(), ids=lambda p: p.name)
+def test_every_profile_of_the_cookbook_has_a_page_without_surprises(p: Profile) -> None:
+    made = plan(p)
+    page = str(made)
+    assert p.name in page
+    assert str(made.provenance) in page
+    assert made.reasons
+    assert made.fits == (made.max_running_requests >= 1 and made.kv_tokens >= FITS_TOKENS)
+    assert made.fits or made.remedies
+    assert all(isinstance(reason, str) and reason for reason in made.reasons)
+
+
+def test_remedies_hold_what_they_promise() -> None:
+    for p in (
+        profile("h200x8"),
+        profile("122b-bf16-mi325x-x1"),
+        Profile.of("27b", "bf16", "l4", 1),
+    ):
+        made = plan(p)
+        for remedy in made.remedies:
+            then: MemoryPlan = plan(remedy.profile)
+            assert then.fits
+            assert f"{then.kv_tokens:,}" in remedy.gives
+
+
+def test_the_page_of_the_matrix_is_what_the_code_writes_now() -> None:
+    page = (DOCS / "deployment-matrix.md").read_text(encoding="utf-8")
+    assert page == matrix.markdown(), "run: python -m kit.matrix > docs/deployment-matrix.md"
+
+
+def test_every_disagreement_in_the_matrix_is_explained() -> None:
+    table = matrix.rows()
+    assert len(table) == 186
+    for row in table:
+        assert row.agrees or matrix.note(row)
+        if row.ours in ("no", "short"):
+            assert "would fit: " in matrix.note(row)
+    no = {row.plan.profile.title for row in table if row.ours == "no"}
+    assert no == {"122b-bf16-mi325x-x1", "122b-bf16-mi355x-x1"}
