@@ -94,7 +94,7 @@ def _legend(parts: list[tuple[str, float, tuple[str, str]]], top: int) -> list[s
         x, y = _LEFT + i % 3 * 308, top + i // 3 * 27
         for fill in (colour, *(["url(#kit-hatch)"] if hatch else [])):
             drawn.append(_rect(x, y - 13, 16, 16, fill, theme.QUIET))
-        drawn.append(_text(x + 24, y, f"{label} {gib:.1f}", 16))
+        drawn.append(_text(x + 24, y, f"{label} {gib:.1f} GiB", 15))
     return drawn
 
 
