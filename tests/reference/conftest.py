@@ -7,7 +7,6 @@ They need torch, transformers and sglang, and so run in the environment of
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
@@ -16,19 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # `kit` is not installed in SGLang's environment
 
-# In the course's own environment there is no torch, and nothing here to collect.
+# In the course's own environment there is no SGLang, and nothing here to collect.
 collect_ignore_glob = [] if importlib.util.find_spec("sglang") else ["test_*.py"]
 
 SIZES = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
 
 
-def shape(name: str) -> dict:
-    """The shape that the kit ships, as a checkpoint's config."""
-    config = json.loads((ROOT / "kit" / "data" / "models" / f"{name}.json").read_text())
-    config.pop("_name_or_path")
-    return config
-
-
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> str:
+def size_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -15,7 +15,7 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from conftest import shape
+from shapes import write_shape
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 SHARED_WITH_THE_MODEL = ("embed_tokens", "lm_head")
@@ -23,7 +23,7 @@ SHARED_WITH_THE_MODEL = ("embed_tokens", "lm_head")
 
 def main(name: str, ranks: int) -> dict[str, int]:
     folder = Path(tempfile.mkdtemp())
-    (folder / "config.json").write_text(json.dumps(shape(name)))
+    write_shape(name, folder)
     config = _publish(folder, ranks)
     # With the names that SGLang's CPU path adds where it pads heads; nothing is padded here.
     text = config.text_config

@@ -6,17 +6,16 @@ its own `override_platform` which GPU it is on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import sglang.srt.arg_groups.memory_hook as memory_hook
-from conftest import shape
 from sglang.srt.arg_groups.overrides import resolved_view
 from sglang.srt.runtime_context import override_platform
 from sglang.srt.server_args import ServerArgs
+from shapes import write_shape
 
 from kit._headroom import default_fraction, headroom
 from kit.hardware import Gpu, Profile
@@ -57,7 +56,7 @@ def _facts(gpu: Gpu) -> dict:
 
 
 def _resolved(p: Profile, folder: Path):
-    (folder / "config.json").write_text(json.dumps(shape(p.model.name)))
+    write_shape(p.model.name, folder)
     options: dict = {"nnodes": p.nodes} if p.nodes > 1 else {}
     if p.nodes > 1:
         options["dist_init_addr"] = "127.0.0.1:20000"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from conftest import shape
+from shapes import shape
 from transformers.models.qwen3_5 import Qwen3_5Config, Qwen3_5ForConditionalGeneration
 from transformers.models.qwen3_5_moe import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
 from transformers.models.qwen3_moe import Qwen3MoeConfig, Qwen3MoeForCausalLM
@@ -30,8 +30,8 @@ def _count(network: torch.nn.Module, *parts: str) -> int:
     )
 
 
-def test_every_size_has_the_parameters_that_transformers_builds(size: str) -> None:
-    network, ours = _network(size), model(size).parameters()
+def test_every_size_has_the_parameters_that_transformers_builds(size_name: str) -> None:
+    network, ours = _network(size_name), model(size_name).parameters()
     assert ours.text + ours.vision == _count(network)
     assert ours.vision == _count(network, "visual.")
     assert ours.gdn == _count(network, "linear_attn.")
@@ -49,10 +49,10 @@ def test_the_model_before_has_235_billion() -> None:
     assert model("235b").parameters().total == _count(network)
 
 
-def test_a_config_that_transformers_wrote_reads_the_same(size: str, tmp_path: Path) -> None:
-    network = _network(size)
+def test_a_config_that_transformers_wrote_reads_the_same(size_name: str, tmp_path: Path) -> None:
+    network = _network(size_name)
     network.config.save_pretrained(tmp_path)
-    read, ours = ModelSpec.from_config(tmp_path, name=size), model(size)
+    read, ours = ModelSpec.from_config(tmp_path, name=size_name), model(size_name)
     assert read.parameters().text == ours.parameters().text
     assert read.vision == ours.vision
     assert read.kv_bytes_per_token(mtp=False) == ours.kv_bytes_per_token(mtp=False)

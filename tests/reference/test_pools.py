@@ -10,7 +10,6 @@ the weights, and capturing graphs.
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,9 @@ import sglang.srt.layers.cp.utils as context_parallel
 import sglang.srt.mem_cache.kv_cache_configurator as configurator
 import sglang.srt.model_executor.pool_configurator as pool_configurator
 import torch
-from conftest import shape
 from sglang.srt.configs.model_config import ModelConfig
 from sglang.srt.speculative.spec_info import SpeculativeAlgorithm
+from shapes import write_shape
 
 from kit._accounting import accounting, table
 from kit.hardware import Profile, profile, profiles
@@ -36,7 +35,7 @@ GPU_PROFILES = [p.name for p in profiles() if not p.gpu.is_cpu]
 
 def sglang_plan(p: Profile, folder: Path):
     """SGLang's own pools for `p`: its MemoryPoolConfig, and its number of state slots."""
-    (folder / "config.json").write_text(json.dumps(shape(p.model.name)))
+    write_shape(p.model.name, folder)
     config = ModelConfig(model_path=str(folder), trust_remote_code=False)
     config.hf_config.get_text_config().mamba_ssm_dtype = p.ssm_dtype
     if p.context_length:
