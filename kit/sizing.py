@@ -228,9 +228,8 @@ class _Held:
         free = round(p.gpu.memory_gib * GIB) - context
         even, copies = p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None)
         reserve = _reserve(p, rules)
-        counted = sum(p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None))
-        if p.mtp is not None and not rules.counts_mtp:
-            counted = sum(p.model.rank_bytes(p.precision, p.tp_size, mtp=False))
+        counts_mtp = p.mtp is not None and rules.counts_mtp
+        counted = sum(p.model.rank_bytes(p.precision, p.tp_size, counts_mtp))
         return cls(context, free, even, copies, reserve, counted + reserve)
 
 
