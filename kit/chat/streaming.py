@@ -127,7 +127,12 @@ class Stream:
         self._started = True
 
     def prepare(self) -> None:
-        """Build the client for `async for` now, so that doing it delays no other stream."""
+        """Do now, inside the event loop, what the first `async for` would do while it is timed:
+        build the client, and load what it waits on, 0.1 s in a fresh process.
+        """
+        import anyio
+
+        anyio.Event()
         self._async_client = self.endpoint.async_client()
 
     def _timeout(self) -> openai.Timeout:

@@ -61,10 +61,6 @@ class Card(anywidget.AnyWidget):
             case {"kind": "stop"} if self.on_stop:
                 self.on_stop()
 
-    def show(self, pane: int, snapshot: dict[str, Any]) -> None:
-        """Everything about a pane, in place of what the front end knew of it."""
-        self.state = [snapshot if i == pane else old for i, old in enumerate(self.state)]
-
 
 class Outbox:
     """Gathers what streams into one pane, and sends it when it is due.

@@ -187,16 +187,15 @@ class Board:
                 self._show(number, "answering")
 
     def _show(self, number: int, status: str) -> None:
-        """Everything about a pane, and with it what waited in its outbox."""
         self.panes[number].status = status
-        if self._card:
-            self._outboxes[number].clear()
-            self._card.show(number, self.panes[number].snapshot())
+        self._send_all()
 
     def _send_all(self) -> None:
-        """A page has just drawn the card: bring it up to date."""
-        for number in self._outboxes:
-            self._show(number, self.panes[number].status)
+        """Everything about every pane, and with it what waited in the outboxes."""
+        if self._card:
+            for outbox in self._outboxes.values():
+                outbox.clear()
+            self._card.state = [pane.snapshot() for pane in self.panes]
 
     def _bundle(self) -> dict[str, str]:
         answers = [(p.title, p.tally.reply(), p.error) for p in self.panes if p.tally]
@@ -273,4 +272,4 @@ def _display(what: Card | dict[str, str], display_id: str | None = None, **how: 
     from IPython.display import display
 
     raw = isinstance(what, dict)
-    display(what, raw=raw, display_id=display_id, **how)  # type: ignore[no-untyped-call]
+    display(what, raw=raw, display_id=display_id, **how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,15 @@ from .lab import Lab, Notebook
 
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
+ROOT = Path(__file__).parents[2]
+
 OpenNotebook = Callable[..., Notebook]
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where pictures go: build/screenshots, or KIT_SCREENSHOTS (docs/images, to renew those)."""
+    return ROOT / os.environ.get("KIT_SCREENSHOTS", "build/screenshots")
 
 
 @pytest.fixture(scope="module")  # while it lives, playwright owns this thread's event loop
@@ -44,6 +53,7 @@ def open_notebook(
         def opened(
             source: list[str] | Path,
             *,
+            name: str = "test.ipynb",
             env: dict[str, str] | None = None,
             size: tuple[int, int] = (1280, 900),
             theme: str = "Light",
@@ -53,7 +63,6 @@ def open_notebook(
                 name = source.name
                 shutil.copy(source, folder / name)
             else:
-                name = "test.ipynb"
                 cells = [nbformat.v4.new_code_cell(cell) for cell in source]
                 node = nbformat.v4.new_notebook(cells=cells, metadata=PYTHON)
                 nbformat.write(node, folder / name)

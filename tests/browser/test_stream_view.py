@@ -170,6 +170,7 @@ def test_two_modes_stream_side_by_side(notebook: Notebook) -> None:
     expect(panes).to_have_count(2)
     expect(panes.nth(1).locator(".kit-answer")).to_have_text("You said hello.")
     expect(panes.nth(0).get_by_role("button", name="Thinking…")).to_be_visible()  # still at it
+    expect(panes.nth(0).locator(".kit-thoughts")).to_have_text("Let me see.")  # nothing lost
     SEEN.set()
     expect(panes.nth(0).locator(".kit-answer")).to_have_text("You said hello.")
     left, right = (panes.nth(i).bounding_box() for i in (0, 1))
