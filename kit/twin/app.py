@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -48,6 +50,7 @@ def app(twin: Twin) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(twin.engine.run())
+        running.add_done_callback(_crash)
         yield
         running.cancel()
 
@@ -61,6 +64,13 @@ def app(twin: Twin) -> Starlette:
         for path, (methods, handler) in _PATHS.items()
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_here})
+
+
+def _crash(engine: asyncio.Task[None]) -> None:
+    """A server whose engine is dead would take requests and never answer: better none at all."""
+    if not engine.cancelled() and (problem := engine.exception()) is not None:
+        traceback.print_exception(problem)
+        os._exit(1)
 
 
 def _served(twin: Twin, handler: Handler, question: bool) -> Callable[[Request], Awaitable[Any]]:

@@ -18,6 +18,8 @@ from typing import Protocol
 from kit.simulate import Request, Scheduler, Step
 from kit.twin.meter import Flow, Meter
 
+_AWAKE_S = 0.0004  # waking up takes that long on a machine that has gone to sleep
+
 
 class Generation(Protocol):
     """What a step's tokens go to: one choice of one response."""
@@ -110,23 +112,6 @@ class Engine:
             self._deliver(step, due_s)
             await asyncio.sleep(0)  # the chunks leave before the next step's are made
 
-    def _prepare(self, step: Step, due_s: float) -> None:
-        for rid, tokens, finished in step.emissions:
-            if rid in self._active:
-                self._active[rid][0].prepare(tokens, finished, due_s)
-
-    def _deliver(self, step: Step, due_s: float) -> None:
-        for rid, tokens, finished in step.emissions:
-            if rid not in self._active:
-                continue  # aborted while the step ran
-            generation, flow = self._active[rid]
-            generation.deliver(due_s)
-            self.meter.give(flow, tokens, due_s)
-            if finished:
-                del self._active[rid]
-                self.meter.end(flow)
-        self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
-
     async def _idle(self, now_s: float) -> float:
         """Wait until a request can be scheduled; the time at which it can."""
         while (wake_s := self.scheduler.wake_s()) is None:
@@ -135,8 +120,28 @@ class Engine:
         await _until(self.clock.real_s(wake_s))
         return max(now_s, wake_s)
 
+    def _prepare(self, step: Step, due_s: float) -> None:
+        for rid, tokens, finished in step.emissions:
+            if rid in self._active:
+                self._active[rid][0].prepare(tokens, finished, due_s)
+
+    def _deliver(self, step: Step, due_s: float) -> None:
+        alive = [e for e in step.emissions if e.rid in self._active]  # not aborted meanwhile
+        for emission in alive:
+            self._active[emission.rid][0].deliver(due_s)
+        for rid, tokens, finished in alive:  # counted when all have left
+            _, flow = self._active[rid]
+            self.meter.give(flow, tokens, due_s)
+            if finished:
+                del self._active[rid]
+                self.meter.end(flow)
+        self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
+
 
 async def _until(due_s: float) -> None:
-    delay_s = due_s - monotonic()
+    """Wait for `due_s` of the monotonic clock: asleep, and awake for the last moment of it."""
+    delay_s = due_s - monotonic() - _AWAKE_S
     if delay_s > 0:
         await asyncio.sleep(delay_s)
+    while monotonic() < due_s:
+        await asyncio.sleep(0)
