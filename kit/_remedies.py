@@ -69,7 +69,11 @@ def _first(options: Iterator[tuple[str, Profile]], size: Size) -> Iterator[tuple
 
 
 def _ranks(p: Profile, size: Size) -> Iterator[tuple[str, Profile]]:
-    more = [n for n in p.model.tp_sizes if n > p.tp_size]
+    more = [
+        n
+        for n in p.model.tp_sizes
+        if n > p.tp_size and n % -(-n // p.gpu.gpus_a_node) == 0  # as many on every node
+    ]
     profiles = [_on(p, p.gpu, n, p.precision) for n in more]
     yield from _first(((f"{_machine(q)}", q) for q in profiles), size)
 

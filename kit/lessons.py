@@ -133,11 +133,11 @@ def _execute(lesson: Lesson, out: Path, given: Mapping[str, Any]) -> Run:
     except PapermillExecutionError as failed:
         said = f"{failed.ename}: {failed.evalue}".splitlines()[0]
         error = f"failed in cell {failed.cell_index}: {said}"
-    page = _page(notebook)
+    page = _page(lesson, notebook)
     return Run(lesson, time.monotonic() - began, notebook, page, error)
 
 
-def _page(notebook: Path) -> Path:
+def _page(lesson: Lesson, notebook: Path) -> Path:
     """The executed notebook as one HTML file that needs no network."""
     import nbformat
     from nbconvert import HTMLExporter
@@ -146,7 +146,7 @@ def _page(notebook: Path) -> Path:
 
     node: NotebookNode = with_live_plots(nbformat.read(notebook, as_version=4))
     body, _ = HTMLExporter(embed_images=True).from_notebook_node(
-        node, resources={"metadata": {"name": notebook.stem}}
+        node, resources={"metadata": {"name": notebook.stem, "path": str(lesson.path.parent)}}
     )
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")

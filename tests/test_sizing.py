@@ -256,3 +256,10 @@ def test_every_disagreement_in_the_matrix_is_explained() -> None:
             assert "would fit: " in matrix.note(row)
     no = {row.plan.profile.title for row in table if row.ours == "no"}
     assert no == {"122b-bf16-mi325x-x1", "122b-bf16-mi355x-x1"}
+
+
+@pytest.mark.parametrize(("gpu", "count"), [("xeon", 1), ("t4", 1), ("l4", 8), ("h100", 8)])
+def test_what_does_not_fit_is_a_verdict_and_never_an_error(gpu: str, count: int) -> None:
+    made = plan(Profile.of("397b", "bf16", gpu, count))
+    assert made.verdict == "no"
+    assert all(remedy.profile.nodes >= 1 for remedy in made.remedies)
