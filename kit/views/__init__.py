@@ -7,6 +7,8 @@
     family, claims    the eight sizes; what was published, and where it is tested
     on_card           what a GPU of one's own can serve
     sliders           turn the knobs of a profile and watch the ledger
+    builder           choose a launch command; each flag says why
+    startup           a server as it comes up, phase by phase
     StreamView        an answer as it streams; `compare` puts modes side by side
     timeline          how long a reader waits for the first word
     beside            reports side by side
@@ -23,6 +25,7 @@ from typing import Any
 _HOME = {
     "StreamView": "stream",
     "beside": "beside",
+    "builder": "_builder",
     "claims": "_tables",
     "compare": "stream",
     "concurrency": "_curves",
@@ -35,6 +38,7 @@ _HOME = {
     "parts": "_anatomy",
     "progress": "_progress",
     "sliders": "_sliders",
+    "startup": "_startup",
     "timeline": "_timeline",
 }
 

@@ -1,0 +1,137 @@
+"""A server as it comes up: each phase of its log, when it was reached, and what it told.
+
+startup(server)               # follows it until it is ready
+startup(recorded("start"))    # the same, of a log
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kit import startup_log
+from kit.provenance import Provenance
+from kit.views._sliders import _Raw
+from kit.views.told import Words
+
+if TYPE_CHECKING:
+    from kit.recorded import Recording
+    from kit.server import Server
+
+_TIME = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_SAYS = {
+    "files": "{} files",
+    "before_load_gib": "{} GiB free before loading",
+    "architecture": "{}",
+    "weights_gib": "{} GiB of weights",
+    "slots": "{} state slots",
+    "ssm_gib": "{} GiB of states",
+    "snapshots_gib": "{} GiB of MTP snapshots",
+    "kv_tokens": "{} tokens of KV cache",
+    "graphs_gib": "{} GiB of graphs",
+    "max_running_requests": "{} requests at once",
+    "context_len": "contexts of {} tokens",
+    "left_gib": "{} GiB left",
+    "address": "{}",
+}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A phase. `at_s` is since the log's first line, None where it was not reached."""
+
+    about: str
+    at_s: float | None = None
+    told: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        when = "–" if self.at_s is None else f"{self.at_s:.0f} s"
+        return f"{when:>6}  {self.about:<40} {', '.join(self.told)}".rstrip()
+
+
+def reached(log: str) -> tuple[Reached, ...]:
+    """Every phase that SGLang's log has, in order, with what this one shows of it."""
+    first: datetime | None = None
+    now_s = 0.0
+    seen: dict[str, Reached] = {p.name: Reached(p.about) for p in startup_log.phases()}
+    for line in startup_log.lines(log):
+        if match := _TIME.match(line):
+            now = datetime.fromisoformat(match[1])
+            first = first or now
+            now_s = (now - first).total_seconds()
+        for event in startup_log.events([line]):
+            before = seen[event.phase]
+            told = dict.fromkeys((*before.told, *_told(event.figures)))
+            at_s = now_s if before.at_s is None else before.at_s
+            seen[event.phase] = Reached(before.about, at_s, tuple(told))
+    return tuple(seen.values())
+
+
+def startup(what: Server | Recording) -> None:
+    """Show how a server comes up, or came up. Of a running one it waits until it is ready.
+
+    Raises LaunchError, with what the log tells, where it does not come up.
+    """
+    from IPython.display import display
+
+    from kit.recorded import Recording
+
+    if isinstance(what, Recording):
+        display(_Raw(_bundle(reached(what.text), what.provenance)))
+        return
+    shown = display(_Raw(_bundle(reached(""), what.provenance)), display_id=True)
+
+    def redraw(_: Any = None) -> None:
+        shown.update(_Raw(_bundle(reached(what.log_text()), what.provenance)))
+
+    what.wait(redraw)
+    redraw()
+
+
+def words(phases: Iterable[Reached], provenance: Provenance) -> Words:
+    """The phases as a table, under a sentence that says how far it has come."""
+    phases = tuple(phases)
+    done = [phase for phase in phases if phase.at_s is not None]
+    rows = [
+        ("✓" if p.at_s is not None else "·", p.about, _at(p.at_s), ", ".join(p.told) or " ")
+        for p in phases
+    ]
+    head = ("", "phase", "after", "it says")
+    return Words(_far(done, len(phases)), head, tuple(rows), provenance, folded=False)
+
+
+def _far(done: list[Reached], of: int) -> str:
+    if not done:
+        return "Starting: nothing printed yet."
+    last = done[-1]
+    return f"{last.about.capitalize()}, {last.at_s:.0f} s after the first line of its log."
+
+
+def _at(at_s: float | None) -> str:
+    return "–" if at_s is None else f"{at_s:.0f} s"
+
+
+def _told(figures: dict[str, str]) -> Iterable[str]:
+    for name, form in _SAYS.items():
+        if name in figures:
+            yield form.format(_figure(figures[name]))
+
+
+def _figure(value: str) -> str:
+    """As SGLang printed it, but for thousands and for a toy's 0.00."""
+    if value.isdigit():
+        return f"{int(value):,}"
+    return "under 0.01" if value.lstrip("-") == "0.00" else value
+
+
+def _bundle(phases: tuple[Reached, ...], provenance: Provenance) -> dict[str, str]:
+    told = words(phases, provenance)
+    plain = "\n".join([*map(str, phases), str(provenance)])
+    return {
+        "text/html": told._repr_html_(),
+        "text/markdown": told._repr_markdown_(),
+        "text/plain": plain,
+    }
