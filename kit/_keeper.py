@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 from kit._processes import end_group
 
@@ -19,7 +20,10 @@ PATIENCE_S = 5.0
 
 
 def keep(argv: list[str]) -> int:
-    """Run `argv` until it ends, is asked to, or standard input closes; its exit code."""
+    """Run `argv` until it ends, is asked to, or standard input closes; its exit code.
+
+    Nothing of the group but this process is left then.
+    """
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
 
@@ -27,10 +31,13 @@ def keep(argv: list[str]) -> int:
         while os.read(sys.stdin.fileno(), 4096):
             pass
         child.terminate()
-        end_group(os.getpgrp(), PATIENCE_S, spare=os.getpid())
+        time.sleep(PATIENCE_S)
+        child.kill()
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    return child.wait()
+    code = child.wait()
+    end_group(os.getpgrp(), 0.0, spare=os.getpid())
+    return code
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+GRACE_S = 3.0
 _POLL_S = 0.05
 _STATE, _GROUP, _STARTED = 0, 2, 19  # fields of /proc/PID/stat after the command's name
 
@@ -35,27 +37,35 @@ def members(group: int) -> list[int]:
 
 
 def end_group(group: int, patience_s: float, spare: int | None = None) -> bool:
-    """Ask a group's first process to end; after `patience_s` make them all. True if none is left.
+    """End the processes of a group, its first one first. True if none is left.
 
-    SGLang's first process on SIGTERM lets its running requests finish, then ends the others.
+    SGLang's first process on SIGTERM lets its running requests finish and then ends
+    the others: it is given `patience_s`. What is left is asked as well, and then killed.
     `spare` is left alone: a process of the group that ends it from within.
     """
 
     def rest() -> list[int]:
         return [pid for pid in members(group) if pid != spare]
 
-    asked = [group] if group in rest() else rest()
-    for sign, whom, wait_s in (
-        (signal.SIGTERM, asked, patience_s),
-        (signal.SIGKILL, None, 5.0),
-    ):
-        for pid in rest() if whom is None else whom:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sign)
-        until = time.monotonic() + wait_s
-        while rest() and time.monotonic() < until:
-            time.sleep(_POLL_S)
+    head = [group] if group != spare else []
+    _signal(signal.SIGTERM, [pid for pid in head if started(pid)])
+    _until(lambda: not any(started(pid) for pid in head), patience_s)
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        _signal(sign, rest())
+        _until(lambda: not rest(), GRACE_S)
     return not rest()
+
+
+def _signal(sign: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sign)
+
+
+def _until(done: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not done() and time.monotonic() < until:
+        time.sleep(_POLL_S)
 
 
 def port_taken(host: str, port: int) -> bool:

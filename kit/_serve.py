@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from time import sleep as pause
 
 from kit import cpu_tiny, server
 from kit._command import ServerCommand, of_plan
@@ -52,7 +53,7 @@ def serve(what: ServerCommand, say: Say = print) -> int:
         say("Ctrl-C ends it")
         try:
             while running.running:
-                time.sleep(WATCH_S)
+                pause(WATCH_S)
         except KeyboardInterrupt:
             say("\nending…")
             return 0

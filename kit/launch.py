@@ -27,6 +27,7 @@ from kit._plan_flags import (
     flags_of,
     variables_of,
 )
+from kit._source_commands import SourceCommand, source_commands
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.provenance import Provenance, computed
@@ -40,9 +41,11 @@ __all__ = [
     "LaunchOptions",
     "LaunchPlan",
     "LeftOut",
+    "SourceCommand",
     "Variable",
     "changes",
     "launch_plan",
+    "source_commands",
 ]
 
 NODE0 = "NODE0_IP"  # to be replaced by the first machine's address

@@ -10,7 +10,8 @@
 #SBATCH --output=@{name}-%j.log
 set -euo pipefail
 
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+first=${hosts[0]}
 NODE0_IP=$(srun --nodes=1 --ntasks=1 -w "$first" hostname --ip-address | awk '{print $1}')
 export NODE0_IP
 echo "HTTP will answer on $first:@{port}"

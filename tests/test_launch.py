@@ -1,0 +1,377 @@
+"""Launch plans: the source pages, names by version, refusals, forms read by their readers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kit.errors import InvalidValue, UnknownName
+from kit.forms import FORMS
+from kit.hardware import Profile, gpu, profile
+from kit.launch import LaunchOptions, LaunchPlan, changes, launch_plan, source_commands
+
+
+def named(plan: LaunchPlan) -> dict[str, str | None]:
+    return {flag.name: flag.value for flag in plan.node_flags()}
+
+
+# --- the two source pages
+
+
+@pytest.mark.parametrize("page", source_commands(), ids=lambda p: p.name)
+def test_the_plan_for_the_pages_version_is_the_pages_text(page: object) -> None:
+    plan = launch_plan(page.profile, page.sglang, **page.options)
+    assert page.written_from(plan) == page.text
+
+
+def test_today_the_cookbooks_command_is_spelt_out_and_closed() -> None:
+    cookbook = next(p for p in source_commands() if p.name == "cookbook")
+    changed = {d.theirs.split()[0]: d.ours for d in cookbook.differences()}
+    assert changed["--tp"] == "--tp-size 8"
+    assert changed["--host"] == "--host 127.0.0.1"
+    assert changed["SGLANG_USE_CUDA_IPC_TRANSPORT=1"] == "--mm-feature-transport cuda_ipc"
+
+
+def test_today_lambdas_command_runs_no_foreign_code() -> None:
+    page = next(p for p in source_commands() if p.name == "lambda")
+    gone = [d.theirs for d in page.differences() if not d.ours]
+    assert gone == ["--mamba-ssm-dtype float32", "--trust-remote-code"]
+
+
+# --- by version
+
+
+@pytest.mark.parametrize(
+    ("sglang", "flag"),
+    [
+        ("0.5.9", None),
+        ("0.5.12.post1", "--mamba-scheduler-strategy"),
+        ("0.5.13", "--mamba-scheduler-strategy"),
+        ("0.5.14", None),
+        ("0.5.23", None),
+    ],
+)
+def test_state_snapshots_are_asked_for_only_where_auto_would_be_refused(
+    sglang: str, flag: str | None
+) -> None:
+    given = [name for name in named(launch_plan(profile("h200x8"), sglang)) if "mamba" in name]
+    assert given == ([flag] if flag else [])
+
+
+def test_the_strategy_is_spelt_as_its_version_spells_it() -> None:
+    asked = replace(profile("h200x8"), mamba_radix_cache_strategy="extra_buffer")
+    assert "--mamba-scheduler-strategy" in named(launch_plan(asked, "0.5.13"))
+    assert "--mamba-radix-cache-strategy" in named(launch_plan(asked, "0.5.20"))
+
+
+def test_cuda_ipc_is_a_variable_before_0_5_19_and_a_flag_after() -> None:
+    asked = replace(profile("h200x8"), mm_feature_transport="cuda_ipc")
+    old, new = launch_plan(asked, "0.5.15"), launch_plan(asked)
+    assert old.env == {"SGLANG_USE_CUDA_IPC_TRANSPORT": "1"}
+    assert "--mm-feature-transport" not in named(old)
+    assert new.env == {}
+    assert named(new)["--mm-feature-transport"] == "cuda_ipc"
+
+
+def test_allreduce_fusion_is_given_until_it_is_on_by_itself() -> None:
+    fp8 = profile("397b-fp8-h100x8")
+    assert "--enable-flashinfer-allreduce-fusion" in named(launch_plan(fp8, "0.5.13"))
+    new = launch_plan(fp8)
+    assert "--enable-flashinfer-allreduce-fusion" not in named(new)
+    assert "--enable-flashinfer-allreduce-fusion" in {one.flag for one in new.left_out}
+
+
+def test_a_version_before_qwen35_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="older"):
+        launch_plan(profile("h200x8"), "0.5.8")
+
+
+def test_changes_between_two_versions_are_those_between_them() -> None:
+    told = changes("0.5.14", "0.5.20")
+    assert [since for since, _ in told] == ["0.5.15", "0.5.19", "0.5.20"]
+
+
+# --- by machine: the cookbook's cells
+
+
+def test_fp8_on_h200_is_the_cookbooks_cell() -> None:
+    flags = named(launch_plan(profile("397b-fp8-h200x8")))
+    expected = {
+        "--ep-size": "8",
+        "--max-running-requests": "128",
+        "--chunked-prefill-size": "16384",
+        "--tokenizer-worker-num": "6",
+        "--attention-backend": "flashinfer",
+        "--mamba-ssm-dtype": "bfloat16",
+    }
+    assert expected.items() <= flags.items()
+
+
+def test_nvfp4_on_b200_is_the_cookbooks_cell() -> None:
+    flags = named(launch_plan(profile("397b-nvfp4-b200x4")))
+    expected = {
+        "--quantization": "modelopt_fp4",
+        "--fp4-gemm-backend": "flashinfer_cutlass",
+        "--kv-cache-dtype": "fp8_e4m3",
+        "--moe-runner-backend": "flashinfer_trtllm",
+        "--chunked-prefill-size": "32768",
+        "--max-prefill-tokens": "32768",
+        "--max-running-requests": "128",
+        "--stream-interval": "30",
+        "--disable-radix-cache": None,
+    }
+    assert expected.items() <= flags.items()
+
+
+def test_amd_takes_its_own_kernels() -> None:
+    plan = launch_plan(profile("397b-bf16-mi300x-x8"))
+    assert plan.env == {"SGLANG_USE_AITER": "1", "SGLANG_USE_AITER_UNIFIED_ATTN": "1"}
+    flags = named(plan)
+    assert (flags["--attention-backend"], flags["--page-size"]) == ("aiter", "16")
+    assert "--enable-aiter-allreduce-fusion" in flags
+
+
+def test_xeon_has_no_mtp_and_no_overlap() -> None:
+    flags = named(launch_plan(profile("9b-bf16-xeonx3")))
+    assert flags["--device"] == "cpu"
+    assert "--disable-overlap-schedule" in flags
+    assert "--speculative-algorithm" not in flags
+
+
+def test_an_rtx_4090_serves_the_4b() -> None:
+    plan = launch_plan(Profile.of("4b", "bf16", "rtx4090", 1))
+    assert "--tp-size" not in named(plan)
+    assert plan.memory.fits
+
+
+def test_two_nodes_differ_in_their_rank_alone() -> None:
+    plan = launch_plan(profile("h100x16"))
+    first, second = plan.argv(0), plan.argv(1)
+    differing = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
+    assert differing == [("0", "1")]
+    assert plan.argv(0, "10.0.0.1")[-1] == "10.0.0.1:20000"
+
+
+def test_a_million_tokens_stretch_the_positions_four_times() -> None:
+    plan = launch_plan(replace(profile("b200x8"), context_length=1_010_000))
+    rope = json.loads(named(plan)["--json-model-override-args"])["text_config"]["rope_parameters"]
+    assert rope["rope_type"] == "yarn"
+    assert rope["factor"] == 4.0
+    assert rope["original_max_position_embeddings"] == 262_144
+
+
+def test_asking_for_more_requests_says_how_many_run() -> None:
+    asked = replace(profile("h200x8"), max_running_requests=128)
+    (flag,) = [f for f in launch_plan(asked).flags if f.name == "--max-running-requests"]
+    plan = launch_plan(asked)
+    assert plan.memory.max_running_requests < 128
+    assert str(plan.memory.max_running_requests) in flag.reason
+    assert "5 a request" in flag.reason
+
+
+def test_every_flag_has_a_reason_and_a_source() -> None:
+    for name in ("h200x8", "h100x16", "397b-nvfp4-b200x4", "397b-bf16-mi300x-x8"):
+        for flag in launch_plan(profile(name)).node_flags():
+            assert len(flag.reason) > 10, flag
+            assert flag.source, flag
+            assert flag.versions, flag
+
+
+# --- options and refusals
+
+
+def test_large_media_leaves_five_hundredths_of_the_card() -> None:
+    flags = named(launch_plan(profile("h200x8"), large_media=True))
+    assert flags["--mem-fraction-static"] == "0.75"
+
+
+def test_remote_code_is_never_on_by_itself_and_says_what_it_risks() -> None:
+    assert "--trust-remote-code" not in named(launch_plan(profile("h200x8")))
+    asked = launch_plan(profile("h200x8"), trust_remote_code=True)
+    assert any("your rights" in warning for warning in asked.warnings)
+
+
+def test_a_short_context_is_warned_of() -> None:
+    plan = launch_plan(replace(profile("h200x8"), context_length=65_536))
+    assert any("131,072" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "says"),
+    [
+        ({}, {"host": "0.0.0.0"}, "without a key"),
+        ({}, {"mm_attention_backend": "fa4"}, "fa4"),
+        ({"gpu": gpu("b200")}, {"mm_attention_backend": "fa3"}, "fa3"),
+        ({"mamba_radix_cache_strategy": "no_buffer"}, {}, "no_buffer"),
+        ({"mamba_radix_cache_strategy": "extra_buffer", "radix_cache": False}, {}, "extra_buffer"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    changed: dict[str, object], options: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        launch_plan(replace(profile("h200x8"), **changed), **options)
+
+
+def test_one_port_for_http_and_the_ranks_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="port"):
+        launch_plan(profile("h100x16"), port=20000)
+
+
+def test_a_profile_that_does_not_fit_is_refused_with_its_reason() -> None:
+    with pytest.raises(InvalidValue, match="does not fit"):
+        launch_plan(Profile.of("397b", "bf16", "h100", 8))
+
+
+def test_json_names_what_is_left_out() -> None:
+    figures = launch_plan(profile("h200x8")).to_json()
+    assert figures["provenance"]["kind"] == "computed"
+    assert figures["argv"][:2] == ["sglang", "serve"]
+    assert {one["flag"] for one in figures["left_out"]} >= {"--trust-remote-code"}
+    json.dumps(figures)
+
+
+# --- forms
+
+ONE, TWO, AMD = "h200x8", "h100x16", "397b-bf16-mi300x-x8"
+SPECIAL = LaunchOptions(load_threads=64, media_per_request=(("image", 4),))
+
+
+def form(name: str, kind: str) -> str:
+    return launch_plan(profile(name), options=SPECIAL).form(kind)
+
+
+def bash(script: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-s"], input=script, text=True, capture_output=True, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": "/home/x", **(env or {})},
+    )  # fmt: skip
+
+
+def spy(tmp_path: Path, *programs: str) -> dict[str, str]:
+    """An environment in which these programs print their arguments, one a line."""
+    for program in programs:
+        file = tmp_path / program
+        file.write_text('#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done\n')
+        file.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("name", [ONE, TWO, AMD])
+def test_the_shell_form_types_the_plans_very_words(name: str, tmp_path: Path) -> None:
+    plan = launch_plan(profile(name), options=SPECIAL)
+    env = {**spy(tmp_path, "sglang"), "NODE_RANK": "1", "NODE0_IP": "10.0.0.1"}
+    typed = bash(plan.form("shell"), env)
+    rank = 1 if plan.nodes > 1 else 0
+    assert typed.stdout.splitlines() == plan.argv(rank, "10.0.0.1")[1:], typed.stderr
+
+
+def test_the_shell_form_asks_for_its_rank() -> None:
+    assert "NODE_RANK" in bash(form(TWO, "shell")).stderr
+
+
+@pytest.mark.parametrize("name", [ONE, TWO, AMD])
+def test_the_docker_form_hands_the_plans_words_to_the_container(name: str, tmp_path: Path) -> None:
+    plan = launch_plan(profile(name), options=SPECIAL)
+    env = {**spy(tmp_path, "docker"), "NODE_RANK": "0", "NODE0_IP": "10.0.0.1"}
+    words = bash(plan.form("docker"), env).stdout.splitlines()
+    inside = words[words.index(plan.image) + 1 :]
+    expected = plan.argv(0, "10.0.0.1")
+    if plan.nodes == 1:
+        expected[expected.index("--host") + 1] = "0.0.0.0"
+        assert words[words.index("--publish") + 1] == "127.0.0.1:30000:30000"
+    else:
+        assert words[words.index("--network") + 1] == "host"
+    assert inside == expected
+
+
+@pytest.mark.parametrize("name", [ONE, TWO])
+def test_the_slurm_form_starts_one_server_a_node(name: str, tmp_path: Path) -> None:
+    text = form(name, "slurm")
+    assert f"#SBATCH --nodes={profile(name).nodes}\n" in text
+    assert "#SBATCH --gres=gpu:8\n" in text
+    programs = spy(tmp_path, "scontrol", "sglang")
+    (tmp_path / "srun").write_text(
+        '#!/bin/sh\ncase "$*" in *hostname*) echo 10.0.0.1;; *) shift; exec "$@";; esac\n'
+    )
+    (tmp_path / "srun").chmod(0o755)
+    ran = bash(text, {**programs, "SLURM_NODEID": "1", "SLURM_JOB_NODELIST": "n[1-2]"})
+    plan = launch_plan(profile(name), options=SPECIAL)
+    rank = 1 if plan.nodes > 1 else 0
+    assert ran.stdout.splitlines()[-len(plan.argv()) + 1 :] == plan.argv(rank, "10.0.0.1")[1:]
+
+
+@pytest.mark.parametrize("name", [ONE, TWO, AMD])
+def test_the_compose_form_is_yaml_with_the_plans_words(name: str) -> None:
+    service = yaml.safe_load(form(name, "compose"))["services"]["sglang"]
+    words = service["command"]
+    assert (
+        words[: words.index("--host")]
+        == launch_plan(profile(name), options=SPECIAL).argv()[: words.index("--host")]
+    )
+    assert service["ipc"] == "host"
+    if profile(name).nodes == 1:
+        assert service["ports"] == ["127.0.0.1:30000:30000"]
+        assert words[words.index("--host") + 1] == "0.0.0.0"
+    else:
+        assert service["network_mode"] == "host"
+
+
+def test_kubernetes_asks_for_a_key_because_pods_reach_each_other() -> None:
+    deployment, service = yaml.safe_load_all(form(ONE, "k8s"))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    words = container["command"]
+    assert words[words.index("--api-key") + 1] == "$(KIT_API_KEY)"
+    assert container["env"][0]["valueFrom"]["secretKeyRef"]["key"] == "key"
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "8"}
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+
+
+def test_two_nodes_on_kubernetes_are_a_leader_and_a_worker() -> None:
+    workers, service = yaml.safe_load_all(form(TWO, "k8s"))
+    assert workers["kind"] == "LeaderWorkerSet"
+    group = workers["spec"]["leaderWorkerTemplate"]
+    assert group["size"] == 2
+    for template in (group["leaderTemplate"], group["workerTemplate"]):
+        words = template["spec"]["containers"][0]["command"]
+        assert words[words.index("--node-rank") + 1] == "$(LWS_WORKER_INDEX)"
+        assert words[words.index("--dist-init-addr") + 1] == "$(LWS_LEADER_ADDRESS):20000"
+    assert service["spec"]["selector"]["role"] == "leader"
+
+
+@pytest.mark.parametrize("name", [ONE, TWO])
+def test_the_skypilot_form_runs_the_plans_words(name: str, tmp_path: Path) -> None:
+    task = yaml.safe_load(form(name, "skypilot"))
+    plan = launch_plan(profile(name), options=SPECIAL)
+    assert task["num_nodes"] == plan.nodes
+    assert task["resources"]["accelerators"] == f"{profile(name).gpu.key.upper()}:8"
+    assert "ports" not in task["resources"]
+    env = {
+        **spy(tmp_path, "sglang"), "SKYPILOT_NODE_RANK": "1",
+        "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2",
+    }  # fmt: skip
+    ran = bash(task["run"], env)
+    rank = 1 if plan.nodes > 1 else 0
+    assert ran.stdout.splitlines() == plan.argv(rank, "10.0.0.1")[1:], ran.stderr
+
+
+def test_text_to_paste_is_read_back_as_the_plans_words() -> None:
+    plan = launch_plan(profile("h100x16"), options=SPECIAL)
+    assert shlex.split(plan.shell(1).replace("\\\n", " ")) == plan.argv(1)
+
+
+def test_no_form_is_made_for_a_place_it_cannot_run_in() -> None:
+    xeon = launch_plan(profile("9b-bf16-xeonx3"))
+    assert "--device" in xeon.form("shell")
+    for kind in FORMS[1:]:
+        with pytest.raises(InvalidValue):
+            xeon.form(kind)
+    with pytest.raises(UnknownName):
+        xeon.form("helm")
