@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from captures import Exchange, names, read, request_json
-from cases import METRICS_NOT_TOLD, MTP_ADDS, NOT_SERVED, SERVED, Case, same
-from shapes import collapse, differences, keys, numberless, parts, shape, shapes, without
+from wire_captures import Exchange, names, read, request_json
+from wire_cases import METRICS_NOT_TOLD, MTP_ADDS, NOT_SERVED, SERVED, Case, same
+from wire_shapes import collapse, differences, keys, numberless, parts, shape, shapes, without
 
 from kit.twin.process import TwinProcess, start
 

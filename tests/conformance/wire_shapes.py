@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from captures import Exchange
+from wire_captures import Exchange
 
 Path = tuple[str | int, ...]
 Shape = Any

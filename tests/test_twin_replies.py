@@ -1,0 +1,204 @@
+"""What the twin says, and to whom; and how a reply becomes tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from kit.hardware import profile
+from kit.models import model
+from kit.provenance import Hand
+from kit.sizing import plan
+from kit.twin.replies import completion_of, normalise, replies, reply_to
+from kit.twin.script import Part, Stop, Token, write
+from kit.twin.tokens import IM_END, vocabulary
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+FIFTEEN = "What is 15% of 240?"
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def text_of(tokens: list[Token] | tuple[Token, ...]) -> str:
+    return "".join(token.text for token in tokens)
+
+
+@pytest.mark.parametrize("name", sorted(set(replies()) - {"notice", "filler"}))
+def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
+    reply = replies()[name]
+    assert reply.prompts
+    for prompt in reply.prompts:
+        for before in reply.after or [""]:
+            turns = [*user(before), *user(prompt)] if before else user(prompt)
+            if reply.tool_result:
+                turns.append({"role": "tool", "content": "22 °C"})
+            said = reply_to(turns, thinking=True, tools=[with_days()] if reply.calls else [])
+            assert (said.thinking, said.hand) == (reply.thinking, Hand.AUTHORED)
+
+
+def with_days() -> dict[str, object]:
+    tool = json.loads(json.dumps(WEATHER))
+    tool["function"]["parameters"]["properties"]["days"] = {"type": "integer"}
+    return tool
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "what is 15% of 240",
+        "What's 15 % of 240?",
+        "  WHAT IS\n15% of 240 ?! ",
+        "What’s 15% of 240…",
+    ],
+)
+def test_case_spacing_and_punctuation_do_not_matter(said: str) -> None:
+    assert normalise(said) == normalise(FIFTEEN)
+
+
+def test_the_working_of_the_percent_question_is_long_enough_to_watch() -> None:
+    thinking = replies()["percent"].thinking
+    assert 250 <= len(vocabulary().encode(thinking)) <= 400
+
+
+def test_anything_else_gets_the_notice_and_it_says_so() -> None:
+    said = reply_to(user("What is 16% of 240?"), thinking=False)
+    assert said.hand is Hand.NOTICE
+    assert "No model ran" in said.answer
+    assert "kit.connect(" in said.answer
+
+
+def test_a_follow_up_is_answered_by_what_came_before() -> None:
+    answer = {"role": "assistant", "content": "36"}
+    after_36 = reply_to([*user(FIFTEEN), answer, *user("And half of that?")], False)
+    assert "**18**" in after_36.answer
+    longer = [*user(FIFTEEN), answer, *user("And 20% of it?"), *user("And half of that?")]
+    assert "**24**" in reply_to(longer, False).answer
+    assert reply_to(user("And half of that?"), False).hand is Hand.NOTICE
+
+
+def test_a_tool_is_called_only_where_it_is_offered() -> None:
+    asked = user("What's the weather in Beijing?")
+    assert reply_to(asked, True, [WEATHER]).calls[0].name == "get_weather"
+    without = reply_to(asked, True)
+    assert (without.calls, without.hand) == ((), Hand.AUTHORED)
+    assert "tool" in without.answer
+
+
+def test_arguments_are_those_that_the_schema_names() -> None:
+    call = reply_to(user("What's the weather in Beijing?"), True, [WEATHER]).calls[0]
+    assert dict(call.arguments) == {"city": "Beijing", "unit": "celsius"}
+    unknown = json.loads(json.dumps(WEATHER))
+    unknown["function"]["parameters"]["required"] = ["station_id"]
+    assert reply_to(user("What's the weather in Beijing?"), True, [unknown]).calls == ()
+
+
+def test_a_tools_answer_is_passed_on_word_for_word() -> None:
+    turns = [*user("What's the weather in Beijing?"), {"role": "tool", "content": "22 °C, haze"}]
+    assert "22 °C, haze" in reply_to(turns, True, [WEATHER]).answer
+
+
+def test_figures_in_the_replies_are_those_that_the_kit_computes() -> None:
+    whole, memory = model("397b"), plan(profile("h200x8"))
+    told = {name: reply.answer.replace("\\,", ",") for name, reply in replies().items()}
+    kv = f"{whole.kv_bytes_per_token(mtp=False):,}"
+    assert kv in told["kv_cache"]
+    assert kv in told["fewer_kv_bytes"]
+    assert f"{memory.state_mib_per_request:.0f} MiB" in told["fewer_kv_bytes"]
+    assert f"{whole.weights_bytes('bf16') / 1e9:.1f} GB" in told["sixteen_h100"]
+    for ranks in (8, 16):
+        assert f"{whole.weights_bytes('bf16') / ranks / 2**30:.1f} GiB" in told["sixteen_h100"]
+
+
+def test_the_injection_is_text_of_the_reply() -> None:
+    answer = reply_to(user("Show me an HTML injection"), False).answer
+    assert "<script>alert(1)</script>" in answer
+    assert "<img src=x onerror=alert(1)>" in answer
+
+
+def test_a_prompt_in_the_chat_format_is_answered_as_a_conversation() -> None:
+    turn = f"<|im_start|>user\n{FIFTEEN}<|im_end|>\n<|im_start|>assistant\n"
+    assert completion_of(turn + "<think>\n").thinking == replies()["percent"].thinking
+    assert completion_of(turn + "<think>\n\n</think>\n\n").thinking is None
+    assert completion_of("Once upon a time").answer == replies()["filler"].answer
+
+
+def test_a_script_says_the_reply_and_ends_the_turn() -> None:
+    said = reply_to(user(FIFTEEN), thinking=True)
+    script = write(said, None)
+    ids = [token.id for token in script.tokens]
+    assert script.stop == Stop("stop", IM_END)
+    assert vocabulary().decode(ids) == (f"{said.thinking}\n</think>\n\n{said.answer}<|im_end|>")
+    thoughts = script.tokens[: script.thinking_tokens]
+    assert text_of(thoughts).endswith("</think>")
+
+
+def test_an_ignored_end_goes_on_to_the_last_token() -> None:
+    script = write(reply_to(user(FIFTEEN), thinking=False), 1000, ignore_eos=True)
+    tokens = script.take(0, script.total)
+    assert len(tokens) == 1000
+    assert IM_END not in [token.id for token in tokens]
+    assert script.stop == Stop("length")
+    assert text_of(tuple(tokens)).count("As a check") > 5
+    assert tuple(script.take(990, 10)) == tuple(tokens)[990:]
+
+
+def test_a_stop_string_ends_it_before_itself_across_tokens() -> None:
+    said = reply_to(user(FIFTEEN), thinking=False)
+    whole = text_of(write(said, None).tokens)
+    stop = whole[30:47]  # begins and ends inside tokens
+    script = write(said, None, stops=[stop])
+    assert text_of(script.tokens) == whole[: whole.index(stop)]
+    assert script.stop == Stop("stop", stop)
+    assert write(said, None, stops=["not in there"]).stop == Stop("stop", IM_END)
+
+
+def test_a_stop_token_ends_it_without_its_text() -> None:
+    said = reply_to(user(FIFTEEN), thinking=False)
+    second = write(said, None).tokens[1].id
+    script = write(said, None, stop_ids=[second])
+    assert (script.total, script.stop) == (2, Stop("stop", second))
+    assert script.tokens[1].text == ""
+
+
+def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
+    said = reply_to(user("What's the weather in Beijing and in Paris?"), False, [WEATHER])
+    found = [f for token in write(said, None).tokens for f in token.fragments]
+    assert [f.name for f in found if f.name] == ["get_weather", "get_weather"]
+    for call, city in enumerate(["Beijing", "Paris"]):
+        pieces = [f.arguments for f in found if f.call == call]
+        assert pieces[:2] == ["", "{"]
+        assert json.loads("".join(pieces)) == {"city": city, "unit": "celsius"}
+
+
+def test_no_fragment_comes_before_its_piece_is_complete() -> None:
+    said = reply_to(user("What's the weather in Beijing?"), False, [WEATHER])
+    text = ""
+    for token in write(said, None).tokens:
+        text += token.text
+        for fragment in token.fragments:
+            name = re.match(r'(?:, )?"(\w+)"', fragment.arguments)
+            if name:
+                assert re.search(rf"<parameter={name[1]}>.*?</parameter>", text, re.DOTALL)
+    assert text.endswith("</tool_call><|im_end|>")
+    assert {t.part for t in write(said, None).tokens} == {Part.CALL, Part.MARK}
+
+
+def test_asked_for_nothing_one_token_is_computed_and_none_is_counted() -> None:
+    script = write(reply_to(user(FIFTEEN), thinking=True), 0)
+    assert script.total == 1
+    assert script.completion_tokens(1) == 0
+    assert text_of(script.tokens) == ""
