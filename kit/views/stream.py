@@ -91,6 +91,11 @@ class Board:
         try:
             if self.prompt.strip():
                 await self._ask()
+        except asyncio.CancelledError:  # the reader interrupted the cell
+            if self._card is None:
+                raise
+            again = "press Ask again in the card, or run the cell again"
+            raise KitError("interrupted while the answer was streaming", again) from None
         finally:  # hidden while the card lives; all that a saved notebook keeps
             _display(self._bundle(), self._text_id)
         for pane in self.panes:
@@ -138,7 +143,11 @@ class Board:
             stream.prepare()
         loop = asyncio.get_running_loop()
         self._streams = [loop.create_task(self._answer(*each)) for each in enumerate(streams)]
-        await asyncio.gather(*self._streams)
+        waking = loop.create_task(_keep_waking())
+        try:
+            await asyncio.gather(*self._streams)
+        finally:
+            waking.cancel()
 
     def _open(self, number: int, pane: Pane) -> chat.Stream:
         messages = [*pane.history, {"role": "user", "content": self.prompt}]
@@ -258,6 +267,12 @@ async def compare(
     ]
     first, second = await Board(prompt, panes, fixed=True).run()
     return first, second
+
+
+async def _keep_waking() -> None:
+    """ipykernel takes an interrupt when its loop next wakes, and a stalled stream wakes nothing."""
+    while True:
+        await asyncio.sleep(0.2)
 
 
 def _counting(endpoint: Endpoint) -> dict[str, Any]:

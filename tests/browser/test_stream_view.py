@@ -98,6 +98,7 @@ def notebook(open_notebook: OpenNotebook, server: Scripted) -> Notebook:
             "await StreamView(door, 'cut', thinking=False).run()",
             "await StreamView(door, 'whole', thinking=False).run()",
             "await StreamView(door, 'pieces', thinking=False).run()",
+            "await StreamView(door, 'slow', thinking=False).run()",
         ]
     )
     opened.run_cell(0)
@@ -207,6 +208,21 @@ def test_text_that_grew_looks_as_if_it_had_come_at_once(notebook: Notebook) -> N
     assert grown == whole
     assert whole[1] == {"li": 43, "math": 4, "pre": 1, "td": 2, "h1": 1, "h2": 1}
     assert "costs $5 and $6" in whole[0]
+
+
+def test_interrupting_the_cell_hangs_up_and_says_so_in_two_lines(
+    notebook: Notebook, server: Scripted
+) -> None:
+    server.hung_up.clear()
+    notebook.run_cell(7)
+    card = notebook.card.nth(6)
+    expect(card.locator(".kit-answer")).to_contain_text("This will take")
+    notebook.command("notebook:interrupt-kernel")
+    assert server.hung_up.wait(5)
+    expect(card.locator(".kit-status")).to_contain_text("Stopped")
+    error = notebook.page.locator(".jp-RenderedText[data-mime-type*=stderr], .jp-mod-error").last
+    expect(error).to_contain_text("press Ask again")
+    expect(error).not_to_contain_text("Traceback")
 
 
 def test_a_saved_notebook_shows_the_text_the_next_day(notebook: Notebook) -> None:
