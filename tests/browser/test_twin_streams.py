@@ -40,7 +40,6 @@ def test_thinking_and_instruct_stream_side_by_side(
         expect(pane.locator(".kit-badge")).to_have_text("simulated")
         expect(pane.locator(".kit-source")).to_contain_text("h200x8")
         expect(pane.locator(".kit-author")).to_contain_text("no model ran")
-    notebook.screenshot(screenshots / f"stream_view_{theme.lower()}_done.png", of=card)
     notebook.run_cell(2)
     notebook.wait_until_done()
     notebook.close()

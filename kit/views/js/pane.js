@@ -110,6 +110,7 @@ export class Pane {
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
     this.markdown.thinking.render(thinking, !running);
     if (running && atEnd) box.scrollTop = box.scrollHeight;
+    box.classList.toggle("kit-scrolled", running && box.scrollTop > 2);
   }
 
   #drawTools(calls) {
