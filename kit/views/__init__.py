@@ -8,7 +8,8 @@
     on_card           what a GPU of one's own can serve
     sliders           turn the knobs of a profile and watch the ledger
     builder           choose a launch command; each flag says why
-    startup           a server as it comes up, phase by phase
+    startup           a server as it comes up, phase by phase; what_to_start: which one here
+    tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side
     timeline          how long a reader waits for the first word
     beside            reports side by side
@@ -40,6 +41,8 @@ _HOME = {
     "sliders": "_sliders",
     "startup": "_startup",
     "timeline": "_timeline",
+    "tips": "_tips",
+    "what_to_start": "_startup",
 }
 
 __all__ = sorted(_HOME)

@@ -145,7 +145,7 @@ def _mended(wish: Wish, field: Field, said: list[str]) -> Wish:
     """The wish with this field's value replaced, where it cannot be."""
     if field.locked and field.value:
         said.append(f"{field.label}: off, {field.locked}")
-        return replace(wish, **{field.name: False})
+        return replace(wish, **{field.name: False})  # type: ignore[arg-type]  # a switch
     now = field.choice(field.value)
     if not field.choices or (now is not None and not now.reason):
         return wish

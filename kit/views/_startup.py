@@ -10,16 +10,22 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kit import startup_log
+from kit import cpu_tiny, startup_log
+from kit._command import ServerCommand
+from kit._processes import free_port
+from kit.errors import LaunchError
+from kit.hardware import profile
+from kit.launch import LaunchPlan, launch_plan
 from kit.provenance import Provenance
-from kit.views._sliders import _Raw
+from kit.recorded import Recording, recorded
+from kit.server import Server, launch
+from kit.views._sliders import _Raw, somebody_is_there
 from kit.views.told import Words
 
-if TYPE_CHECKING:
-    from kit.recorded import Recording
-    from kit.server import Server
+Startable = LaunchPlan | ServerCommand | Recording
+RECORDED = "recorded"
 
 _TIME = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _SAYS = {
@@ -70,25 +76,50 @@ def reached(log: str) -> tuple[Reached, ...]:
     return tuple(seen.values())
 
 
-def startup(what: Server | Recording) -> None:
-    """Show how a server comes up, or came up. Of a running one it waits until it is ready.
+def what_to_start(asked: str = "") -> Startable:
+    """What a lesson can start here, and why: said in a line.
+
+    `asked` is a profile, "cpu-tiny" or "recorded"; empty, the toy where it is installed and
+    somebody is there to watch, else a recording. Raises UnknownName; LaunchError without a toy.
+    """
+    if asked == RECORDED:
+        print("A recorded start, as asked.")
+        return recorded("start")
+    if asked == cpu_tiny.NAME or (not asked and cpu_tiny.installed() and somebody_is_there()):
+        print("The real SGLang on this CPU, with a toy model.")
+        return cpu_tiny.command(free_port())
+    if asked:
+        print(f"{asked}, as asked: the real thing.")
+        return launch_plan(profile(asked), metrics=True)
+    why = "nobody watches" if cpu_tiny.installed() else "make sglang-cpu has not been run"
+    print(f'A recorded start: {why}. Start the toy with serve = "{cpu_tiny.NAME}".')
+    return recorded("start")
+
+
+def startup(what: Startable | Server) -> Server | None:
+    """Start it and show how it comes up; a recording is shown alone, and gives None.
 
     Raises LaunchError, with what the log tells, where it does not come up.
     """
     from IPython.display import display
 
-    from kit.recorded import Recording
-
     if isinstance(what, Recording):
         display(_Raw(_bundle(reached(what.text), what.provenance)))
-        return
-    shown = display(_Raw(_bundle(reached(""), what.provenance)), display_id=True)
+        return None
+    server = what if isinstance(what, Server) else launch(what)
+    shown = display(_Raw(_bundle(reached(""), server.provenance)), display_id=True)
 
     def redraw(_: Any = None) -> None:
-        shown.update(_Raw(_bundle(reached(what.log_text()), what.provenance)))
+        shown.update(_Raw(_bundle(reached(server.log_text()), server.provenance)))
 
-    what.wait(redraw)
-    redraw()
+    try:
+        server.wait(redraw)
+    except LaunchError:
+        server.stop()
+        raise
+    finally:
+        redraw()
+    return server
 
 
 def words(phases: Iterable[Reached], provenance: Provenance) -> Words:

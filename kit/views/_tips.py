@@ -1,0 +1,23 @@
+"""The cookbook's configuration tips, each with its flag and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kit.hardware import SGLANG, read
+from kit.launch import source_commands
+from kit.provenance import published
+from kit.views.told import Words
+
+
+def tips() -> Words:
+    """The tips of the cookbook's page of February 2026, beside SGLang 0.5.23."""
+    rows: list[dict[str, Any]] = read("tips.toml")["tip"]
+    page = next(one for one in source_commands() if one.name == "cookbook")
+    return Words(
+        f"{len(rows)} tips of the page, and what each is worth on SGLang {SGLANG}.",
+        ("the page says", "with", f"on {SGLANG}", "read in"),
+        tuple((r["tip"], r["flag"] or "–", r["now"], r["source"]) for r in rows),
+        published(f"the tips: SGLang cookbook, Qwen3.5, February 2026, {page.url}"),
+        folded=False,
+    )
