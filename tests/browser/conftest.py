@@ -62,6 +62,8 @@ def open_notebook(
             if isinstance(source, Path):
                 name = source.name
                 shutil.copy(source, folder / name)
+                if (source.parent / "images").is_dir():
+                    shutil.copytree(source.parent / "images", folder / "images")
             else:
                 cells = [nbformat.v4.new_code_cell(cell) for cell in source]
                 node = nbformat.v4.new_notebook(cells=cells, metadata=PYTHON)
