@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -337,3 +338,43 @@ def test_history_keeps_the_thinking_of_an_open_tool_turn() -> None:
     ended = [*turn, {"role": "assistant", "content": "Sun.", "reasoning_content": "so"}]
     assert all("reasoning_content" not in m for m in chat.conversation(ended))
     assert chat.conversation(ended, preserve_thinking=True) == ended
+
+
+# --- what the real server sent --------------------------------------------------------------
+
+CAPTURES = Path(__file__).parent / "conformance" / "captures"
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    lines = (CAPTURES / name).read_text(encoding="utf-8").splitlines()
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: {")]
+    return [json.loads(each) for each in data]
+
+
+def test_real_sglang_thinking_and_usage() -> None:
+    events = parse(recorded("04_chat_usage_continuous_stream.txt"))
+    thought, answer = joined(events)
+    assert thought == "Let me think about this question."
+    assert answer.startswith("\n\nH")
+    assert [e for e in events if isinstance(e, Usage)][-1] == Usage(14, 21, 8)
+    assert Finish("stop") in events
+
+
+def test_real_sglang_without_its_reasoning_parser() -> None:
+    events = parse(recorded("15_separate_reasoning_false_stream.txt"))
+    thought, answer = joined(events)
+    assert (thought, answer[:7]) == ("Let me think about this question.", "\n\nHello")
+    assert WasThinking() in events
+
+
+def test_real_sglang_tool_calls() -> None:
+    events = parse(recorded("10_tool_auto_stream.txt"))
+    (call,) = [e for e in events if isinstance(e, ToolCall) and e.done]
+    assert call.name == "get_weather"
+    assert json.loads(call.arguments) == {"city": "Paris", "days": 3}
+    assert Finish("tool_calls") in events
+
+
+def test_real_sglang_error_inside_a_stream() -> None:
+    with pytest.raises(EndpointError, match="parenthesis is not closed"):
+        parse(recorded("36_bad_regex_stream.txt"))
