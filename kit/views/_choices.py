@@ -153,9 +153,9 @@ def _mended(wish: Wish, field: Field, said: list[str]) -> Wish:
     if not possible:
         return wish
     new = next((c for c in possible if _larger(c.value, field.value)), possible[0])
-    why = now.reason if now is not None else "not offered here"
     was = now.label if now is not None else str(field.value)
-    said.append(f"{field.label}: {was} → {new.label} ({why})")
+    why = now.reason.removeprefix(f"{was} ") if now is not None else "is not offered here"
+    said.append(f"{field.label}: {new.label}, because {was} {why}")
     return replace(wish, **{field.name: new.value})
 
 
@@ -243,13 +243,14 @@ def _cuda_ipc(wish: Wish, base: Profile | None) -> Field:
 def _contexts(wish: Wish, base: Profile | None) -> Field:
     trained = model(wish.model).max_position_embeddings
     choices = [
-        Choice(0, f"{trained:,}, the model's own"),
-        Choice(THINKING_FLOOR, f"{THINKING_FLOOR:,}, the least for thinking"),
-        Choice(YARN_TOKENS, f"{YARN_TOKENS:,}, stretched by YaRN"),
+        Choice(0, f"{trained:,} (its own)"),
+        Choice(THINKING_FLOOR, f"{THINKING_FLOOR:,} (the least)"),
+        Choice(YARN_TOKENS, f"{YARN_TOKENS:,} (by YaRN)"),
     ]
     if wish.context not in [c.value for c in choices]:
         choices.append(Choice(wish.context, f"{wish.context:,}"))
-    return Field("context", "context, tokens", wish.context, tuple(choices))
+    about = "thinking wants the least at least"
+    return Field("context", "context, tokens", wish.context, tuple(choices), about=about)
 
 
 def _versions(wish: Wish, base: Profile | None) -> Field:
@@ -353,6 +354,11 @@ def _key(p: Profile) -> tuple[str, str, str, int, bool]:
 
 
 def _launch(wish: Wish, base: Profile | None) -> LaunchPlan:
+    return _launched(replace(wish, form=""), base)
+
+
+@lru_cache(maxsize=512)
+def _launched(wish: Wish, base: Profile | None) -> LaunchPlan:
     options = LaunchOptions(
         reasoning_parser="qwen3" if wish.reasoning else None,
         tool_call_parser="qwen3_coder" if wish.tools else None,

@@ -10,7 +10,7 @@ function render({ model, el }) {
   root.setAttribute("aria-label", "Command builder");
   const grid = add(root, "div", "kit-builder-fields");
   const switches = add(root, "div", "kit-builder-switches");
-  const said = add(root, "p", "kit-builder-said");
+  const said = add(root, "div", "kit-builder-said");
   said.setAttribute("role", "status");
   const foot = add(root, "div", "kit-builder-foot");
   const verdict = add(foot, "strong", "kit-builder-verdict");
@@ -61,7 +61,11 @@ function render({ model, el }) {
       about.textContent = field.locked || field.about;
       box.title = about.textContent;
     }
-    said.textContent = form.changed.join(" · ");
+    said.replaceChildren(...form.changed.map((text) => {
+      const line = document.createElement("div");
+      line.textContent = text;
+      return line;
+    }));
     verdict.textContent = form.verdict;
     verdict.dataset.verdict = form.mark;
   }
