@@ -219,7 +219,7 @@ def _html(made: Settled) -> str:
 
 _LEFT = "text-align:left"
 _PRE = (
-    "margin:0 0 12px;padding:12px 14px;border:1px solid var(--jp-border-color2,#d8d8d8);"
+    "margin:10px 0 12px;padding:12px 14px;border:1px solid var(--jp-border-color2,#d8d8d8);"
     "border-radius:8px;"
     "background:var(--jp-layout-color2,#f3f3f3);overflow:auto;max-height:460px"
 )

@@ -244,12 +244,12 @@ def _contexts(wish: Wish, base: Profile | None) -> Field:
     trained = model(wish.model).max_position_embeddings
     choices = [
         Choice(0, f"{trained:,} (its own)"),
-        Choice(THINKING_FLOOR, f"{THINKING_FLOOR:,} (the least)"),
-        Choice(YARN_TOKENS, f"{YARN_TOKENS:,} (by YaRN)"),
+        Choice(THINKING_FLOOR, f"{THINKING_FLOOR:,} (128K)"),
+        Choice(YARN_TOKENS, f"{YARN_TOKENS:,} (YaRN)"),
     ]
     if wish.context not in [c.value for c in choices]:
         choices.append(Choice(wish.context, f"{wish.context:,}"))
-    about = "thinking wants the least at least"
+    about = f"below {THINKING_FLOOR:,} thinking is cut short"
     return Field("context", "context, tokens", wish.context, tuple(choices), about=about)
 
 

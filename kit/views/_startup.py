@@ -107,23 +107,24 @@ def startup(what: Startable | Server) -> Server | None:
         display(_Raw(_bundle(reached(what.text), what.provenance)))
         return None
     server = what if isinstance(what, Server) else launch(what)
-    shown = display(_Raw(_bundle(reached(""), server.provenance)), display_id=True)
+    label = server.provenance
+    shown = display(_Raw(_bundle(reached(""), label)), display_id=True)
 
-    def redraw(_: Any = None) -> None:
-        shown.update(_Raw(_bundle(reached(server.log_text()), server.provenance)))
+    def redraw(_: Any = None, ended: bool = False) -> None:
+        shown.update(_Raw(_bundle(reached(server.log_text()), label, ended)))
 
     try:
         server.wait(redraw)
     except LaunchError:
         server.stop()
+        redraw(ended=True)
         raise
-    finally:
-        redraw()
+    redraw()
     return server
 
 
-def words(phases: Iterable[Reached], provenance: Provenance) -> Words:
-    """The phases as a table, under a sentence that says how far it has come."""
+def words(phases: Iterable[Reached], provenance: Provenance, ended: bool = False) -> Words:
+    """The phases as a table, under a sentence that says how far it has come, or came."""
     phases = tuple(phases)
     done = [phase for phase in phases if phase.at_s is not None]
     rows = [
@@ -131,13 +132,15 @@ def words(phases: Iterable[Reached], provenance: Provenance) -> Words:
         for p in phases
     ]
     head = ("", "phase", "after", "it says")
-    return Words(_far(done, len(phases)), head, tuple(rows), provenance, folded=False)
+    return Words(_far(done, ended), head, tuple(rows), provenance, folded=False)
 
 
-def _far(done: list[Reached], of: int) -> str:
+def _far(done: list[Reached], ended: bool) -> str:
     if not done:
-        return "Starting: nothing printed yet."
+        return "It ended before its first phase." if ended else "Starting: nothing printed yet."
     last = done[-1]
+    if ended:
+        return f"It ended after this phase: {last.about}."
     return f"{last.about.capitalize()}, {last.at_s:.0f} s after the first line of its log."
 
 
@@ -158,8 +161,10 @@ def _figure(value: str) -> str:
     return "under 0.01" if value.lstrip("-") == "0.00" else value
 
 
-def _bundle(phases: tuple[Reached, ...], provenance: Provenance) -> dict[str, str]:
-    told = words(phases, provenance)
+def _bundle(
+    phases: tuple[Reached, ...], provenance: Provenance, ended: bool = False
+) -> dict[str, str]:
+    told = words(phases, provenance, ended)
     plain = "\n".join([*map(str, phases), str(provenance)])
     return {
         "text/html": told._repr_html_(),
