@@ -9,9 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kit._accounting import parse
 from kit.errors import InvalidValue
 from kit.hardware import Profile
+from kit.sizing.versions import parse
 
 MOE_FIELD = "num_experts"
 

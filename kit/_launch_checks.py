@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kit._accounting import parse
 from kit._plan_flags import LOOPBACK, LaunchOptions
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.sizing import plan
+from kit.sizing.versions import parse
 
 OLDEST = "0.5.9"
 THINKING_FLOOR = 131_072

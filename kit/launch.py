@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kit import _flags, _launch_checks
-from kit._accounting import parse
 from kit._flags import LeftOut, Variable, changes
 from kit._plan_flags import (
     DIST_PORT,
@@ -32,6 +31,7 @@ from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan, plan
+from kit.sizing.versions import parse
 
 __all__ = [
     "DIST_PORT",

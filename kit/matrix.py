@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kit._cookbook import Cell, cells
-from kit._precision import precision
 from kit.hardware import SGLANG, Profile, from_cell
+from kit.hardware.cells import Cell, cells
+from kit.models.precision import precision
 from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, plan
 
 HEAD = (

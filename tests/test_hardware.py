@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kit._cookbook import cells
 from kit.errors import InvalidValue, KitError, UnknownName
 from kit.hardware import Gpu, Mtp, Profile, cookbook, gpu, gpus, profile, profiles
+from kit.hardware.cells import cells
 from kit.models import model
 
 DATA = Path(__file__).parents[1] / "kit" / "data"

@@ -14,18 +14,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from kit._accounting import table
-from kit._checks import obstacle
-from kit._cookbook import cells
 from kit._flags import changes
 from kit._launch_checks import OLDEST, THINKING_FLOOR
-from kit._precision import precision, precisions
 from kit.errors import KitError
 from kit.forms import FORMS
 from kit.hardware import SGLANG, Gpu, Mtp, Profile, from_cell, gpu, gpus
+from kit.hardware.cells import cells
+from kit.hardware.checks import obstacle
 from kit.launch import LaunchOptions, LaunchPlan, launch_plan
 from kit.models import ModelSpec, family, model
+from kit.models.precision import precision, precisions
 from kit.sizing import YARN_TOKENS, plan
+from kit.sizing.versions import table
 from kit.views._plans import verdict
 
 COUNTS = (1, 2, 3, 4, 6, 8, 16)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit._checks import obstacle
-from kit._precision import precision
-from kit._precision import precisions as every_precision
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Gpu, Profile, gpu
 from kit.hardware import gpus as every_gpu
+from kit.hardware.checks import obstacle
 from kit.models import model
+from kit.models.precision import precision
+from kit.models.precision import precisions as every_precision
 from kit.provenance import Provenance, computed
 from kit.sizing import TIGHT_REQUESTS, size
 from kit.views import theme

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from kit._checks import obstacle
-from kit._precision import precision
 from kit.hardware import Profile
+from kit.hardware.checks import obstacle
+from kit.models.precision import precision
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views.told import Words
 

@@ -14,9 +14,9 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from kit._precision import precision, precisions
 from kit.errors import KitError
 from kit.hardware import SGLANG, Mtp, Profile
+from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
 from kit.views._drawing import draw, enough
 from kit.views._plans import words

@@ -7,12 +7,12 @@ on_card("rtx4090")
 
 from __future__ import annotations
 
-from kit._checks import obstacle
-from kit._precision import precisions
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, Profile, gpu, read
+from kit.hardware.checks import obstacle
 from kit.models import ModelSpec
 from kit.models import family as every_size
+from kit.models.precision import precisions
 from kit.provenance import computed, published
 from kit.sizing import MemoryPlan, plan
 from kit.views._plans import title

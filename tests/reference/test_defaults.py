@@ -17,9 +17,9 @@ from sglang.srt.runtime_context import override_platform
 from sglang.srt.server_args import ServerArgs
 from shapes import write_shape
 
-from kit._headroom import default_fraction, headroom
 from kit.hardware import Gpu, Profile
 from kit.sizing import _page_size, size
+from kit.sizing.reserve import default_fraction, headroom
 
 CASES = [  # model, GPU, ranks, MTP
     ("397b", "h200", 8, True),

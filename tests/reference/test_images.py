@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as theirs
 
-from kit._images import MAX_PIXELS, MIN_PIXELS, smart_resize
 from kit.models import model
+from kit.models.images import MAX_PIXELS, MIN_PIXELS, smart_resize
 
 SIZES = [  # (width, height), 1x1 to 8k, odd ones and the edges of the limits
     (1, 1), (1, 200), (17, 31), (32, 32), (64, 48), (224, 224), (255, 257), (256, 256),

@@ -26,9 +26,9 @@ from sglang.srt.configs.model_config import ModelConfig
 from sglang.srt.speculative.spec_info import SpeculativeAlgorithm
 from shapes import write_shape
 
-from kit._accounting import accounting, table
 from kit.hardware import Profile, profile, profiles
 from kit.sizing import GIB, _Held, _page_size, size
+from kit.sizing.versions import accounting, table
 
 GPU_PROFILES = [p.name for p in profiles() if not p.gpu.is_cpu]
 

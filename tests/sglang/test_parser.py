@@ -20,11 +20,11 @@ from typing import Any
 import parse
 import pytest
 
-from kit._precision import precisions
 from kit.errors import KitError
 from kit.hardware import SGLANG, Profile, gpus, profile, profiles
 from kit.launch import LaunchPlan, launch_plan
 from kit.models import family
+from kit.models.precision import precisions
 
 STANDINS = Path(__file__).parents[2] / "deploy" / "sglang-cpu" / "standins"
 COUNTS = (1, 2, 4, 8, 16)

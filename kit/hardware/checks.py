@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit._precision import precision
 from kit.errors import InvalidValue
 from kit.models import KV_BYTES, STATE_BYTES
+from kit.models.precision import precision
 
 if TYPE_CHECKING:
     from kit.hardware import Profile

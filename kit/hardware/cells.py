@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kit._names import title
+from kit.hardware.names import title
 
 
 @dataclass(frozen=True)

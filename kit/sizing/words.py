@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kit import _checks
-from kit._accounting import accounting, is_unread, table
-from kit._headroom import headroom
-from kit._precision import precision
-from kit._remedies import candidates
+from kit.hardware import checks as _checks
+from kit.models.precision import precision
+from kit.sizing.remedies import candidates
+from kit.sizing.reserve import headroom
+from kit.sizing.versions import accounting, is_unread, table
 
 if TYPE_CHECKING:
     from kit.sizing import MemoryPlan, Remedy

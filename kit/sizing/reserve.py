@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kit._accounting import capacity
+from kit.sizing.versions import capacity
 
 if TYPE_CHECKING:
     from kit.hardware import Profile

@@ -17,10 +17,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from kit._images import DELIMITERS, smart_resize
-from kit._precision import precision as precision_named
-from kit._tensors import Shard, Tensor, tensors
 from kit.errors import InvalidValue, UnknownName
+from kit.models.images import DELIMITERS, smart_resize
+from kit.models.precision import precision as precision_named
+from kit.models.tensors import Shard, Tensor, tensors
 
 FAMILY = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
 KV_BYTES = {"bf16": 2, "fp8": 1}
@@ -132,7 +132,7 @@ class ModelSpec:
         Raises InvalidValue for a file that is not there, is not JSON, describes
         another architecture, or lacks a field.
         """
-        from kit._config import read
+        from kit.models.config import read
 
         return cls(**read(Path(path), name))
 

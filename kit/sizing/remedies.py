@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kit import _checks
-from kit._accounting import parse
-from kit._precision import precision, precisions
 from kit.hardware import Gpu, Profile, gpus
+from kit.hardware import checks as _checks
+from kit.models.precision import precision, precisions
+from kit.sizing.versions import parse
 
 if TYPE_CHECKING:
     from kit.sizing import MemoryPlan

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
-from kit._tensors import Tensor
 from kit.errors import UnknownName
+from kit.models.tensors import Tensor
 
 FULL_BYTES = 2  # what is not quantised is BF16
 

@@ -4,7 +4,7 @@
     39
 
 SGLang loads the weights, sets aside a share of the memory, and divides what is
-left of the rest into GDN states, MTP snapshots and KV cache (`kit/_pools.py`, from
+left of the rest into GDN states, MTP snapshots and KV cache (`kit/sizing/pools.py`, from
 sglang `mem_cache/kv_cache_configurator.py`). Figures are computed, not measured.
 """
 
@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from kit import _checks
-from kit._accounting import Accounting, accounting, table
-from kit._headroom import default_fraction, headroom
-from kit._pools import Demand, Pools, divide
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
+from kit.hardware import checks as _checks
 from kit.provenance import Provenance, computed
+from kit.sizing.pools import Demand, Pools, divide
+from kit.sizing.reserve import default_fraction, headroom
+from kit.sizing.versions import Accounting, accounting, table
 
 GIB = 2**30
 MIB = 2**20
@@ -154,7 +154,7 @@ class MemoryPlan:
         }
 
     def __str__(self) -> str:
-        from kit._words import told
+        from kit.sizing.words import told
 
         return told(self)
 
@@ -166,7 +166,7 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
     What does not fit is a plan too, with `fits` false, the reasons and what would.
     Raises InvalidValue for a version that is none, or older than Qwen3.5.
     """
-    from kit._words import reasons, remedies
+    from kit.sizing.words import reasons, remedies
 
     sized = size(profile, sglang)
     sized = replace(sized, remedies=remedies(sized))

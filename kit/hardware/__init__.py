@@ -16,12 +16,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kit import _checks
-from kit._cookbook import Cell, cells
-from kit._names import title
-from kit._precision import precision as precision_named
 from kit.errors import UnknownName
+from kit.hardware import checks as _checks
+from kit.hardware.cells import Cell, cells
+from kit.hardware.names import title
 from kit.models import ModelSpec, model
+from kit.models.precision import precision as precision_named
 from kit.provenance import Provenance, computed, published
 
 SGLANG = "0.5.23"  # the SGLang version whose behaviour is the default everywhere
