@@ -146,13 +146,18 @@ def _folder(folder: Path, shown: str) -> Check:
                 "weights", False, f"{shown} lacks {len(missing)} of {len(wanted)} weight files",
                 f"download them again: {missing[0]} is the first",
             )  # fmt: skip
-    elif not any(folder.glob("*.safetensors")):
+    elif not _present(folder):
         return Check(
             "weights", False, f"{shown} holds no weights: no .safetensors file",
             "download the checkpoint whole; a clone without Git LFS has pointers only",
         )  # fmt: skip
-    size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
+    size = sum(f.stat().st_size for f in _present(folder))
     return Check("weights", True, f"{shown}: {size / 1e9:,.3g} GB on disk")
+
+
+def _present(folder: Path) -> list[Path]:
+    """Weight files that are there; a link into an emptied cache is not."""
+    return [file for file in folder.glob("*.safetensors") if file.exists()]
 
 
 def hub_cache() -> Path:

@@ -42,22 +42,22 @@ def serve(what: ServerCommand, say: Say = print) -> int:
             told = str(event)
             say(f"{time.monotonic() - begun:6.1f} s  {told}")
 
-    with server.launch(what) as running:
-        say(f"          its log: {running.log}")
-        running.wait(tell)
-        came_up_s = time.monotonic() - begun
-        say(f"{came_up_s:6.1f} s  answers at {running.url}/v1, model {running.model}")
-        say(running.report())
-        for finding in running.diagnose():
-            say(str(finding))
-        say("Ctrl-C ends it")
-        try:
+    try:
+        with server.launch(what) as running:
+            say(f"          its log: {running.log}")
+            running.wait(tell)
+            came_up_s = time.monotonic() - begun
+            say(f"{came_up_s:6.1f} s  answers at {running.url}/v1, model {running.model}")
+            say(running.report())
+            for finding in running.diagnose():
+                say(str(finding))
+            say("Ctrl-C ends it")
             while running.running:
                 pause(WATCH_S)
-        except KeyboardInterrupt:
-            say("\nending…")
-            return 0
-        raise running._failed(f"{running.title} ended by itself")
+            raise running.failed(f"{running.title} ended by itself")
+    except KeyboardInterrupt:
+        say("\nended")
+        return 0
 
 
 def stop(port: int | None = None, say: Say = print) -> int:

@@ -45,9 +45,12 @@ def installed() -> bool:
 
 
 def command(
-    port: int = HTTP_PORT, kind: Kind = "dense", options: dict[str, str | None] | None = None
+    port: int = HTTP_PORT,
+    kind: Kind = "dense",
+    options: dict[str, str | None] | None = None,
+    without: tuple[str, ...] = (),
 ) -> ServerCommand:
-    """The toy's server; `options` are flags that differ from OPTIONS, to break it on purpose.
+    """The toy's server; `options` differ from OPTIONS and `without` are left out, to break it.
 
     Makes the checkpoint where there is none yet (6 s, 3 MB). Raises LaunchError
     where SGLang for CPUs is not installed.
@@ -58,6 +61,7 @@ def command(
             "make sglang-cpu (Linux x86-64, a minute, 1.7 GB); the twin needs none of it: kit twin",
         )
     given = {**OPTIONS, "--model-path": str(checkpoint(kind)), **(options or {})}
+    given = {flag: value for flag, value in given.items() if flag not in without}
     flags = [word for flag, value in given.items() for word in (flag, value) if word is not None]
     return ServerCommand(
         title=NAME,

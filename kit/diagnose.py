@@ -33,6 +33,7 @@ class Failure:
     after: str | None = None
     before: str | None = None
     serves: bool = False
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Finding:
     remedies: tuple[str, ...]
     source: str
     serves: bool
+    stays: bool
 
     def __str__(self) -> str:
         steps = "\n".join(f"  → {remedy}" for remedy in self.remedies)
@@ -96,4 +98,5 @@ def _finding(failure: Failure, match: re.Match[str], line: str) -> Finding:
         remedies=tuple(remedy.format(**said) for remedy in failure.remedies),
         source=failure.source,
         serves=failure.serves,
+        stays=failure.stays,
     )

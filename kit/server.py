@@ -82,15 +82,19 @@ class Server:
         until = time.monotonic() + deadline_s
         while True:
             running = self.running  # before the log is read, so that its last lines are too
+            read_to = self._read_to
             yield from self._news()
             if running and self.ready:
                 yield from self._news()
                 return
             if not running:
-                raise self._failed(f"{self.title} ended while it was starting")
+                raise self.failed(f"{self.title} ended while it was starting")
+            if self._read_to > read_to and any(finding.stays for finding in self.diagnose()):
+                self.stop(patience_s=0.0)
+                raise self.failed(f"{self.title} cannot come up")
             if time.monotonic() > until:
                 self.stop()
-                raise self._failed(f"{self.title} was not ready after {deadline_s:,.0f} s")
+                raise self.failed(f"{self.title} was not ready after {deadline_s:,.0f} s")
             time.sleep(_POLL_S)
 
     def wait(self, on_event: OnEvent | None = None, deadline_s: float | None = None) -> Server:
@@ -115,7 +119,8 @@ class Server:
             self.events.append(event)
             yield event
 
-    def _failed(self, what: str) -> LaunchError:
+    def failed(self, what: str) -> LaunchError:
+        """The error to raise: what happened, and what its log tells."""
         found = [f for f in self.diagnose() if not f.serves]
         if found:
             return LaunchError(f"{what}: {found[0].cause}", found[0].remedies[0])

@@ -6,11 +6,14 @@ SGLANG_VENV := .venv-sglang
 
 sglang-cpu: setup $(SGLANG_VENV)/.ready  ## the real SGLang server without a GPU, in .venv-sglang (Linux x86-64)
 
-$(SGLANG_VENV)/.ready: $(SGLANG_CPU)/requirements.txt $(SGLANG_CPU)/torch-cpu.txt $(SGLANG_CPU)/install.sh $(UV)
+$(SGLANG_VENV)/.ready: $(SGLANG_CPU)/requirements.txt $(SGLANG_CPU)/torch-cpu.txt $(SGLANG_CPU)/install.sh | $(UV)
 	PYTHON="$(PYTHON)" $(SGLANG_CPU)/install.sh $(SGLANG_VENV) $(UV)
 	@touch $@
 
-lock-sglang-cpu: $(UV)
+test-sglang: sglang-cpu  ## plans by SGLang's own parser; the server, its failures and the twin beside it (some minutes)
+	$(SGLANG_CPU)/python -m pytest -o addopts= -p no:cacheprovider -q -rs -s tests/sglang
+
+lock-sglang-cpu: $(UV)  ## compile deploy/sglang-cpu/requirements.txt anew
 	cd $(SGLANG_CPU) && $(abspath $(UV)) pip compile --quiet --no-header --generate-hashes \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_34 \
 	  --excludes left-out.txt requirements.in -o requirements.txt
