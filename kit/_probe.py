@@ -86,5 +86,5 @@ def _unreachable(url: str, problem: Exception, timeout_s: float) -> EndpointErro
     if isinstance(reason, socket.gaierror):
         host = urlsplit(url).hostname
         return EndpointError(f"no machine is called {host!r} ({url})", "check the URL's spelling")
-    said = str(reason) or type(reason).__name__
+    said = " ".join(str(reason).split()) or type(reason).__name__
     return EndpointError(f"{url} does not answer in HTTP: {said}", URL_HINT)

@@ -172,9 +172,10 @@ def connect(
 
 def base_url(url: str) -> str:
     """The address of a server without /v1 and what may follow it. Raises EndpointError."""
-    text = url.strip().rstrip("/")
+    text = url.strip()
     if "://" not in text:
         text = f"http://{text}"
+    text = text.rstrip("/")
     for ending in _ENDINGS:
         text = text.removesuffix(ending).rstrip("/")
     parts = urlsplit(text)

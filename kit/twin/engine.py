@@ -4,7 +4,8 @@
 
 What a step gives is known when it starts, so the bytes are made while it runs, and only handed
 over at its end. Ends are reckoned from the clock's origin and not from the last wake-up: a late
-wake-up makes one chunk late, and no later one.
+wake-up makes one chunk late, and no later one. Only where this machine cannot keep up at all, at
+a speed too high for its load, does the clock wait for it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Protocol
 from kit.simulate import Request, Scheduler, Step
 from kit.twin.meter import Flow, Meter
 
+_BEHIND_S = 0.1  # what is later than that is not made up for
 _AWAKE_S = 0.0004  # waking up takes that long on a machine that has gone to sleep
 
 
@@ -51,6 +53,12 @@ class Clock:
         """The inverse: when it is `at_s`."""
         return self.origin_s + at_s / self.speed
 
+    def keep_up(self, at_s: float) -> None:
+        """Stand still where `at_s` should be now and is long past."""
+        late_s = monotonic() - self.real_s(at_s)
+        if late_s > _BEHIND_S:
+            self.origin_s += late_s
+
 
 class Engine:
     """Runs one scheduler against one clock, for all requests of a twin."""
@@ -59,6 +67,8 @@ class Engine:
         self.scheduler = scheduler
         self.clock = clock
         self.meter = Meter()
+        self._now_s = 0.0  # when the step that runs ends, or the last one has ended
+        self._stepping = False
         self._active: dict[str, tuple[Generation, Flow]] = {}
         self._woken = asyncio.Event()
         self._recent: deque[tuple[float, int]] = deque(maxlen=4096)  # (end of step, tokens)
@@ -69,6 +79,8 @@ class Engine:
         """Schedule a generation that arrives now. Raises InvalidValue where it can never run."""
         rid, arrived_s = generation.rid, monotonic()
         arrival_s = self.clock.at_s(arrived_s)
+        if self._stepping:  # a step that is late in ending is not over yet
+            arrival_s = min(arrival_s, self._now_s)
         self.scheduler.submit(Request(rid, input_tokens, output_tokens, arrival_s))
         self._active[rid] = generation, self.meter.begin(streaming, input_tokens, arrived_s)
         self._woken.set()
@@ -99,26 +111,27 @@ class Engine:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        now_s = 0.0
         while True:
-            step = self.scheduler.step(now_s)
+            step = self.scheduler.step(self._now_s)
+            self._stepping = step is not None
             if step is None:
-                now_s = await self._idle(now_s)
+                await self._idle()
                 continue
-            now_s += step.duration_s
-            due_s = self.clock.real_s(now_s)
+            self._now_s += step.duration_s
+            due_s = self.clock.real_s(self._now_s)
             self._prepare(step, due_s)
             await _until(due_s)
             self._deliver(step, due_s)
+            self.clock.keep_up(self._now_s)
             await asyncio.sleep(0)  # the chunks leave before the next step's are made
 
-    async def _idle(self, now_s: float) -> float:
-        """Wait until a request can be scheduled; the time at which it can."""
+    async def _idle(self) -> None:
+        """Wait until a request can be scheduled."""
         while (wake_s := self.scheduler.wake_s()) is None:
             self._woken.clear()
             await self._woken.wait()
         await _until(self.clock.real_s(wake_s))
-        return max(now_s, wake_s)
+        self._now_s = max(self._now_s, wake_s)
 
     def _prepare(self, step: Step, due_s: float) -> None:
         for rid, tokens, finished in step.emissions:

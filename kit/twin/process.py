@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -201,6 +202,8 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
     """`python -m kit.twin`: says where it serves in a line of JSON, and serves."""
 
     def ready(where: dict[str, Any]) -> None:
+        if parent_stdin:  # and not before: uvicorn has just put its own handler there
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(json.dumps(where), flush=True)
 
     if parent_stdin:
@@ -218,9 +221,6 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
 
 def _die_with_parent() -> None:
     """End when stdin does: the parent holds the other end of it, and nobody else."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.read(0, 4096):
