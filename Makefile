@@ -5,8 +5,10 @@ BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: setup lab run test check bench lock clean help
+.PHONY: setup lab run test check bench test-reference lock clean help
 .DEFAULT_GOAL := help
+
+include deploy/sglang-cpu/rules.mk
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,8 +44,11 @@ check: setup     ## lint, format, types, and the committed notebooks
 bench: setup     ## measure, side by side; writes benchmarks/README.md
 	$(BIN)/python benchmarks/report.py
 
+test-reference: sglang-cpu  ## parameters and memory plans against transformers and SGLang itself
+	$(SGLANG_CPU)/python -m pytest -o addopts= -q tests/reference
+
 lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra test pyproject.toml -o requirements.txt
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SGLANG_VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -70,8 +70,22 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("command", _command, "the command that launches a profile, a reason for each flag")
     sub.add_argument("profile")
+    sub.add_argument(
+        "--form",
+        default="shell",
+        help="shell (with reasons), docker, compose, slurm, k8s or skypilot",
+    )
     _mtp_and_version(sub)
     _json(sub)
+
+    sub = add("serve", _serve, "start the real server of a profile, follow it, end it on Ctrl-C")
+    sub.add_argument("profile", help="a named profile, or cpu-tiny (make sglang-cpu)")
+    sub.add_argument("--port", type=int, default=30000)
+    sub.add_argument("--docker", action="store_true", help="in SGLang's container")
+    sub.add_argument("--sglang", help="SGLang version (default: the newest known)")
+
+    sub = add("stop", _stop, "end the servers that this kit started")
+    sub.add_argument("--port", type=int, help="only the one on this port")
 
     sub = add("twin", _twin, "serve the twin, a simulated SGLang, until Ctrl-C")
     sub.add_argument("profile", nargs="?", default="h200x8")
@@ -199,8 +213,20 @@ def _command(args: argparse.Namespace) -> int:
     if args.json:
         _print_json(plan.to_json())
     else:
-        print(plan)
+        print(plan if args.form == "shell" else plan.form(args.form))
     return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from kit._serve import command, serve
+
+    return serve(command(args.profile, sglang=_version(args), port=args.port, docker=args.docker))
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from kit._serve import stop
+
+    return stop(args.port)
 
 
 def _twin(args: argparse.Namespace) -> int:

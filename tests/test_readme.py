@@ -1,0 +1,52 @@
+"""The README says what is so: its lessons, their minutes, its commands, its links."""
+
+import re
+import shlex
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kit.cli import _parser
+from kit.lessons import lessons
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.S)
+    for line in block.splitlines()
+] + re.findall(r"`((?:kit|make) [^`]*)`", TEXT)
+
+
+def test_its_table_has_every_lesson_and_its_minutes():
+    rows = re.findall(r"^\| (\d\d) \| \[(\w+)\]\((.+?)\) \| (\d+) \|", TEXT, re.M)
+    said = {f"{number}_{name}": int(minutes) for number, name, _, minutes in rows}
+    assert set(said) == {lesson.name for lesson in lessons()}
+    for lesson in lessons():
+        first = nbformat.read(lesson.path, as_version=4).cells[0].source
+        assert re.search(rf"\*{said[lesson.name]} minutes", first), lesson.name
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("kit ")])
+def test_its_commands_are_commands(line):
+    _parser().parse_args([word for word in shlex.split(line)[1:] if word != "--help"])
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
+def test_its_targets_are_targets(line):
+    rules = [ROOT / "Makefile", ROOT / "deploy" / "sglang-cpu" / "rules.mk"]
+    targets = set(re.findall(r"^([a-z-]+):", "\n".join(r.read_text() for r in rules), re.M))
+    assert line.split()[1] in targets
+
+
+def test_its_links_lead_somewhere():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_every_picture_says_what_it_shows():
+    for alt in re.findall(r"!\[(.*?)\]", TEXT):
+        assert len(alt) > 40
