@@ -21,7 +21,9 @@ fi
 
 # A machine that offers PyTorch's CPU build by its own pip settings is asked first;
 # otherwise uv, which knows where PyTorch publishes it.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    --requirement "$here/torch-cpu.txt" 2>/dev/null ||
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+  --require-hashes --requirement "$here/torch-cpu.txt" 2>/dev/null; then
+  echo "pip finds no CPU build of PyTorch with this machine's settings: taking PyTorch's own"
   "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes \
     --torch-backend cpu --requirement "$here/torch-cpu.txt"
+fi

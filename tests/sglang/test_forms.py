@@ -44,8 +44,8 @@ def test_compose_files_satisfy_the_compose_schema(text: str) -> None:
 
 
 def test_the_compose_schema_would_notice_a_wrong_key() -> None:
+    wrong = {"services": {"sglang": {"imagee": "x"}}}
     with pytest.raises(jsonschema.ValidationError):
-        wrong = {"services": {"sglang": {"imagee": "x"}}}
         jsonschema.Draft201909Validator(COMPOSE).validate(wrong)
 
 
