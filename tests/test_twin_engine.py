@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from itertools import pairwise
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def engine_of(name: str) -> Engine:
 async def run(engine: Engine, *generations: tuple[Recorded, int, int]) -> None:
     serving = asyncio.create_task(engine.run())
     for generation, tokens_in, tokens_out in generations:
-        engine.submit(generation, tokens_in, tokens_out, streaming=True)
+        engine.submit(generation, tokens_in, tokens_out, streaming=True, arrived_s=monotonic())
     await asyncio.gather(*(generation.ended.wait() for generation, _, _ in generations))
     serving.cancel()
 
@@ -68,8 +69,6 @@ def test_steps_end_when_the_scheduler_says_whatever_the_machine_does() -> None:
 
 
 def test_nothing_leaves_before_its_step_has_ended() -> None:
-    from time import monotonic
-
     class Stamped(Recorded):
         def deliver(self, due_s: float) -> None:
             assert monotonic() >= due_s
@@ -104,7 +103,7 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more() -> None:
     async def scenario() -> None:
         engine, one = engine_of("b200x8"), Recorded("one")
         serving = asyncio.create_task(engine.run())
-        engine.submit(one, 10, 100_000, streaming=True)
+        engine.submit(one, 10, 100_000, streaming=True, arrived_s=monotonic())
         while len(one.delivered) < 3:
             await asyncio.sleep(0.001)
         assert engine.abort("one")
@@ -120,8 +119,6 @@ def test_an_aborted_request_frees_its_slot_and_says_no_more() -> None:
 
 
 def test_a_machine_that_cannot_keep_up_stops_the_clock_and_newcomers_are_served() -> None:
-    from time import sleep
-
     class Heavy(Recorded):
         def deliver(self, due_s: float) -> None:
             sleep(0.02)  # a hundred times what a step takes at this speed
@@ -130,10 +127,10 @@ def test_a_machine_that_cannot_keep_up_stops_the_clock_and_newcomers_are_served(
     async def scenario() -> None:
         engine, heavy, late = engine_of("b200x8"), Heavy("heavy"), Recorded("late")
         serving = asyncio.create_task(engine.run())
-        engine.submit(heavy, 10, 100_000, streaming=True)
+        engine.submit(heavy, 10, 100_000, streaming=True, arrived_s=monotonic())
         while len(heavy.delivered) < 20:
             await asyncio.sleep(0.001)
-        engine.submit(late, 10, 3, streaming=True)
+        engine.submit(late, 10, 3, streaming=True, arrived_s=monotonic())
         await asyncio.wait_for(late.ended.wait(), 20)
         serving.cancel()
 
@@ -144,7 +141,7 @@ def test_what_can_never_fit_is_refused_when_it_comes() -> None:
     async def scenario() -> None:
         engine = engine_of("b200x8")
         with pytest.raises(InvalidValue, match="KV cache"):
-            engine.submit(Recorded("big"), 10**9, 1, streaming=True)
+            engine.submit(Recorded("big"), 10**9, 1, streaming=True, arrived_s=monotonic())
         assert not engine.busy
 
     asyncio.run(scenario())

@@ -14,6 +14,7 @@ import json
 import os
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 from starlette.applications import Starlette
@@ -75,6 +76,7 @@ def _crash(engine: asyncio.Task[None]) -> None:
 
 def _served(twin: Twin, handler: Handler, question: bool) -> Callable[[Request], Awaitable[Any]]:
     async def serve(request: Request) -> Any:
+        request.state.arrived_s = monotonic()
         try:
             refused = faults.refusal(twin.fault, question)
             if refused is not None:
@@ -111,7 +113,7 @@ async def _chat(twin: Twin, request: Request) -> Any:
     script = twin.script(said, ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
     response = ChatResponse(ask, script, prompt, outlet)
-    return twin.run(response.choices, outlet, script, prompt, ask.stream)
+    return twin.run(response.choices, outlet, script, prompt, ask.stream, request.state.arrived_s)
 
 
 def _bad_regex(twin: Twin, wrong: str, stream: bool) -> Response:
@@ -129,7 +131,7 @@ async def _completion(twin: Twin, request: Request) -> Any:
     script = twin.script(_said(ask.prompt), ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
     response = CompletionResponse(ask, script, prompt, outlet)
-    return twin.run([response], outlet, script, prompt, ask.stream)
+    return twin.run([response], outlet, script, prompt, ask.stream, request.state.arrived_s)
 
 
 async def _generate(twin: Twin, request: Request) -> Any:
@@ -139,8 +141,10 @@ async def _generate(twin: Twin, request: Request) -> Any:
         asks.check_length(prompt, ask.sampling, twin.context_length)
         script = twin.script(_said(ask.prompt), ask.sampling)
         outlet = _outlet(twin, request, ask.stream)
-        response = GenerateResponse(ask, script, prompt, outlet, twin.draft_tokens)
-        return twin.run([response], outlet, script, prompt, ask.stream)
+        response = GenerateResponse(
+            ask, script, prompt, outlet, twin.draft_tokens, request.state.arrived_s
+        )
+        return twin.run([response], outlet, script, prompt, ask.stream, request.state.arrived_s)
     except Refused as refused:  # the same errors, in this path's own shape
         message = refused.body["message"]
         raise Refused(refused.status, {"error": {"message": message}}) from refused
@@ -209,13 +213,14 @@ async def _root(twin: Twin, _: Request) -> Response:
     return _json(twin, "SGLang is running")
 
 
-async def _health_generate(twin: Twin, _: Request) -> Response:
+async def _health_generate(twin: Twin, request: Request) -> Response:
     """Healthy is who can say one token."""
     ask = asks.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
     script = twin.script(_said(ask.prompt), ask.sampling)
     outlet = Outlet()
-    probe = GenerateResponse(ask, script, 1, outlet, twin.draft_tokens)
-    twin.run([probe], outlet, script, 1, stream=False)
+    arrived_s = request.state.arrived_s
+    probe = GenerateResponse(ask, script, 1, outlet, twin.draft_tokens, arrived_s)
+    twin.run([probe], outlet, script, 1, False, arrived_s)
     await outlet.take()
     return _answer(twin)
 

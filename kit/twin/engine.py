@@ -74,11 +74,18 @@ class Engine:
         self._recent: deque[tuple[float, int]] = deque(maxlen=4096)  # (end of step, tokens)
 
     def submit(
-        self, generation: Generation, input_tokens: int, output_tokens: int, streaming: bool
+        self,
+        generation: Generation,
+        input_tokens: int,
+        output_tokens: int,
+        streaming: bool,
+        arrived_s: float,
     ) -> None:
-        """Schedule a generation that arrives now. Raises InvalidValue where it can never run."""
-        rid, arrived_s = generation.rid, monotonic()
-        arrival_s = self.clock.at_s(arrived_s)
+        """Schedule a generation whose request came at `arrived_s` of the monotonic clock.
+
+        Raises InvalidValue where it can never run.
+        """
+        rid, arrival_s = generation.rid, self.clock.at_s(arrived_s)
         if self._stepping:  # a step that is late in ending is not over yet
             arrival_s = min(arrival_s, self._now_s)
         self.scheduler.submit(Request(rid, input_tokens, output_tokens, arrival_s))

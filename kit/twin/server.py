@@ -103,14 +103,17 @@ class Twin:
         script: Script,
         prompt_tokens: int,
         stream: bool,
+        arrived_s: float,
     ) -> Fed:
         """Give generations to the scheduler; the response that their tokens will fill.
 
-        Raises Refused where they could never run.
+        `arrived_s` is when the request came, on the monotonic clock: what was done for it since
+        is part of the overhead that the scheduler reckons with. Raises Refused where they could
+        never run.
         """
         try:
             for generation in generations:
-                self.engine.submit(generation, prompt_tokens, script.total, stream)
+                self.engine.submit(generation, prompt_tokens, script.total, stream, arrived_s)
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem
 

@@ -128,6 +128,7 @@ class GenerateResponse:
         prompt_tokens: int,
         outlet: Outlet,
         draft_tokens: int,
+        arrived_s: float,
     ) -> None:
         self.rid = ask.rid or uuid.uuid4().hex
         self.outlet = outlet
@@ -139,8 +140,8 @@ class GenerateResponse:
         self._text: list[str] = []  # already escaped for JSON
         self._ids: list[str] = []
         self._accepted: list[int] = []  # draft tokens accepted, a verify step each
-        self._arrived_s = monotonic()
-        self._epoch_s = time.time() - self._arrived_s
+        self._arrived_s = arrived_s
+        self._epoch_s = time.time() - monotonic()  # from one clock to the other
         self._first_s = 0.0
         self._entry_s = 0.0
         self._ready = b""
