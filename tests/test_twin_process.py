@@ -105,8 +105,11 @@ def test_a_port_that_is_taken_is_named_with_a_way_out() -> None:
 
 
 def test_what_kept_it_from_starting_is_told() -> None:
-    with pytest.raises(LaunchError, match="no profile called 'h200x9'"):
+    with pytest.raises(LaunchError) as caught:
         start("h200x9")
+    what, hint = str(caught.value).splitlines()
+    assert what == "the twin did not start: no profile called 'h200x9'"
+    assert "h200x8" in hint
     with pytest.raises(LaunchError, match="0 times as fast"):
         start(speed=0)
 

@@ -8,6 +8,8 @@ The pipe closes when the kernel ends, however it ends; the twin reads the end of
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import os
 import signal
@@ -24,6 +26,7 @@ from kit.hardware import SGLANG
 
 START_TIMEOUT_S = 20.0
 _TAKEN = 98  # the exit code for a port that somebody else has
+_REFUSED = 2  # for anything else that its reader can mend
 
 
 class TwinProcess:
@@ -88,10 +91,13 @@ def start(
 
 
 def _failure(code: int, log: IO[bytes], port: int) -> LaunchError:
+    """Why it did not come up: its own two lines where it had some, else the end of its log."""
     if code == _TAKEN:
         return _taken(port)
     log.seek(0)
     tail = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    if code == _REFUSED and len(tail) > 1:
+        return LaunchError(f"the twin did not start: {tail[-2]}", tail[-1].removeprefix("→ "))
     said = "; ".join(tail[-3:]) or f"it ended with code {code}, and said nothing"
     return LaunchError(f"the twin did not start: {said}", "see the whole story: kit twin")
 
@@ -112,16 +118,10 @@ def listen(port: int) -> socket.socket:
         sock.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as problem:
         sock.close()
-        if isinstance(problem, OSError) and problem.errno == _errno_taken():
+        if getattr(problem, "errno", None) == errno.EADDRINUSE:
             raise _taken(port) from problem
         raise LaunchError(f"port {port}: {problem}", "take a free one: --port 0") from problem
     return sock
-
-
-def _errno_taken() -> int:
-    import errno
-
-    return errno.EADDRINUSE
 
 
 def serve(
@@ -142,8 +142,6 @@ def serve(
     preload()  # the rest of the start does not need it
     sock = listen(port)
     port = sock.getsockname()[1]
-
-    import gc
 
     import uvicorn
 
@@ -213,7 +211,7 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
     except KitError as problem:
         print(problem, file=sys.stderr)
         taken = isinstance(problem, LaunchError) and "is taken" in problem.what
-        return _TAKEN if taken else 2
+        return _TAKEN if taken else _REFUSED
     except KeyboardInterrupt:
         pass
     return 0
