@@ -191,7 +191,7 @@ def test_every_request_gets_its_tokens_counted():
     assert report.backend == "sglang"
     assert report.itl_basis == "token"
     assert report.accept_length == 2.75
-    assert str(report.provenance).startswith("measured · http://localhost")
+    assert str(report.provenance) == "measured · a test"
     assert report.missing == ()
 
 
@@ -513,7 +513,7 @@ def test_a_twins_figures_are_in_its_own_seconds():
     workload = Workload(10, 20, 4, max_concurrency=1)
     slow, _ = go(lambda a: native(a, 0.002), workload, kind="twin", speed=1.0, provenance=label)
     fast, _ = go(lambda a: native(a, 0.002), workload, kind="twin", speed=50.0, provenance=label)
-    assert str(fast.provenance) == "simulated · twin of h200x8, at 50× clock"
+    assert fast.provenance == label
     chunks = sum(len(r.times_s) for r in slow.records)
     for report, clock in ((slow, 1), (fast, 50)):
         assert report.duration_s >= chunks * 0.002 * clock

@@ -26,7 +26,7 @@ from kit.bench.streams import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
 from kit.bench.wire import Connection, Origin, Pool, Response
 from kit.bench.workload import Workload
 from kit.errors import EndpointError
-from kit.provenance import Provenance, measured, simulated
+from kit.provenance import Provenance
 
 WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
 QUESTION_S = 10.0  # for a question beside the run
@@ -97,7 +97,7 @@ async def run(
     return report(
         records,
         duration_s=_duration_s(records, race, endpoint.speed),
-        provenance=_provenance(endpoint),
+        provenance=endpoint.provenance,
         workload=workload,
         backend=BACKENDS[chosen],
         accept_length=accept_length,
@@ -264,9 +264,3 @@ def _unfinished(race: _Race, workload: Workload) -> tuple[str, ...]:
         f"{total - done} of {total} requests: stopped with {race.sent - done} in flight "
         f"and {total - race.sent} not sent",
     )
-
-
-def _provenance(endpoint: Target) -> Provenance:
-    if endpoint.kind != "twin":
-        return measured(f"{endpoint.base_url}, {endpoint.model}")
-    return simulated(f"{endpoint.provenance.source}, at {endpoint.speed:g}× clock")
