@@ -131,7 +131,8 @@ class Fed:
                 headers.append((b"content-length", b"%d" % length))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if not self._stream:
-                await send({"type": "http.response.body", "body": part, "more_body": False})
+                if part:
+                    await send({"type": "http.response.body", "body": part, "more_body": False})
                 return
 
             def write(part: bytes) -> Coroutine[Any, Any, None]:
