@@ -7,17 +7,20 @@ The line that runs through it, left to right; a module imports what stands left 
     models      a config's shape → parameters, bytes, cache per token
     hardware    GPUs, and profiles: model × precision × GPUs × serving options
     sizing      profile + SGLang version → memory plan and verdict
+    matrix      the cookbook's whole deployment matrix, ours beside theirs
     speed       profile → step times, by roofline and a few fitted constants
     simulate    SGLang's scheduler in virtual time
     sampling    what the model cards recommend, by size and mode
-    launch      profile + SGLang version → the command, a reason for each flag
+    launch      profile + SGLang version → the command, a reason for each flag, in six forms
+    server      a command → a running server: start, follow, diagnose, adopt, stop
+    recorded    start-up logs of real servers, to read where none can be started
     twin        a simulated SGLang server: the real wire over `simulate`
     endpoint    which server am I talking to, and what are its numbers worth
     chat        messages → events: thinking, answer, tool calls, usage
     bench       workloads, the measuring client, metrics, published runs
     views       everything that draws
     check       exercises that check themselves
-    lessons     the notebooks: list, run headlessly, reset
+    lessons     the notebooks: list them, run them headlessly
     cli         `kit …`
 """
 
@@ -38,7 +41,18 @@ _HOME = {
     "launch_plan": "launch",
     "connect": "endpoint",
 }
-_MODULES = {"bench", "chat", "endpoint", "hardware", "launch", "models", "sizing", "views"}
+_MODULES = {
+    "bench",
+    "chat",
+    "endpoint",
+    "hardware",
+    "launch",
+    "models",
+    "sampling",
+    "server",
+    "sizing",
+    "views",
+}
 
 __all__ = sorted(_HOME)
 

@@ -218,13 +218,13 @@ def _command(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from kit._serve import command, serve
+    from kit.server.serve import command, serve
 
     return serve(command(args.profile, sglang=_version(args), port=args.port, docker=args.docker))
 
 
 def _stop(args: argparse.Namespace) -> int:
-    from kit._serve import stop
+    from kit.server.serve import stop
 
     return stop(args.port)
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from kit._probe import LOOPBACK, TIMEOUT_S, URL_HINT, Reply, get
 from kit.errors import EndpointError, UnknownName
 from kit.hardware import SGLANG
 from kit.provenance import Provenance, measured, simulated
+from kit.server.probe import LOOPBACK, TIMEOUT_S, URL_HINT, Reply, get
 
 if TYPE_CHECKING:
     import asyncio

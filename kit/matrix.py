@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kit.hardware import SGLANG, Profile, from_cell
-from kit.hardware.cells import Cell, cells
+from kit.hardware.deployments import Cell, cells
 from kit.models.precision import precision
 from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, plan
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from kit import startup_log
 from kit.errors import UnknownName
 from kit.provenance import Provenance, measured
+from kit.server import startup_log
 
 _WHERE = "SGLang 0.5.23 on a CPU with a toy model, recorded 2026-11-22"
 

@@ -25,7 +25,7 @@ from typing import Any
 from kit.hardware import SGLANG, Profile
 from kit.models import ModelSpec
 from kit.models.precision import precision as precision_named
-from kit.models.tensors import tensors
+from kit.models.shapes import tensors
 from kit.provenance import Provenance, simulated
 
 # Whose peak FLOP/s a precision's matrix products run at; int4 weights are widened to bf16 first.

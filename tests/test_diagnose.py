@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.diagnose import diagnose, failures
-from kit.startup_log import phases
+from kit.server.failures import diagnose, failures
+from kit.server.startup_log import phases
 
 DATA = tomllib.loads((Path(__file__).parent / "data" / "failing_logs.toml").read_text())
 LOGS = {

@@ -14,11 +14,12 @@ from typing import Any
 import openai
 import pytest
 
-from kit import _probe, endpoint
+from kit import endpoint
 from kit.endpoint import Endpoint, base_url, connect
 from kit.errors import EndpointError, LaunchError, UnknownName
 from kit.hardware import SGLANG
 from kit.provenance import Kind
+from kit.server import probe as _probe
 from kit.twin.process import start
 
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from kit.errors import InvalidValue, UnknownName
-from kit.forms import FORMS
 from kit.hardware import Profile, gpu, profile
 from kit.launch import LaunchOptions, LaunchPlan, changes, launch_plan, source_commands
+from kit.launch.forms import FORMS
 
 
 def named(plan: LaunchPlan) -> dict[str, str | None]:

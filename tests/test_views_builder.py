@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from kit.diagnose import diagnose
 from kit.errors import InvalidValue, UnknownName
-from kit.forms import FORMS
 from kit.hardware import profile, profiles
 from kit.launch import launch_plan
+from kit.launch.forms import FORMS
 from kit.recorded import recorded, recordings
+from kit.server.failures import diagnose
 from kit.sizing import plan
 from kit.views import _builder, _startup, builder, startup, tips, what_to_start
 from kit.views._choices import Wish, settled, versions

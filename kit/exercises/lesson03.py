@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kit.check import Exercise, Mistake
-from kit.diagnose import failures
 from kit.hardware import Profile, profile
 from kit.launch import launch_plan
 from kit.recorded import recorded
+from kit.server.failures import failures
 from kit.sizing import plan
 
 WANTED = 64

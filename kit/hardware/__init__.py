@@ -18,7 +18,7 @@ from typing import Any
 
 from kit.errors import UnknownName
 from kit.hardware import checks as _checks
-from kit.hardware.cells import Cell, cells
+from kit.hardware.deployments import Cell, cells
 from kit.hardware.names import title
 from kit.models import ModelSpec, model
 from kit.models.precision import precision as precision_named

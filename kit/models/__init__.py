@@ -20,7 +20,7 @@ from typing import Any
 from kit.errors import InvalidValue, UnknownName
 from kit.models.images import DELIMITERS, smart_resize
 from kit.models.precision import precision as precision_named
-from kit.models.tensors import Shard, Tensor, tensors
+from kit.models.shapes import Shard, Tensor, tensors
 
 FAMILY = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
 KV_BYTES = {"bf16": 2, "fp8": 1}

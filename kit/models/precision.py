@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from kit.errors import UnknownName
-from kit.models.tensors import Tensor
+from kit.models.shapes import Tensor
 
 FULL_BYTES = 2  # what is not quantised is BF16
 

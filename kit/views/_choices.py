@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from kit._flags import changes
-from kit._launch_checks import OLDEST, THINKING_FLOOR
 from kit.errors import KitError
-from kit.forms import FORMS
 from kit.hardware import SGLANG, Gpu, Mtp, Profile, from_cell, gpu, gpus
-from kit.hardware.cells import cells
 from kit.hardware.checks import obstacle
+from kit.hardware.deployments import cells
 from kit.launch import LaunchOptions, LaunchPlan, launch_plan
+from kit.launch.checks import OLDEST, THINKING_FLOOR
+from kit.launch.flags import changes
+from kit.launch.forms import FORMS
 from kit.models import ModelSpec, family, model
 from kit.models.precision import precision, precisions
 from kit.sizing import YARN_TOKENS, plan

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kit import cpu_tiny, startup_log
-from kit._command import ServerCommand
-from kit._processes import free_port
 from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import LaunchPlan, launch_plan
 from kit.provenance import Provenance
 from kit.recorded import Recording, recorded
-from kit.server import Server, launch
+from kit.server import Server, cpu_tiny, launch, startup_log
+from kit.server.command import ServerCommand
+from kit.server.processes import free_port
 from kit.views._sliders import _Raw, somebody_is_there
 from kit.views.told import Words
 

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kit import cpu_tiny, server
-from kit._processes import free_port, members
-from kit.server import Server
+from kit import server
+from kit.server import Server, cpu_tiny
+from kit.server.processes import free_port, members
 
 THINKING = "Let me think about this question."
 ANSWER = "Hello there! How can I help you today?"
@@ -137,7 +137,7 @@ def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> 
     assert phases == ["options", "ranks", "weights", "pools", "limits", "http", "ready"]
 
 
-SERVE = "import sys; from kit import _serve; sys.exit(_serve.serve(_serve.command('cpu-tiny', port=int(sys.argv[1]))))"  # noqa: E501
+SERVE = "import sys; from kit.server import serve as s; sys.exit(s.serve(s.command('cpu-tiny', port=int(sys.argv[1]))))"  # noqa: E501
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])

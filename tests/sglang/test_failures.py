@@ -1,4 +1,4 @@
-"""The failures that `kit.diagnose` knows, against the released files and a real server.
+"""The failures that `kit.server.failures` knows, against the released files and a real server.
 
 For each failure its key line stands in the file that it names; several are
 provoked on the toy: SGLang prints what it prints, and the diagnosis is right.
@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from kit import cpu_tiny, server
-from kit._processes import free_port
-from kit.diagnose import Failure, failures
+from kit import server
 from kit.errors import LaunchError
-from kit.startup_log import phases
+from kit.server import cpu_tiny
+from kit.server.failures import Failure, failures
+from kit.server.processes import free_port
+from kit.server.startup_log import phases
 
 OF_CUDA_ALONE = {"driver-too-old"}  # printed by CUDA, in no file of the pinned packages
 OF_AN_OLDER = {"radix-conflict"}  # in the wheel of 0.5.13, not in the pinned one
@@ -105,7 +106,7 @@ def test_a_checkpoint_without_weights_is_diagnosed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kit looks before it starts; here SGLang itself is asked."""
-    monkeypatch.setattr("kit._preflight.preflight", lambda command: ())
+    monkeypatch.setattr("kit.server.preflight.preflight", lambda command: ())
     for file in cpu_tiny.checkpoint().iterdir():
         if file.suffix != ".safetensors":
             shutil.copy(file, tmp_path)
@@ -118,7 +119,7 @@ def late_guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A port that is free when the kit looks and taken when SGLang does."""
     with socket.socket() as guest:
         guest.bind(("127.0.0.1", 0))
-        monkeypatch.setattr("kit._preflight.port_taken", lambda host, port: False)
+        monkeypatch.setattr("kit.server.preflight.port_taken", lambda host, port: False)
         yield guest.getsockname()[1]
 
 

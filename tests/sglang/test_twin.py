@@ -20,8 +20,9 @@ from wire_captures import Exchange, read, request_json
 from wire_cases import SERVED
 from wire_shapes import differences, parts, shapes
 
-from kit import cpu_tiny, server
-from kit._processes import free_port
+from kit import server
+from kit.server import cpu_tiny
+from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "b200x8"  # without MTP, as the toy is

@@ -1,6 +1,6 @@
 """Runs a command, and ends it when the process that asked for it is gone, however it went.
 
-`python -m kit._keeper COMMAND…` is started at the head of a process group, with
+`python -m kit.server.keeper COMMAND…` is started at the head of a process group, with
 a pipe as its standard input. When whoever holds the other end goes, by
 kill -9 too, the pipe closes and everything in the group is ended.
 """
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from kit._processes import end_group
+from kit.server.processes import end_group
 
 PATIENCE_S = 5.0
 

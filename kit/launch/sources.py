@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from kit._flags import spellings
 from kit.hardware import SGLANG, Profile, profile
+from kit.launch.flags import spellings
 from kit.provenance import Provenance, published
 
 if TYPE_CHECKING:

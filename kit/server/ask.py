@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kit import _probe
 from kit.errors import EndpointError
+from kit.server import probe as _probe
 
 
 def healthy(url: str) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kit import _flags
-from kit._flags import Variable, spellings
 from kit.hardware import Profile
+from kit.launch import flags as _flags
+from kit.launch.flags import Variable, spellings
 from kit.sizing import MemoryPlan
 
 HTTP_PORT = 30000

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from kit import startup_log
+from kit.server import startup_log
 
 
 @dataclass(frozen=True)

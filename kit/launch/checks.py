@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kit._plan_flags import LOOPBACK, LaunchOptions
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
+from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
 from kit.sizing.versions import parse
 

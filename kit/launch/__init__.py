@@ -14,9 +14,12 @@ import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kit import _flags, _launch_checks
-from kit._flags import LeftOut, Variable, changes
-from kit._plan_flags import (
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile
+from kit.launch import checks as _launch_checks
+from kit.launch import flags as _flags
+from kit.launch.flags import LeftOut, Variable, changes
+from kit.launch.plan_flags import (
     DIST_PORT,
     HTTP_PORT,
     KEY_VARIABLE,
@@ -26,9 +29,7 @@ from kit._plan_flags import (
     flags_of,
     variables_of,
 )
-from kit._source_commands import SourceCommand, source_commands
-from kit.errors import InvalidValue
-from kit.hardware import SGLANG, Profile
+from kit.launch.sources import SourceCommand, source_commands
 from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan, plan
 from kit.sizing.versions import parse
@@ -119,19 +120,19 @@ class LaunchPlan:
     @property
     def image(self) -> str:
         """The container that holds this version."""
-        from kit.forms import image
+        from kit.launch.forms import image
 
         return image(self)
 
     def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
         """`docker run …` as a list of words, in the foreground."""
-        from kit.forms import docker_argv
+        from kit.launch.forms import docker_argv
 
         return docker_argv(self, rank, name, node0)
 
     def form(self, name: str) -> str:
         """The plan as shell, docker, compose, slurm, k8s or skypilot text. Raises UnknownName."""
-        from kit.forms import render
+        from kit.launch.forms import render
 
         return render(self, name)
 

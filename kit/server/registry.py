@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kit._processes import started
+from kit.server.processes import started
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-from kit._command import ServerCommand
 from kit.errors import LaunchError
 from kit.launch import HTTP_PORT
+from kit.server.command import ServerCommand
 
 NAME = "cpu-tiny"
 SGLANG_PINNED = "0.5.23"
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "deploy" / "sglang-cpu"
 SERVED_MODEL = "cpu-tiny"
 

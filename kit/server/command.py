@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit import forms
-from kit.launch import NODE0, LaunchPlan
+from kit.launch import NODE0, LaunchPlan, forms
 from kit.sizing import MemoryPlan
 
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from time import sleep as pause
 
-from kit import cpu_tiny, server
-from kit._command import ServerCommand, of_plan
-from kit._preflight import preflight
+from kit import server
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, launch_plan
-from kit.startup_log import Event
+from kit.server import cpu_tiny
+from kit.server.command import ServerCommand, of_plan
+from kit.server.preflight import preflight
+from kit.server.startup_log import Event
 
 Say = Callable[[str], None]
 WATCH_S = 0.5

@@ -5,7 +5,7 @@
     server.stop()
 
 A server of a launch plan outlives the process that started it, is found
-again by `adopt`, and ends by `stop`. The toy on a CPU (`kit.cpu_tiny`) ends
+again by `adopt`, and ends by `stop`. The toy on a CPU (`kit.server.cpu_tiny`) ends
 with the process that started it, however that ends.
 """
 
@@ -22,14 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kit import _ask, _preflight, _registry, startup_log
-from kit._command import ServerCommand, of_plan
-from kit._processes import end_group, started
-from kit.diagnose import Finding, diagnose
 from kit.errors import LaunchError
 from kit.launch import KEY_VARIABLE, LaunchPlan
 from kit.provenance import Provenance, measured
-from kit.startup_log import Event, Ledger
+from kit.server import ask as _ask
+from kit.server import preflight as _preflight
+from kit.server import registry as _registry
+from kit.server import startup_log
+from kit.server.command import ServerCommand, of_plan
+from kit.server.failures import Finding, diagnose
+from kit.server.processes import end_group, started
+from kit.server.startup_log import Event, Ledger
 
 PATIENCE_S = 30.0
 _POLL_S = 0.2
@@ -225,7 +228,7 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     path.parent.mkdir(parents=True, exist_ok=True)
     argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
     if not command.outlives:
-        argv = [sys.executable, "-m", "kit._keeper", *argv]
+        argv = [sys.executable, "-m", "kit.server.keeper", *argv]
     with path.open("wb") as output:
         process = subprocess.Popen(
             argv,

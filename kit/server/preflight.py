@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kit import _ask
-from kit._command import ServerCommand, is_local
-from kit._processes import port_taken
 from kit.errors import LaunchError
+from kit.server import ask as _ask
+from kit.server.command import ServerCommand, is_local
+from kit.server.processes import port_taken
 
 
 @dataclass(frozen=True)
