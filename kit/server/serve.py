@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import sleep as pause
 
 from kit import server
@@ -28,7 +31,7 @@ def command(
 
 
 def serve(what: ServerCommand, say: Say = print) -> int:
-    """Start it, tell how it comes up, stay with it, and end it on Ctrl-C. 0 when it ended by that.
+    """Start it, tell how it comes up, stay with it, end it on Ctrl-C or SIGTERM: 0 then.
 
     Raises LaunchError where it does not come up.
     """
@@ -44,7 +47,7 @@ def serve(what: ServerCommand, say: Say = print) -> int:
             say(f"{time.monotonic() - begun:6.1f} s  {told}")
 
     try:
-        with server.launch(what) as running:
+        with _heard(), server.launch(what) as running:
             say(f"          its log: {running.log}")
             running.wait(tell)
             came_up_s = time.monotonic() - begun
@@ -59,6 +62,21 @@ def serve(what: ServerCommand, say: Say = print) -> int:
     except KeyboardInterrupt:
         say("\nended")
         return 0
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """SIGTERM counts as Ctrl-C, and a shell's background job, started deaf to it, hears both."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signs = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(sign, signal.default_int_handler) for sign in signs]
+    try:
+        yield
+    finally:
+        for sign, handler in zip(signs, before, strict=True):
+            signal.signal(sign, handler)
 
 
 def stop(port: int | None = None, say: Say = print) -> int:
