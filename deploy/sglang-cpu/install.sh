@@ -15,6 +15,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev
   exit 1
 fi
 
+rm -f "$venv/.ready"  # an installation that is cut short is none
 "$python" -m venv "$venv"
 "$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes \
   --compile-bytecode "$here/requirements.txt"
