@@ -356,6 +356,7 @@ def _lab(args: argparse.Namespace) -> int:
         argv=[
             f"--ServerApp.root_dir={NOTEBOOKS}",
             f"--LabApp.default_url=/lab/tree/{lessons()[0].path.name}",
+            *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # containers
             *args.arguments,
         ]
     )
