@@ -1,0 +1,89 @@
+"""Commands of the course: one question, the lessons headless, the lessons in JupyterLab."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from kit.cli.shared import Add, connected, endpoint_options
+
+
+def add(add_command: Add) -> None:
+    sub = add_command("chat", _chat, "ask one question and watch the answer stream")
+    sub.add_argument("text")
+    sub.add_argument("--no-thinking", action="store_true", help="instruct mode")
+    endpoint_options(sub)
+
+    sub = add_command("run", _run, "execute lessons headlessly, with papermill")
+    sub.add_argument("notebook", nargs="*", help="number, name or path; default: all")
+    endpoint_options(sub)
+    sub.add_argument("--out", type=Path, default=Path("build"), help="default: build/")
+    sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+
+    sub = add_command("lab", _lab, "open JupyterLab on the lessons")
+    sub.add_argument("arguments", nargs="*", help="after --, for jupyter lab itself")
+
+
+def _chat(args: argparse.Namespace) -> int:
+    from kit.chat import Answer, StreamCut, Thinking, Usage, stream
+
+    server = connected(args)
+    last: type | None = None
+    answer = stream(server, args.text, thinking=not args.no_thinking)
+    try:
+        for event in answer:
+            match event:
+                case Thinking(text) | Answer(text):
+                    if last not in (None, type(event)):
+                        print("\n" + "─" * 40)
+                    print(text, end="", flush=True)
+                    last = type(event)
+                case Usage():
+                    print(f"\n\n{event}")
+    except StreamCut:
+        print()
+        raise
+    print(f"{server.provenance}\n{answer.author}")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from kit.hardware import profile
+    from kit.lessons import assignment, find, lessons, run
+
+    if args.profile:
+        profile(args.profile)
+    options = {
+        name: value
+        for name in ("url", "profile", "speed")
+        if (value := getattr(args, name)) is not None
+    }
+    chosen = [find(name) for name in args.notebook] or list(lessons())
+    done = run(chosen, args.out, options, dict(map(assignment, args.parameter)))
+    failed = [one for one in done if one.error]
+    for one in failed:
+        print(f"kit: {one.lesson.name} {one.error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _lab(args: argparse.Namespace) -> int:
+    import os
+    from importlib.resources import files
+
+    from jupyterlab.labapp import LabApp
+
+    from kit.lessons import NOTEBOOKS, lessons
+
+    ours = str(files("kit").joinpath("data/jupyter"))
+    others = os.environ.get("JUPYTER_CONFIG_PATH")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, others]))
+    LabApp.launch_instance(
+        argv=[
+            f"--ServerApp.root_dir={NOTEBOOKS}",
+            f"--LabApp.default_url=/lab/tree/{lessons()[0].path.name}",
+            *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # containers
+            *args.arguments,
+        ]
+    )
+    return 0

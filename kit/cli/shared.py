@@ -1,0 +1,92 @@
+"""What several commands have in common: options, the endpoint, how figures are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from kit.bench import Report, Workload
+    from kit.endpoint import Endpoint
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class Add(Protocol):
+    """Adds one command; returns its parser, for its options."""
+
+    def __call__(self, name: str, command: Command, about: str) -> argparse.ArgumentParser: ...
+
+
+def json_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--json", action="store_true", help="figures as JSON, with provenance")
+
+
+def mtp_and_version(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--no-mtp", action="store_true", help="without multi-token prediction")
+    sub.add_argument("--sglang", help="SGLang version (default: the newest known)")
+
+
+def endpoint_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--url", help="a server's address (default: the best there is; else the twin)")
+    sub.add_argument("--key", help="its API key")
+    sub.add_argument("--model", help="the model's name, where the server has several")
+    sub.add_argument("--profile", help="the machine that the twin plays (default h200x8)")
+    sub.add_argument("--speed", type=float, help="the twin's clock, times life")
+
+
+def workload_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--input-len", type=int, default=1000, help="longest prompt, tokens")
+    sub.add_argument("--output-len", type=int, default=1000, help="longest answer, tokens")
+    sub.add_argument("--num-prompts", type=int, default=10)
+    sub.add_argument("--max-concurrency", type=int, help="requests in flight at most")
+    sub.add_argument("--request-rate", type=float, default=float("inf"), help="per second")
+    sub.add_argument("--seed", type=int, default=42, help="42 as in SGLang ≥ 0.5.14; 1 before")
+    sub.add_argument("--range-ratio", type=float, default=0.0, help="shortest/longest; 1 = exact")
+
+
+def print_json(figures: Any) -> None:
+    json.dump(figures, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def version(args: argparse.Namespace) -> str:
+    from kit.hardware import SGLANG
+
+    return args.sglang or SGLANG
+
+
+def connected(args: argparse.Namespace) -> Endpoint:
+    from kit.endpoint import connect
+
+    chosen = {
+        name: value
+        for name in ("profile", "speed")
+        if (value := getattr(args, name, None)) is not None
+    }
+    return connect(args.url, args.key, args.model, **chosen)
+
+
+def given_workload(args: argparse.Namespace) -> Workload:
+    from kit.bench import Workload
+
+    return Workload(
+        input_len=args.input_len,
+        output_len=args.output_len,
+        num_prompts=args.num_prompts,
+        max_concurrency=args.max_concurrency,
+        request_rate=args.request_rate,
+        seed=args.seed,
+        range_ratio=args.range_ratio,
+    )
+
+
+def print_report(report: Report, args: argparse.Namespace) -> int:
+    if args.json:
+        print_json(report.to_json())
+    else:
+        print(report.table())
+    return 0
