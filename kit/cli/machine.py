@@ -17,25 +17,18 @@ def add(add_command: Add) -> None:
     json_option(sub)
 
     sub = add_command("size", _size, "does it fit: the memory plan of a profile, rank by rank")
-    sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
-    sub.add_argument("--model", help="instead of a profile: 397b, 122b, 35b, 27b, 9b, …")
-    sub.add_argument("--precision", default="bf16", help="bf16, fp8, nvfp4, mxfp4, gptq-int4")
-    sub.add_argument("--gpu", help="h100, h200, b200, …")
-    sub.add_argument("--count", type=int, default=8, help="GPUs in all (default 8)")
-    sub.add_argument("--context", type=int, help="context length in tokens")
-    mtp_and_version(sub)
+    _machine(sub)
     json_option(sub)
 
     sub = add_command(
         "command", _command, "the command that launches a profile, a reason for each flag"
     )
-    sub.add_argument("profile")
+    _machine(sub)
     sub.add_argument(
         "--form",
         default="shell",
         help="shell (with reasons), docker, compose, slurm, k8s or skypilot",
     )
-    mtp_and_version(sub)
     json_option(sub)
 
     sub = add_command(
@@ -55,6 +48,16 @@ def add(add_command: Add) -> None:
     sub.add_argument("--speed", type=float, default=1.0, help="how many times faster than life")
     sub.add_argument("--fault", help="misbehave on purpose")
     sub.add_argument("--sglang", help="the SGLang version to play")
+
+
+def _machine(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
+    sub.add_argument("--model", help="instead of a profile: 397b, 122b, 35b, 27b, 9b, …")
+    sub.add_argument("--precision", default="bf16", help="bf16, fp8, nvfp4, mxfp4, gptq-int4")
+    sub.add_argument("--gpu", help="h100, h200, b200, …")
+    sub.add_argument("--count", type=int, default=8, help="GPUs in all (default 8)")
+    sub.add_argument("--context", type=int, help="context length in tokens")
+    mtp_and_version(sub)
 
 
 def _profiles(args: argparse.Namespace) -> int:
@@ -82,7 +85,6 @@ def _size(args: argparse.Namespace) -> int:
 def _command(args: argparse.Namespace) -> int:
     from kit.launch import launch_plan
 
-    args.model = None
     plan = launch_plan(_chosen_profile(args), sglang=version(args))
     if args.json:
         print_json(plan.to_json())
@@ -128,7 +130,7 @@ def _chosen_profile(args: argparse.Namespace) -> Profile:
         chosen = Profile.of(args.model, args.precision, args.gpu, args.count)
     else:
         raise InvalidValue(
-            "which machine?", "kit size h200x8, or --model 397b --gpu h100 --count 8"
+            "which machine?", "name one (kit profiles), or give --model 397b --gpu h100 --count 8"
         )
     if args.no_mtp:
         chosen = replace(chosen, mtp=None)
