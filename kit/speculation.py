@@ -27,7 +27,7 @@ from itertools import pairwise
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, Mtp, Profile, read
 from kit.models import ModelSpec
-from kit.provenance import Provenance, computed, published
+from kit.provenance import Provenance, published
 from kit.speed import SpeedModel
 
 CONTEXT_TOKENS = 1000  # that a request holds, where nobody says: the cookbook's benchmark
@@ -189,11 +189,6 @@ def crossings(
         for n in range(1, most_requests + 1)
     ]
     return tuple(n + 1 for n in range(1, most_requests) if gains[n] != gains[n - 1])
-
-
-def touched_provenance() -> Provenance:
-    """The label of `experts_touched` and `accept_length`: formulas, nothing ran."""
-    return computed("chances multiplied out; experts and tokens taken as independent")
 
 
 def _mtp(profile: Profile) -> Mtp:

@@ -12,6 +12,7 @@
     tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side
     timeline          how long a reader waits for the first word
+    accept_lengths, experts, draft_steps, speedup   speculation: what it gives, costs and gains
     beside            reports side by side
     progress          a bar for what takes longer
 
@@ -25,11 +26,14 @@ from typing import Any
 
 _HOME = {
     "StreamView": "stream",
+    "accept_lengths": "_speculation",
     "beside": "beside",
     "builder": "_builder",
     "claims": "_tables",
     "compare": "stream",
     "concurrency": "_curves",
+    "draft_steps": "_speculation",
+    "experts": "_speculation",
     "family": "_tables",
     "growth": "_curves",
     "ledger": "_ledger",
@@ -39,6 +43,7 @@ _HOME = {
     "parts": "_anatomy",
     "progress": "_progress",
     "sliders": "_sliders",
+    "speedup": "_speculation",
     "startup": "_startup",
     "timeline": "_timeline",
     "tips": "_tips",
