@@ -2,8 +2,12 @@
 
 workload   how many requests, how long, when: drawn as sglang.bench_serving draws them
 drive      a workload on the scheduler, in virtual time
+live       a run while it goes, five samples a second
+race       a workload on the wire: sent, stamped, kept
+aside      questions to the server beside it
 client     a workload against a server, timestamps taken as bytes arrive
 metrics    records of requests → a report, by the field's definitions
+goodput    how many of the requests kept an SLO
 table      a report as bench_serving prints it
 lines      result files: ours, bench_serving's, vLLM's
 published  runs that others published, row by row
@@ -11,7 +15,9 @@ published  runs that others published, row by row
 
 from kit.bench.client import run as measure
 from kit.bench.drive import predict, simulate
+from kit.bench.goodput import Slo
 from kit.bench.lines import read
+from kit.bench.live import Sample
 from kit.bench.metrics import Record, Report, Stats
 from kit.bench.published import run, runs
 from kit.bench.workload import Workload
@@ -19,6 +25,8 @@ from kit.bench.workload import Workload
 __all__ = [
     "Record",
     "Report",
+    "Sample",
+    "Slo",
     "Stats",
     "Workload",
     "measure",

@@ -62,6 +62,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "max_itl_ms": report.itl.max,
         "itl_basis": report.itl_basis,
     }
+    line |= report.judged(report.slo).to_json() if report.slo else {}
     line |= _flat(report.itl_per_chunk, "itl_per_chunk")
     line |= {
         "seed": report.workload.seed if report.workload else report.arguments.get("seed"),

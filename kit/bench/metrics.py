@@ -22,13 +22,17 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from kit.bench.workload import Workload
+from kit.errors import InvalidValue
 from kit.provenance import Provenance
+
+if TYPE_CHECKING:
+    from kit.bench.goodput import Goodput, Slo
 
 Array = npt.NDArray[np.float64]
 ItlBasis = Literal["token", "chunk"]
@@ -40,7 +44,8 @@ class Record:
 
     `tokens[i]` came in the chunk at `times_s[i]`. Where a server does not say how many tokens a
     chunk carries, `tokens` is empty and `output_tokens` is the server's count at the end;
-    `assumed` when it gave none at all, and what was asked for is taken.
+    `assumed` when it gave none at all, and what was asked for is taken. `verify_steps` and
+    `correct_drafts` are those of speculation, 0 where the answer does not tell.
     """
 
     sent_s: float
@@ -51,6 +56,8 @@ class Record:
     ended_s: float = 0.0
     error: str = ""
     assumed: bool = False
+    verify_steps: int = 0
+    correct_drafts: int = 0
 
     @property
     def ok(self) -> bool:
@@ -131,6 +138,7 @@ class Report:
     errors: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
+    slo: Slo | None = None  # what `to_json` and `table` judge by
 
     @property
     def failed(self) -> int:
@@ -142,6 +150,21 @@ class Report:
         Raises KeyError for a key that the line does not have.
         """
         return self.to_json()[key]
+
+    def goodput(self, slo: Slo) -> float:
+        """Requests a second that kept `slo`. Raises InvalidValue where no request was kept."""
+        return self.judged(slo).requests_per_s
+
+    def judged(self, slo: Slo) -> Goodput:
+        """Goodput and the share of requests that kept each bound. Raises InvalidValue."""
+        from kit.bench.goodput import Goodput
+
+        if not self.records or self.duration_s is None:
+            raise InvalidValue(
+                "goodput needs every request, and this report holds their averages only",
+                "measure or simulate the run here",
+            )
+        return Goodput.of(self.records, slo, self.duration_s)
 
     def to_json(self) -> dict[str, Any]:
         """The keys of bench_serving's result line in its order, then ours."""
@@ -197,7 +220,7 @@ def report(
         itl_basis="token" if counted else "chunk",
         itl_per_chunk=Stats.of(per_chunk),
         concurrency=sum(r.latency_s for r in done) / wall_s,
-        accept_length=accept_length,
+        accept_length=_accept_length(done) if accept_length is None else accept_length,
         max_output_tokens_per_s=tokens_peak,
         max_concurrent_requests=requests_peak,
         errors=dict(Counter(r.error for r in records if r.error)),
@@ -214,6 +237,12 @@ def _gaps(done: Sequence[Record], counted: bool) -> tuple[Array, Array]:
         return per_chunk, np.zeros(0)
     counts = np.concatenate([np.asarray(r.tokens[1:]) for r in done if len(r.times_s) > 1])
     return per_chunk, np.repeat(per_chunk / counts, counts)
+
+
+def _accept_length(done: Sequence[Record]) -> float | None:
+    """Tokens a verify step gave, its bonus token included; None where no answer tells."""
+    steps = sum(r.verify_steps for r in done)
+    return 1 + sum(r.correct_drafts for r in done) / steps if steps else None
 
 
 def _peaks(done: Sequence[Record], counted: bool) -> tuple[float | None, int | None]:

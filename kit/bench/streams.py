@@ -180,6 +180,8 @@ def record(
         output_tokens=served if served is not None else tokens_out,
         ended_s=(ended_s - start_s) * clock,
         assumed=served is None,
+        verify_steps=usage.get("spec_verify_ct") or 0,
+        correct_drafts=usage.get("spec_num_correct_drafts") or 0,
     )
 
 

@@ -40,6 +40,16 @@ def rows(report: Report) -> list[tuple[str, str, float | int | str | None]]:
         ("", "Concurrency:", report.concurrency),
         ("", "Accept length:", report.accept_length),
     ]
+    if report.slo is not None:
+        judged = report.judged(report.slo)
+        bounds = " ".join(f"{name}:{bound:g}" for name, bound in report.slo.bounds_ms.items())
+        out += [
+            ("Goodput", "SLOs (ms):", bounds),
+            ("Goodput", "Request goodput (req/s):", judged.requests_per_s),
+            ("Goodput", "SLO attainment (%):", judged.attainment * 100),
+        ]
+        for name, share in judged.attainment_by_metric.items():
+            out.append(("Goodput", f"{name.upper()} SLO attainment (%):", share * 100))
     for section, label, name in _LATENCIES:
         stats: Stats = getattr(report, name)
         out += [(section, _label(stat, label), getattr(stats, stat)) for stat in _STATS]

@@ -1,0 +1,121 @@
+"""HTTP as it really comes: cut anywhere, kept alive or not, with a key, through TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+
+import pytest
+from wired import END, OK, chunked, go, native, native_events
+
+from kit.bench import Workload
+from kit.errors import EndpointError
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1_000_000])
+def test_chunks_split_anywhere_say_the_same(piece):
+    """A read may end inside an event, a chunk's length, or a header; or hold everything."""
+
+    async def pieces(asked):
+        if asked.method == "GET":
+            async for data in native(asked):
+                yield data
+            return
+        wire = OK + b"".join(chunked(e) for e in native_events(asked)) + END
+        for start in range(0, len(wire), piece):
+            yield wire[start : start + piece]
+            await asyncio.sleep(0)
+
+    report, _ = go(pieces, Workload(10, 8, 2, max_concurrency=1, seed=2))
+    whole, _ = go(native, Workload(10, 8, 2, max_concurrency=1, seed=2))
+    assert report.errors == {}
+    assert [r.tokens for r in report.records] == [r.tokens for r in whole.records]
+
+
+def test_an_event_over_two_chunks_comes_when_it_is_whole():
+    async def halves(asked):
+        if asked.method == "GET":
+            async for data in native(asked):
+                yield data
+            return
+        yield OK
+        for data in native_events(asked, tokens_a_chunk=4):
+            middle = len(data) // 2
+            yield chunked(data[:middle])
+            await asyncio.sleep(0.01)
+            yield chunked(data[middle:])
+        yield END
+
+    report, _ = go(halves)
+    assert report.completed == 6
+    assert report.ttft.mean >= 10
+
+
+def test_connections_are_opened_before_and_used_again():
+    _, server = go(native, Workload(10, 6, 30, max_concurrency=4))
+    assert server.connections <= 6  # four, one for the questions, and the warm-up's
+
+
+def test_a_server_that_hangs_up_after_each_answer_is_no_error():
+    async def closing(asked):
+        async for data in native(asked):
+            yield data
+        yield None
+
+    report, server = go(closing, Workload(10, 6, 12, max_concurrency=2))
+    assert report.errors == {}
+    assert report.completed == 12
+    assert server.connections >= 13
+
+
+def test_a_kept_connection_that_the_server_let_go_is_replaced():
+    async def once(asked):
+        if asked.nth > 0:
+            yield None  # without a word: as a server whose keep-alive ran out at that moment
+        async for data in native(asked):
+            yield data
+
+    report, server = go(once, Workload(10, 6, 12, max_concurrency=2))
+    assert report.errors == {}
+    assert report.completed == 12
+    assert server.connections >= 13
+
+
+def test_an_answer_that_ends_with_its_connection_is_whole():
+    async def old(asked):
+        if asked.method == "GET":
+            async for data in native(asked):
+                yield data
+            return
+        yield b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
+        for data in native_events(asked):
+            yield data
+        yield None
+
+    report, _ = go(old)
+    assert report.errors == {}
+    assert report.completed == 6
+
+
+def test_the_key_and_the_prefix_go_along():
+    _, server = go(native, key="sk-1", prefix="/gateway")
+    assert all(a.headers["authorization"] == "Bearer sk-1" for a in server.asked)
+    assert all(a.path.startswith("/gateway/") for a in server.asked)
+
+
+def test_tls_works_and_distrust_is_an_error(tmp_path, monkeypatch):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [*make.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    with pytest.raises(EndpointError, match="certificate"):
+        go(native, tls=tls, dialect="native")
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    report, _ = go(native, tls=tls)
+    assert report.completed == 6
