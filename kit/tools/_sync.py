@@ -1,0 +1,49 @@
+"""An async iterator read from ordinary code, in a notebook too, whose own loop is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def iterate(events: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+    """The items of `events()`, which runs in an event loop of its own, in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="tool-loop", daemon=True)
+    thread.start()
+    iterator = events()
+    try:
+        while True:
+            coming = asyncio.run_coroutine_threadsafe(_next(iterator), loop)
+            try:
+                item = coming.result()
+            except BaseException:  # an interrupt: what is under way must end first
+                coming.cancel()
+                raise
+            if not item:
+                return
+            yield item[0]
+    finally:
+        asyncio.run_coroutine_threadsafe(_close(iterator), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _next(iterator: AsyncIterator[T]) -> tuple[T] | None:
+    try:
+        return (await anext(iterator),)
+    except StopAsyncIteration:
+        return None
+
+
+async def _close(iterator: AsyncIterator[T]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        with suppress(RuntimeError):  # it is being cancelled already
+            await close()
