@@ -1,0 +1,22 @@
+"""Images and video → content parts of a message, and what they cost in tokens.
+
+    picture = vision.image("chart.png", max_pixels=1280 * 720)
+    picture.tokens                                     # known before anything is sent
+    messages = [vision.message("What is the highest bar?", picture)]
+
+Whatever the source (a path, bytes, a Pillow image, an array, a figure, a URL), what is sent is
+the picture itself inside the request: checked, upright, and never an address that would make
+the server read its own disk. The parts, left to right:
+
+    fetch       an http(s) address → bytes, with limits
+    pictures    a source → a checked, upright, opaque picture
+    parts       a picture → an ImagePart: sized, encoded, with its cost
+    avi         Motion JPEG files
+    clips       a video → a VideoPart, or its frames as images
+    drawings    pictures drawn by the kit, with what is in them
+"""
+
+from kit.vision.clips import VideoPart, video
+from kit.vision.parts import ImagePart, image, message
+
+__all__ = ["ImagePart", "VideoPart", "image", "message", "video"]

@@ -1,0 +1,213 @@
+"""A source → a picture that a vision model can be shown: checked, upright, opaque, RGB.
+
+What a file is, its content says and not its name. Sizes are read from its header and refused
+there, before a small file could unpack into gigabytes.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kit.errors import InvalidValue, KitError
+from kit.vision.fetch import MAX_BYTES, fetch
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MOST_PIXELS = (
+    89_478_485  # Pillow's own limit, where it warns of a bomb; a photo has 12 to 50 million
+)
+LEAST_SIDE = 2
+_ORIENTATION = 0x0112
+_WHICH = f"give a picture: {', '.join(FORMATS)}"
+
+Source = Any  # str | Path | bytes | a Pillow image | an array | a matplotlib or plotly figure
+
+
+class Picture(NamedTuple):
+    """An RGB image. `raw` are the bytes it was read from, where they can be sent as they are."""
+
+    image: Image.Image
+    raw: bytes | None
+    kind: str
+    name: str
+
+
+def load(source: Source) -> Picture:
+    """Raises InvalidValue for what is no picture, EndpointError for an address that fails."""
+    data, name = read(source)
+    if data is None:
+        return Picture(_opaque(_from_memory(source)), None, "PNG", name)
+    image = open_checked(data, name)
+    if getattr(image, "n_frames", 1) > 1:
+        raise InvalidValue(
+            f"{name} moves: it has {image.n_frames} frames",  # type: ignore[attr-defined]
+            "kit.vision.video(…) sends all of it; for one picture, save the frame you mean",
+        )
+    plain = image.mode == "RGB" and not image.getexif() and image.format in ("PNG", "JPEG", "WEBP")
+    return Picture(_upright(image), data if plain else None, str(image.format), name)
+
+
+def read(source: Source) -> tuple[bytes | None, str]:
+    """The bytes of a path, an address or bytes, and what to call them; None for anything else."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "these bytes"
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        return fetch(source), source.rpartition("/")[2].partition("?")[0] or source
+    if isinstance(source, str) and source.startswith(("file:", "data:")):
+        scheme = source.partition(":")[0]
+        raise InvalidValue(
+            f"{scheme}: addresses are not taken",
+            "give the file's path: the kit reads it here, and sends what is in it",
+        )
+    if isinstance(source, str | Path):
+        return _file(Path(source)), Path(source).name
+    return None, str(getattr(source, "name", "this picture"))
+
+
+def open_checked(data: bytes, name: str) -> Image.Image:
+    """An image of an allowed kind and size, decoded whole. Raises InvalidValue."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise InvalidValue(f"{name} is empty", _WHICH)
+    if len(data) > MAX_BYTES:
+        raise InvalidValue(f"{name} is larger than {MAX_BYTES / 2**20:.0f} MiB", "make it smaller")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is stricter
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_size(*image.size, name)
+        image.load()
+    except UnidentifiedImageError as problem:
+        raise InvalidValue(f"{name} is {_looks_like(data)}, not a picture", _WHICH) from problem
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as problem:
+        raise InvalidValue(f"{name} is damaged: {problem}", "open and save it again") from problem
+    return image
+
+
+def check_size(width: int, height: int, name: str, least: int = LEAST_SIDE) -> None:
+    """Raises InvalidValue for a picture with nothing to see, and for one that is a bomb."""
+    if min(width, height) < least:
+        raise InvalidValue(
+            f"{name} is {width} × {height} pixels: there is nothing to see in it",
+            "look at the file; a placeholder of one pixel is the usual reason",
+        )
+    if width * height > MOST_PIXELS:
+        raise InvalidValue(
+            f"{name} is {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million",
+            f"crop or shrink it to {MOST_PIXELS / 1e6:.0f} million: no model looks at more than 17",
+        )
+
+
+def _file(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidValue(f"{path} is larger than {MAX_BYTES / 2**20:.0f} MiB", _WHICH)
+        return path.read_bytes()
+    except OSError as problem:
+        raise InvalidValue(
+            f"{path} cannot be read: {problem.strerror or problem}",
+            f"look where you are: {Path.cwd()}",
+        ) from problem
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As the camera was held: the turn that EXIF asks for is made, and EXIF is left behind."""
+    from PIL import ImageOps
+
+    turned = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) else image
+    return _opaque(turned)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """RGB. What is transparent becomes white, as on a page: SGLang would drop the transparency,
+    and show whatever colour had been hidden behind it."""
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        low, high = image.getextrema()
+        span = (float(high) - float(low)) or 1.0  # type: ignore[arg-type]
+        image = image.convert("F").point(lambda v: (v - float(low)) * (255 / span)).convert("L")  # type: ignore[arg-type]
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        page = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(page, layer).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_memory(source: Source) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        check_size(*source.size, "this picture")
+        return source
+    if isinstance(picture := getattr(source, "picture", None), Image.Image):  # a drawing of the kit
+        return picture
+    if hasattr(source, "savefig"):
+        out = io.BytesIO()
+        source.savefig(out, format="png", bbox_inches="tight")
+        return open_checked(out.getvalue(), "this figure")
+    if hasattr(source, "to_plotly_json"):
+        return open_checked(_of_plotly(source), "this figure")
+    if hasattr(source, "__array_interface__") or hasattr(source, "__array__"):
+        return _from_array(source)
+    raise InvalidValue(
+        f"a {type(source).__name__} is no picture",
+        "give a path, bytes, a Pillow image, an array, a matplotlib or plotly figure, or a URL",
+    )
+
+
+def _from_array(array: Any) -> Image.Image:
+    """Rows × columns, or rows × columns × 1, 3 or 4; bytes, or numbers from 0 to 1."""
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(array)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise InvalidValue(
+            f"an array of shape {values.shape}", "rows × columns, or rows × columns × 3 or 4"
+        )
+    check_size(values.shape[1], values.shape[0], "this array")
+    if values.dtype == np.bool_:
+        values = values.astype(np.float64)
+    if np.issubdtype(values.dtype, np.floating):
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise InvalidValue("an array of numbers that are not all from 0 to 1", "scale it first")
+        values = (values * 255).round().astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise InvalidValue(f"an array of {values.dtype}", "give uint8, or numbers from 0 to 1")
+    return Image.fromarray(np.ascontiguousarray(values))
+
+
+def _of_plotly(figure: Any) -> bytes:
+    try:
+        return bytes(figure.to_image(format="png"))
+    except (ValueError, RuntimeError, ImportError) as problem:
+        raise KitError(
+            "plotly needs kaleido, and that a browser, to make a picture of a figure",
+            "pip install kaleido; or save the figure from its toolbar, and give the file",
+        ) from problem
+
+
+def _looks_like(data: bytes) -> str:
+    head = data[:512].lstrip()
+    if head[:1] == b"<" and (b"<svg" in head or b"<?xml" in head):
+        return "SVG, which is text"
+    if head[:9].lower() == b"<!doctype" or head[:5].lower() == b"<html":
+        return "a web page"
+    if head[:4] == b"%PDF":
+        return "a PDF"
+    if data[4:8] == b"ftyp" or data[:4] == b"\x1a\x45\xdf\xa3":
+        return "a video, or a HEIC photo"
+    try:
+        data[:512].decode()
+    except UnicodeDecodeError:
+        return "something else"
+    return "text"
