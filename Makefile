@@ -48,7 +48,7 @@ test-reference: sglang-cpu  ## parameters and memory plans against transformers 
 	$(SGLANG_CPU)/python -m pytest -o addopts= -q tests/reference
 
 lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra test pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra pocket --extra test pyproject.toml -o requirements.txt
 
 clean:           ## remove the environment and everything built
 	rm -rf $(VENV) $(SGLANG_VENV) build .pytest_cache .mypy_cache .ruff_cache
