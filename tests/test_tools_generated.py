@@ -60,6 +60,7 @@ ANY_JSON = st.recursive(
 )
 MARKUP = ["</tool_call>", "<|im_end|>", "</parameter>\n</function>", '"}', "\x00", "𝄞", "null"]
 NAMES = st.text("abcxyz_", min_size=1, max_size=6).filter(lambda n: not keyword.iskeyword(n))
+NEARLY = ["3", "3.5", "true", "null", "", 0, 1, 1.0, 2.5, True, None, [], {}, ["1"], {"x": "1"}]
 KINDS = ["fits", "fits", "missing", "extra", "wrong", "markup", "not json"]
 
 
@@ -89,7 +90,9 @@ def cases(draw: st.DrawFn) -> Case:
         case "extra":
             arguments[draw(NAMES)] = draw(ANY_JSON)
         case "wrong" if arguments:
-            arguments[draw(st.sampled_from(sorted(arguments)))] = draw(ANY_JSON)
+            arguments[draw(st.sampled_from(sorted(arguments)))] = draw(
+                st.sampled_from(NEARLY) | ANY_JSON
+            )
         case "markup" if arguments:
             arguments[draw(st.sampled_from(sorted(arguments)))] = draw(st.sampled_from(MARKUP))
         case "not json":

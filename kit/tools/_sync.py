@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
+_PATIENCE_S = 1.0  # with what does not end when it is cancelled
 
 
 def iterate(events: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
@@ -43,7 +44,14 @@ async def _next(iterator: AsyncIterator[T]) -> tuple[T] | None:
 
 
 async def _close(iterator: AsyncIterator[T]) -> None:
+    """End the iterator, and with it all that it left in the loop, as `asyncio.run` does."""
     close = getattr(iterator, "aclose", None)
     if close is not None:
         with suppress(RuntimeError):  # it is being cancelled already
             await close()
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_PATIENCE_S)
