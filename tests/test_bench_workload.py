@@ -1,9 +1,11 @@
 """Request lengths are those of sglang.bench_serving, draw for draw."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kit.bench import Workload
 from kit.errors import InvalidValue
@@ -76,8 +78,70 @@ def test_prompts_have_their_length_and_share_no_prefix():
         {"range_ratio": 1.5},
         {"dataset": "sharegpt"},
         {"seed": -1},
+        {"image_count": 0},
+        {"image_resolution": "8k"},
+        {"image_resolution": "0x100"},
+        {"image_resolution": "1x999"},
+        {"ramp": (0, 5)},
+        {"ramp": (1, math.inf)},
+        {"ramp": (1, 5), "request_rate": 3.0},
     ],
 )
 def test_what_no_benchmark_can_send_is_refused(wrong):
     with pytest.raises(InvalidValue):
         Workload(**{"input_len": 10, "output_len": 10, "num_prompts": 10, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("resolution", "size", "tokens"),
+    [
+        ("360p", (640, 360), 220),
+        ("720p", (1280, 720), 880),
+        ("1080p", (1920, 1080), 2040),
+        ("4k", (3840, 2160), 8160),
+        ("96x256", (256, 96), 70),  # bench_serving's order: height first; grown to 65,536 pixels
+    ],
+)
+def test_a_picture_is_a_jpeg_of_its_size_and_costs_its_tokens(resolution, size, tokens):
+    w = Workload(8, 8, 2, dataset="image", image_count=2, image_resolution=resolution)
+    assert w.image_tokens == 2 * tokens
+    assert w.vision_tokens == w.image_tokens + 4
+    if resolution == "4k":
+        return  # half a second each, and no other code
+    first, second = (Image.open(io.BytesIO(file)) for file in w.pictures(0))
+    assert (first.format, first.size) == ("JPEG", size)
+    assert first.tobytes() != second.tobytes()
+
+
+def test_pictures_are_noise_and_the_seed_draws_the_same_again():
+    one, other = (Workload(8, 8, 2, dataset="image", image_resolution="96x96") for _ in range(2))
+    assert one.pictures(0) == other.pictures(0)
+    assert one.pictures(0) != one.pictures(1)
+    pixels = np.asarray(Image.open(io.BytesIO(one.pictures(0)[0])), dtype=float)
+    assert pixels.std() > 20
+
+
+def test_beside_images_text_is_drawn_as_ever_and_the_input_is_all_of_it():
+    plain = Workload(128, 1024, 10, seed=1)
+    seeing = Workload(128, 1024, 10, seed=1, dataset="image", image_count=2)
+    assert seeing.text_lengths == plain.lengths
+    assert [i - (880 + 2) * 2 for i, _ in seeing.lengths] == [i for i, _ in plain.lengths]
+    assert seeing.total_output_tokens == plain.total_output_tokens
+
+
+def test_a_ramp_is_a_poisson_process_whose_rate_grows():
+    w = Workload(10, 10, 6000, ramp=(2.0, 10.0))
+    sent = np.array(w.send_s)
+    assert sent[0] == 0
+    assert np.all(np.diff(sent) >= 0)
+    ends = 6000 / ((2 + 10) / 2)
+    assert sent[-1] == pytest.approx(ends, rel=0.05)
+    for part in range(4):  # expected: the rate in the middle of each quarter, times its length
+        begin, end = part * ends / 4, (part + 1) * ends / 4
+        rate = 2 + (10 - 2) * (part + 0.5) / 4
+        assert ((sent >= begin) & (sent < end)).sum() == pytest.approx(rate * ends / 4, rel=0.12)
+
+
+def test_a_ramp_that_does_not_grow_is_a_rate():
+    flat = Workload(10, 10, 50, ramp=(4.0, 4.0))
+    assert flat.send_s == pytest.approx(Workload(10, 10, 50, request_rate=4.0).send_s)

@@ -23,7 +23,7 @@ from kit.bench.race import OnSample, Progress, Race
 from kit.bench.streams import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
 from kit.bench.wire import Connection, Origin, Pool
 from kit.bench.workload import Workload
-from kit.errors import EndpointError
+from kit.errors import EndpointError, InvalidValue
 from kit.provenance import Provenance
 
 WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
@@ -61,23 +61,22 @@ async def run(
 
     `on_progress(finished, total)` is called after each request, `on_sample(sample)` about five
     times a second and once at the end, both in the loop that measures: they must be quick.
-    `dialect` "auto" takes SGLang's
-    /generate where the server is an SGLang (or the twin), else chat completions.
-    Raises EndpointError when the warm-up request fails: then nothing was measured.
+    `dialect` "auto" takes SGLang's /generate where the server is an SGLang (or the twin), else
+    chat completions; for images always these.
+    Raises EndpointError when the warm-up request fails: then nothing was measured. Raises
+    InvalidValue for images by /generate.
     """
     origin = Origin.of(endpoint.base_url, endpoint.key)
     side = Pool(origin)  # questions about the server, beside the measured connections
     try:
-        chosen = await _dialect(side, endpoint) if dialect == "auto" else dialect
+        chosen = await _dialect(side, endpoint, workload) if dialect == "auto" else dialect
+        if chosen == "native" and workload.image_tokens:
+            raise InvalidValue("images by /generate", 'they go by chat: leave out dialect="native"')
         pool = Pool(origin, lambda: Connection(Keep() if chosen == "native" else None))
         try:
             wording, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
             requests = [
-                origin.request(
-                    "POST",
-                    PATHS[chosen],
-                    streams.body(chosen, workload, i, endpoint.model, wording),
-                )
+                await asyncio.to_thread(_written, origin, endpoint, workload, chosen, i, wording)
                 for i in range(workload.num_prompts)
             ]
             await pool.warm(min(workload.max_concurrency or workload.num_prompts, _PREOPENED))
@@ -109,6 +108,20 @@ async def run(
     )
 
 
+def _written(
+    origin: Origin,
+    endpoint: Target,
+    workload: Workload,
+    dialect: Dialect,
+    index: int,
+    wording: Wording,
+    tokens: int | None = None,
+) -> bytes:
+    """Request `index` as it goes over the wire; in a thread, for images take their time."""
+    body = streams.body(dialect, workload, index, endpoint.model, wording, tokens)
+    return origin.request("POST", PATHS[dialect], body)
+
+
 async def _warm_up(
     pool: Pool, endpoint: Target, workload: Workload, dialect: Dialect, stall_s: float
 ) -> tuple[Wording, bool]:
@@ -119,8 +132,7 @@ async def _warm_up(
     tokens = min(workload.lengths[0][1], WARMUP_TOKENS)
     wordings = WORDINGS if dialect == "chat" else WORDINGS[:1]
     for wording in wordings:
-        body = streams.body(dialect, workload, 0, endpoint.model, wording, tokens)
-        request = pool.origin.request("POST", PATHS[dialect], body)
+        request = _written(pool.origin, endpoint, workload, dialect, 0, wording, tokens)
         try:
             async with asyncio.timeout(stall_s):
                 response = await pool.ask(request)
@@ -150,8 +162,13 @@ def _hint(failed: Record) -> str:
     return "mend that first: nothing was measured"
 
 
-async def _dialect(side: Pool, endpoint: Target) -> Dialect:
-    """Native where the server is an SGLang: only those have /server_info with its states."""
+async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
+    """Native where the server is an SGLang: only those have /server_info with its states.
+
+    Images go by chat: there the server itself puts their place into the prompt.
+    """
+    if workload.image_tokens:
+        return "chat"
     if endpoint.kind == "twin":
         return "native"
     return "native" if "internal_states" in await aside.server_info(side) else "chat"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.bench.metrics import ItlBasis, Record, Report, Stats
-from kit.bench.workload import Workload
+from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance, measured
 
@@ -39,6 +39,8 @@ _ARGUMENTS = (
     "server_info",
 )
 
+_DRAWN = ("seed", "num_prompts", "image_count", "image_resolution", "ramp")  # ours
+
 
 def to_json(report: Report) -> dict[str, Any]:
     """bench_serving's keys in its order, then `failed`, `errors`, both ITLs, `provenance`."""
@@ -47,8 +49,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "duration": report.duration_s,
         "completed": report.completed,
         "total_input_tokens": report.total_input_tokens,
-        "total_input_text_tokens": report.total_input_tokens,
-        "total_input_vision_tokens": 0,
+        "total_input_text_tokens": report.total_input_text_tokens,
+        "total_input_vision_tokens": report.total_input_vision_tokens,
         "total_output_tokens": report.total_output_tokens,
     }
     line |= {key: getattr(report, key) for key in _SCALARS}
@@ -65,7 +67,7 @@ def to_json(report: Report) -> dict[str, Any]:
     line |= report.judged(report.slo).to_json() if report.slo else {}
     line |= _flat(report.itl_per_chunk, "itl_per_chunk")
     line |= {
-        "seed": report.workload.seed if report.workload else report.arguments.get("seed"),
+        **_drawn(report),
         "failed": report.failed,
         "errors": report.errors,
         "missing": list(report.missing),
@@ -133,10 +135,11 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
         provenance=provenance,
         backend=line.get("backend") or "sglang",
         workload=_workload(line),
-        arguments={key: line.get(key) for key in (*_ARGUMENTS, "seed")},
+        arguments={key: line.get(key) for key in (*_ARGUMENTS, *_DRAWN)},
         duration_s=line["duration"],
         completed=line.get("completed"),
         total_input_tokens=line.get("total_input_tokens"),
+        total_input_vision_tokens=line.get("total_input_vision_tokens") or 0,
         total_output_tokens=line.get("total_output_tokens"),
         **{key: line.get(key) for key in _SCALARS},
         e2e_latency=_stats(line, "e2e_latency"),
@@ -209,6 +212,14 @@ def _asked(report: Report) -> dict[str, Any]:
     }
 
 
+def _drawn(report: Report) -> dict[str, Any]:
+    """What, with bench_serving's arguments, draws the same requests again."""
+    w = report.workload
+    if w is None:
+        return {key: report.arguments[key] for key in _DRAWN if key in report.arguments}
+    return {key: getattr(w, key) for key in _DRAWN}
+
+
 def _flat(stats: Stats, name: str) -> dict[str, float | None]:
     return {f"{stat}_{name}_ms": getattr(stats, stat) for stat in _STATS}
 
@@ -224,17 +235,20 @@ def _rate(value: Any) -> float | None:
 
 def _workload(line: dict[str, Any]) -> Workload | None:
     """The workload, where the line says its seed (ours does, bench_serving's does not)."""
-    if line.get("seed") is None or line.get("dataset_name") not in ("random", "random-ids"):
+    if line.get("seed") is None or line.get("dataset_name") not in DATASETS:
         return None
+    more = {key: line[key] for key in ("image_count", "image_resolution") if line.get(key)}
     return Workload(
         input_len=line["random_input_len"],
         output_len=line["random_output_len"],
-        num_prompts=line["completed"] + int(line.get("failed") or 0),
+        num_prompts=line.get("num_prompts") or line["completed"] + int(line.get("failed") or 0),
         max_concurrency=line["max_concurrency"],
         request_rate=float(line["request_rate"]),
         seed=line["seed"],
         range_ratio=line["random_range_ratio"],
         dataset=line["dataset_name"],
+        ramp=tuple(line["ramp"]) if line.get("ramp") else None,
+        **more,
     )
 
 

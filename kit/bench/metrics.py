@@ -45,7 +45,8 @@ class Record:
     `tokens[i]` came in the chunk at `times_s[i]`. Where a server does not say how many tokens a
     chunk carries, `tokens` is empty and `output_tokens` is the server's count at the end;
     `assumed` when it gave none at all, and what was asked for is taken. `verify_steps` and
-    `correct_drafts` are those of speculation, 0 where the answer does not tell.
+    `correct_drafts` are those of speculation, `image_tokens` those of the prompt; 0 where the
+    answer does not tell.
     """
 
     sent_s: float
@@ -58,6 +59,7 @@ class Record:
     assumed: bool = False
     verify_steps: int = 0
     correct_drafts: int = 0
+    image_tokens: int = 0
 
     @property
     def ok(self) -> bool:
@@ -119,6 +121,7 @@ class Report:
     duration_s: float | None = None
     completed: int | None = None
     total_input_tokens: int | None = None
+    total_input_vision_tokens: int = 0
     total_output_tokens: int | None = None
     total_output_tokens_retokenized: int | None = None
     request_throughput: float | None = None
@@ -139,6 +142,12 @@ class Report:
     missing: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
     slo: Slo | None = None  # what `to_json` and `table` judge by
+
+    @property
+    def total_input_text_tokens(self) -> int | None:
+        if self.total_input_tokens is None:
+            return None
+        return self.total_input_tokens - self.total_input_vision_tokens
 
     @property
     def failed(self) -> int:
@@ -193,6 +202,7 @@ def report(
     done = [r for r in records if r.ok]
     tokens_in = sum(r.input_tokens for r in done)
     tokens_out = sum(r.output_tokens for r in done)
+    vision, unseen = _vision(done, workload)
     counted = all(r.tokens for r in done)
     per_chunk, per_token = _gaps(done, counted)
     tokens_peak, requests_peak = _peaks(done, counted)
@@ -201,6 +211,8 @@ def report(
         missing = (*missing, "ITL per token: the server does not count the tokens of a chunk")
     if any(r.assumed for r in done):
         missing = (*missing, "output tokens: the server counts none; the lengths asked are taken")
+    if unseen:
+        missing = (*missing, unseen)
     return Report(
         provenance=provenance,
         backend=backend,
@@ -208,6 +220,7 @@ def report(
         duration_s=duration_s,
         completed=len(done),
         total_input_tokens=tokens_in,
+        total_input_vision_tokens=vision,
         total_output_tokens=tokens_out,
         request_throughput=len(done) / wall_s,
         input_throughput=tokens_in / wall_s,
@@ -237,6 +250,19 @@ def _gaps(done: Sequence[Record], counted: bool) -> tuple[Array, Array]:
         return per_chunk, np.zeros(0)
     counts = np.concatenate([np.asarray(r.tokens[1:]) for r in done if len(r.times_s) > 1])
     return per_chunk, np.repeat(per_chunk / counts, counts)
+
+
+def _vision(done: Sequence[Record], workload: Workload | None) -> tuple[int, str]:
+    """(tokens of images and their delimiters in all prompts, what is unsure about them)."""
+    if workload is None or not workload.vision_tokens or not done:
+        return 0, ""
+    delimiters = workload.vision_tokens - workload.image_tokens
+    if all(r.image_tokens for r in done):
+        return sum(r.image_tokens + delimiters for r in done), ""
+    if all(r.input_tokens >= workload.vision_tokens for r in done):
+        computed = "vision tokens by the server: it counts them in the prompt, not apart"
+        return workload.vision_tokens * len(done), computed
+    return 0, "vision tokens: by its count of the prompts, the server did not read the images"
 
 
 def _accept_length(done: Sequence[Record]) -> float | None:

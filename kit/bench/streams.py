@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kit.bench.images import data_uri
 from kit.bench.metrics import Record
 from kit.bench.wire import Response
 from kit.bench.workload import Workload
@@ -65,8 +66,7 @@ def body(
     output_tokens: int | None = None,
 ) -> bytes:
     """The JSON of request `index`. `output_tokens` overrides its length, for the warm-up."""
-    tokens_in, tokens_out = workload.lengths[index]
-    tokens_out = output_tokens or tokens_out
+    tokens_out = output_tokens or workload.lengths[index][1]
     if dialect == "native":
         asked: dict[str, Any] = {
             "input_ids": workload.prompt(index),
@@ -78,10 +78,9 @@ def body(
             "stream": True,
         }
         return json.dumps(asked, separators=(",", ":")).encode()
-    words = random.Random(f"{workload.seed} {index}").choices(_WORDS.split(), k=tokens_in)
     asked = {
         "model": model,
-        "messages": [{"role": "user", "content": " ".join(words)}],
+        "messages": [{"role": "user", "content": _content(workload, index)}],
         "max_tokens": tokens_out,
         "temperature": 0.0,
         "stream": True,
@@ -91,6 +90,19 @@ def body(
     if wording.usage:
         asked["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     return json.dumps(asked, separators=(",", ":")).encode()
+
+
+def _content(workload: Workload, index: int) -> str | list[dict[str, Any]]:
+    """Words, about one token each; behind images where the workload has some."""
+    words = random.Random(f"{workload.seed} {index}").choices(
+        _WORDS.split(), k=workload.text_lengths[index][0]
+    )
+    text = " ".join(words)
+    pictures = [
+        {"type": "image_url", "image_url": {"url": data_uri(file)}}
+        for file in workload.pictures(index)
+    ]
+    return [*pictures, {"type": "text", "text": text}] if pictures else text
 
 
 class Keep:
@@ -182,6 +194,7 @@ def record(
         assumed=served is None,
         verify_steps=usage.get("spec_verify_ct") or 0,
         correct_drafts=usage.get("spec_num_correct_drafts") or 0,
+        image_tokens=(usage.get("prompt_tokens_details") or {}).get("image_tokens") or 0,
     )
 
 

@@ -7,6 +7,10 @@ same options and seed give the same requests here, in the twin and in their own 
 
 "1000 in, 1000 out" is therefore an upper bound, uniform from 1 up: half of it on average. Exact
 lengths are `range_ratio=1`. The default seed is 42, as in SGLang since 0.5.14; before, it was 1.
+
+    Workload(128, 1024, 10, dataset="image", image_count=2)  →  two 720p images before each text
+
+The text beside images is drawn by the same rule: "128 tokens" is 1 to 128 of them.
 """
 
 from __future__ import annotations
@@ -16,17 +20,23 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from kit.bench import images
 from kit.errors import InvalidValue
 
+Array = npt.NDArray[np.float64]
+
 PLAIN_TOKENS = 248_044  # Qwen3.5's ids below this are text; the special tokens stand above
-DATASETS = ("random", "random-ids")
+DATASETS = ("random", "random-ids", "image")
 
 
 @dataclass(frozen=True)
 class Workload:
     """Requests of random lengths, closed loop (`max_concurrency`) or by a Poisson rate, or both.
 
+    `ramp` is an open loop too: a Poisson process whose rate grows evenly from its first to its
+    second number of requests a second, over the time in which all are sent.
     Raises InvalidValue for what no benchmark can send.
     """
 
@@ -38,9 +48,12 @@ class Workload:
     seed: int = 42
     range_ratio: float = 0.0
     dataset: str = "random"
+    image_count: int = 1
+    image_resolution: str = "720p"
+    ramp: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input_len", "output_len", "num_prompts"):
+        for name in ("input_len", "output_len", "num_prompts", "image_count"):
             if getattr(self, name) < 1:
                 raise InvalidValue(
                     f"{name} is {getattr(self, name)}", f"give a {name} of at least 1"
@@ -55,6 +68,14 @@ class Workload:
                 f"request_rate is {self.request_rate:g} a second",
                 "give one above 0, or inf to send everything at once",
             )
+        if self.ramp is not None and not all(0 < rate < math.inf for rate in self.ramp):
+            raise InvalidValue(
+                f"ramp is {self.ramp} a second", "give two finite rates above 0, like (1, 8)"
+            )
+        if self.ramp is not None and math.isfinite(self.request_rate):
+            raise InvalidValue(
+                "a ramp and a request_rate", "give one of them: a ramp is a rate that grows"
+            )
         if not 0 <= self.range_ratio <= 1:
             raise InvalidValue(
                 f"range_ratio is {self.range_ratio:g}",
@@ -64,16 +85,39 @@ class Workload:
             raise InvalidValue(f"dataset is {self.dataset!r}", f"one of: {', '.join(DATASETS)}")
         if not 0 <= self.seed < 2**32:
             raise InvalidValue(f"seed is {self.seed}", "numpy takes seeds from 0 to 2³²−1")
+        images.tokens(self.image_resolution)  # refuses what is no size, or a strip
 
     @functools.cached_property
     def lengths(self) -> tuple[tuple[int, int], ...]:
-        """(input tokens, output tokens) of each request, in the order they are sent."""
+        """(input tokens, output tokens) of each request, in the order they are sent.
+
+        The input is all of it: text, images and their delimiters. A chat template comes on top.
+        """
+        return tuple((text + self.vision_tokens, out) for text, out in self.text_lengths)
+
+    @functools.cached_property
+    def text_lengths(self) -> tuple[tuple[int, int], ...]:
+        """(text tokens, output tokens) of each request, as drawn."""
         rng = np.random.RandomState(self.seed)
         draws = [
             rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
             for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
         ]
         return tuple(zip(*draws, strict=True))
+
+    @property
+    def image_tokens(self) -> int:
+        """Vision tokens of each request, without delimiters; 0 without images."""
+        return self._images * images.tokens(self.image_resolution)[0]
+
+    @property
+    def vision_tokens(self) -> int:
+        """What bench_serving counts as vision: the images of a request with their delimiters."""
+        return self._images * images.tokens(self.image_resolution)[1]
+
+    @property
+    def _images(self) -> int:
+        return self.image_count if self.dataset == "image" else 0
 
     @property
     def total_input_tokens(self) -> int:
@@ -90,20 +134,29 @@ class Workload:
         All zero without a rate; else the first at 0 and exponential gaps between (a Poisson
         process), whatever has come back by then: that is an open loop.
         """
-        if math.isinf(self.request_rate):
+        if self.ramp is None and math.isinf(self.request_rate):
             return (0.0,) * self.num_prompts
         rng = self._after_lengths()
-        gaps = rng.exponential(1 / self.request_rate, self.num_prompts)
-        return (0.0, *np.cumsum(gaps)[:-1].tolist())
+        if self.ramp is None:
+            gaps = rng.exponential(1 / self.request_rate, self.num_prompts)
+            return (0.0, *np.cumsum(gaps)[:-1].tolist())
+        return _on_ramp(rng.exponential(1.0, self.num_prompts), *self.ramp)
 
     def prompt(self, index: int) -> list[int]:
         """Token ids of request `index`: consecutive, from an offset of its own.
 
         So no two prompts share a prefix, and nothing needs a data set or a tokenizer.
         """
-        tokens, _ = self.lengths[index]
+        tokens, _ = self.text_lengths[index]
         start = self._offsets[index] + index
         return [(start + i) % PLAIN_TOKENS for i in range(tokens)]
+
+    def pictures(self, index: int) -> list[bytes]:
+        """The JPEG files of request `index`, each of its own noise; some 30 ms for a 720p one."""
+        return [
+            images.jpeg(self.image_resolution, (self.seed, index, number))
+            for number in range(self._images)
+        ]
 
     @functools.cached_property
     def _offsets(self) -> list[int]:
@@ -118,3 +171,16 @@ class Workload:
         if offsets and self.dataset == "random-ids":
             rng.randint(0, PLAIN_TOKENS, self.num_prompts)
         return rng
+
+
+def _on_ramp(gaps: Array, first: float, last: float) -> tuple[float, ...]:
+    """Arrivals of a Poisson process whose rate goes evenly from `first` to `last`, then stays.
+
+    `gaps` are those of rate 1. Request k comes when the expected count, the integral of the
+    rate, reaches the sum of its gaps; the ramp ends where that count is all of them.
+    """
+    due = np.concatenate([[0.0], np.cumsum(gaps)[:-1]])
+    late = np.maximum(due - len(gaps), 0.0)
+    slope = (last**2 - first**2) / 2 / len(gaps)
+    rising = 2 * (due - late) / (first + np.sqrt(first**2 + 2 * slope * (due - late)))
+    return tuple((rising + late / last).tolist())
