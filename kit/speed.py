@@ -90,6 +90,17 @@ class SpeedModel:
             + self._draft_s(new_tokens, requests, context_tokens)
         )
 
+    def vision_s(self, image_tokens: int, images: int = 1) -> float:
+        """Time of the vision tower over `images` images, `image_tokens` in all.
+
+        A patch attends to those of its own image. By roofline alone: what the host does to an
+        image before (decoding, resizing) and launches are not in it, so it is a lower bound.
+        Raises ValueError when the model has no vision tower.
+        """
+        if self.profile.model.vision is None:
+            raise ValueError(f"{self.profile.model.name} has no vision tower")
+        return self._vision.seconds(image_tokens, images)
+
     def decode_s(self, requests: int, kv_tokens: int) -> float:
         """Time of one decode step: one token for each of `requests`, which hold `kv_tokens`."""
         return self._forward_s(requests, requests, kv_tokens)
@@ -145,6 +156,10 @@ class SpeedModel:
     @functools.cached_property
     def _shape(self) -> _Shape:
         return _Shape.of(self)
+
+    @functools.cached_property
+    def _vision(self) -> _VisionShape:
+        return _VisionShape.of(self)
 
 
 @dataclass(frozen=True)
@@ -202,6 +217,41 @@ class _Shape:
         )
 
 
+@dataclass(frozen=True)
+class _VisionShape:
+    """The vision tower, always bf16, as seconds per thing."""
+
+    weights_s: float
+    merge: int  # patches that become one token
+    s_per_patch: float  # products and all-reduces
+    s_per_pair: float  # of a patch and one that it attends to
+
+    def seconds(self, image_tokens: int, images: int) -> float:
+        patches = image_tokens * self.merge
+        computing_s = patches * (self.s_per_patch + patches / images * self.s_per_pair)
+        return max(self.weights_s, computing_s) if patches else 0.0
+
+    @classmethod
+    def of(cls, speed: SpeedModel) -> _VisionShape:
+        p, c, v = speed.profile, speed.constants, speed.profile.model.vision
+        assert v is not None
+        merge = v.spatial_merge_size**2
+        merged = v.hidden_size * merge
+        block = 4 * v.hidden_size**2 + 2 * v.hidden_size * v.intermediate_size
+        patch = v.in_channels * v.temporal_patch_size * v.patch_size**2
+        weights = v.depth * block + patch * v.hidden_size
+        merger = merged * (merged + v.out_hidden_size) / merge  # a patch's share
+        s_per_flop = 1 / (_peak_flops(p, "bf16") * p.tp_size * c.flop_efficiency)
+        exchange_s = 2 * v.depth * _all_reduce_s(p, v.hidden_size) / c.bandwidth_efficiency
+        bandwidth = p.gpu.bandwidth_gb_s * 1e9 * c.bandwidth_efficiency
+        return cls(
+            weights_s=2 * p.model.parameters().vision / p.tp_size / bandwidth,
+            merge=merge,
+            s_per_patch=2 * (weights + merger) * s_per_flop + exchange_s,
+            s_per_pair=4 * v.depth * v.hidden_size * s_per_flop,
+        )
+
+
 @functools.cache
 def _weight_bytes(model: ModelSpec, precision: str) -> dict[str, int]:
     """Bytes that a step reads, by how often: always, by the experts touched, by each draft."""
@@ -222,15 +272,15 @@ def _weight_bytes(model: ModelSpec, precision: str) -> dict[str, int]:
     return found
 
 
-def _peak_flops(p: Profile) -> float:
+def _peak_flops(p: Profile, precision: str | None = None) -> float:
     """Dense FLOP/s of one GPU at the profile's precision, or at what it has in its place."""
-    wanted = (_DTYPE[p.precision], "bf16", *p.gpu.flops)
+    wanted = (_DTYPE[precision or p.precision], "bf16", *p.gpu.flops)
     return next(p.gpu.flops[dtype] for dtype in wanted if dtype in p.gpu.flops) * 1e12
 
 
-def _all_reduce_s(p: Profile) -> float:
+def _all_reduce_s(p: Profile, width: int | None = None) -> float:
     """One ring all-reduce of a token's activations: within the nodes, then between them."""
-    size = p.model.hidden_size * _ACTIVATION_BYTES
+    size = (width or p.model.hidden_size) * _ACTIVATION_BYTES
     inside = p.tp_size // p.nodes
     link_s = 2 * (inside - 1) / inside * size / (p.gpu.link_gb_s * 1e9)
     network_s = 2 * (p.nodes - 1) / p.nodes * size / inside / (_data()["network_gb_s"] * 1e9)

@@ -19,7 +19,7 @@ from kit.hardware import SGLANG, Profile
 from kit.hardware import checks as _checks
 from kit.provenance import Provenance, computed
 from kit.sizing.pools import Demand, Pools, divide
-from kit.sizing.reserve import default_fraction, headroom
+from kit.sizing.reserve import headroom, static_fraction
 from kit.sizing.versions import Accounting, accounting, table
 
 GIB = 2**30
@@ -91,6 +91,11 @@ class MemoryPlan:
             return "no"
         whole = self.kv_tokens >= self.profile.context_tokens
         return "fits" if whole and self.max_running_requests >= TIGHT_REQUESTS else "tight"
+
+    @property
+    def page_size(self) -> int:
+        """Tokens of a KV page."""
+        return _page_size(self.profile)
 
     @property
     def longest_request(self) -> int:
@@ -178,7 +183,7 @@ def size(p: Profile, sglang: str = SGLANG) -> MemoryPlan:
     """The figures of `plan`, without its words."""
     rules = accounting(sglang)
     strategy, refused = _strategy(p, rules)
-    fraction = default_fraction(p) if p.mem_fraction_static is None else p.mem_fraction_static
+    fraction = static_fraction(p)
     held = _Held.of(p, rules)
     budget = held.free * fraction - held.counted
     pools = divide(_demand(p, rules, strategy, budget), rules)
