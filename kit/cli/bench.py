@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from kit.cli.shared import (
     Add,
@@ -13,15 +16,32 @@ from kit.cli.shared import (
     endpoint_options,
     given_workload,
     json_option,
+    judged,
     print_report,
     workload_options,
 )
+from kit.errors import KitError
+
+if TYPE_CHECKING:
+    from kit.bench import Report, Sample
+
+INCOMPLETE, STOPPED = (
+    1,
+    130,
+)  # exit codes: requests failed; Ctrl-C. Either way what there is, is told
+_WINDOW = 10  # samples that the shown rate is over: two seconds
 
 
 def add(add_command: Add) -> None:
     sub = add_command("bench", _bench, "measure a server as sglang.bench_serving does")
     workload_options(sub)
     endpoint_options(sub)
+    sub.add_argument(
+        "--dialect",
+        choices=("auto", "native", "chat"),
+        default="auto",
+        help="SGLang's /generate, or chat completions (default: the former where there is one)",
+    )
     sub.add_argument("--out", type=Path, help="append the result line to this .jsonl")
     json_option(sub)
 
@@ -29,16 +49,65 @@ def add(add_command: Add) -> None:
 def _bench(args: argparse.Namespace) -> int:
     import asyncio
 
-    from kit.bench import measure
+    from kit.bench import Slo, measure
 
-    server = connected(args)
-    progress = _counter if sys.stderr.isatty() else None
-    measured = asyncio.run(measure(server, given_workload(args), on_progress=progress))
-    if args.out:
-        with args.out.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(measured.to_json()) + "\n")
-    return print_report(measured, args)
+    workload = given_workload(args)
+    if args.goodput:
+        Slo.parse(args.goodput)  # a slip there is told before the run, not after it
+    with _result_file(args.out) as lines:
+        server = connected(args)
+        progress = Progress(workload.num_prompts) if sys.stderr.isatty() else None
+        report = asyncio.run(measure(server, workload, on_sample=progress, dialect=args.dialect))
+        if progress is not None:
+            progress.end()
+        report = judged(report, args)
+        if lines is not None:
+            lines.write(json.dumps(report.to_json()) + "\n")
+    print_report(report, args)
+    return _code(report, workload.num_prompts)
 
 
-def _counter(done: int, total: int) -> None:
-    print(f"\r{done}/{total} requests", end="\n" if done == total else "", file=sys.stderr)
+def _code(report: Report, asked: int) -> int:
+    if (report.completed or 0) + report.failed < asked:
+        return STOPPED
+    return INCOMPLETE if report.failed else 0
+
+
+def _result_file(path: Path | None) -> contextlib.AbstractContextManager[TextIO | None]:
+    """The file for the result line, opened before the run: a wrong path must not cost one."""
+    if path is None:
+        return contextlib.nullcontext()
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise KitError(
+            f"{path}: {error.strerror}", "give --out a file that can be written"
+        ) from error
+
+
+class Progress:
+    """One line on stderr, written over itself: how far, how fast."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._last: deque[Sample] = deque(maxlen=_WINDOW)
+
+    def __call__(self, sample: Sample) -> None:
+        print(f"\r{self.line(sample)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def line(self, sample: Sample) -> str:
+        """`12/40 requests · 2 failed · 8 in flight · 3 queued · 1,234 tok/s · 5 s`"""
+        self._last.append(sample)
+        first = self._last[0]
+        took_s = sample.t_s - first.t_s
+        parts = [f"{sample.finished}/{self._total} requests"]
+        parts += [f"{sample.failed} failed"] if sample.failed else []
+        parts += [f"{sample.in_flight} in flight"]
+        parts += [f"{sample.queued} queued"] if sample.queued is not None else []
+        if took_s > 0:
+            rate = (sample.output_tokens - first.output_tokens) / took_s
+            parts.append(f"{rate:,.0f} {'tok' if sample.counted else 'chunks'}/s")
+        return " · ".join([*parts, f"{sample.t_s:.0f} s"])
+
+    def end(self) -> None:
+        print(file=sys.stderr)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from kit.cli.shared import Add, given_workload, json_option, print_report, workload_options
+from kit.cli.shared import (
+    Add,
+    given_workload,
+    json_option,
+    judged,
+    print_report,
+    workload_options,
+)
 
 
 def add(add_command: Add) -> None:
@@ -20,4 +27,5 @@ def _predict(args: argparse.Namespace) -> int:
     from kit.bench import predict
 
     like = args.like if args.like else given_workload(args)
-    return print_report(predict(args.profile, like=like, sglang=args.sglang), args)
+    report = predict(args.profile, like=like, sglang=args.sglang)
+    return print_report(judged(report, args), args)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -44,8 +45,23 @@ def workload_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--num-prompts", type=int, default=10)
     sub.add_argument("--max-concurrency", type=int, help="requests in flight at most")
     sub.add_argument("--request-rate", type=float, default=float("inf"), help="per second")
+    sub.add_argument(
+        "--ramp", type=float, nargs=2, metavar=("FROM", "TO"), help="a rate that grows, per second"
+    )
+    sub.add_argument("--dataset", choices=("random", "random-ids", "image"), default="random")
+    sub.add_argument("--image-count", type=int, default=1, help="images in each request")
+    sub.add_argument(
+        "--image-resolution", default="720p", help="360p, 720p, 1080p, 4k, or HEIGHTxWIDTH"
+    )
     sub.add_argument("--seed", type=int, default=42, help="42 as in SGLang ≥ 0.5.14; 1 before")
     sub.add_argument("--range-ratio", type=float, default=0.0, help="shortest/longest; 1 = exact")
+    sub.add_argument(
+        "--goodput",
+        nargs="+",
+        default=[],
+        metavar="NAME:MS",
+        help="count who was served in time: ttft:200 tpot:20 e2el:5000",
+    )
 
 
 def print_json(figures: Any) -> None:
@@ -81,7 +97,18 @@ def given_workload(args: argparse.Namespace) -> Workload:
         request_rate=args.request_rate,
         seed=args.seed,
         range_ratio=args.range_ratio,
+        dataset=args.dataset,
+        image_count=args.image_count,
+        image_resolution=args.image_resolution,
+        ramp=tuple(args.ramp) if args.ramp else None,
     )
+
+
+def judged(report: Report, args: argparse.Namespace) -> Report:
+    """The report, held against the SLO that was given."""
+    from kit.bench import Slo
+
+    return replace(report, slo=Slo.parse(args.goodput)) if args.goodput else report
 
 
 def print_report(report: Report, args: argparse.Namespace) -> int:
