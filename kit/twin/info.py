@@ -20,12 +20,12 @@ from kit.twin.engine import Engine
 from kit.twin.metrics import kv_cache_gib, weights_gib
 
 if TYPE_CHECKING:
+    from kit.hardware import Profile
     from kit.launch import LaunchPlan
 
 Json = dict[str, Any]
 
-# What SGLang chooses for Qwen3.5 by compute capability (get_default_attn_backend).
-_ATTENTION = {"9.0": "fa3", "10.0": "trtllm_mha"}
+_RUNNING_WITH_MTP = 48  # asked for, where nothing is said; the state slots may admit fewer
 
 
 @cache
@@ -63,7 +63,7 @@ def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: i
     """All settings and the state of the moment, in SGLang's order."""
     info: Json = json.loads(_recorded("server_info"))
     memory = engine.scheduler.memory
-    settings = _settings(launch, context_length, port)
+    settings = resolved(launch, context_length, port)
     state = _overlay(info["internal_states"][0], settings)
     now = {
         "last_gen_throughput": engine.throughput(),
@@ -89,8 +89,9 @@ def _overlay(recorded: Json, settings: Json) -> Json:
     return {name: settings.get(name, value) for name, value in recorded.items()}
 
 
-def _settings(launch: LaunchPlan, context_length: int, port: int) -> Json:
-    profile, memory = launch.profile, launch.memory
+def resolved(launch: LaunchPlan, context_length: int, port: int) -> Json:
+    """The settings that the plan decides, as SGLang 0.5.23 resolves them; tests/sglang compares."""
+    profile, strategy = launch.profile, launch.memory.strategy.removesuffix("_no_overlap")
     given = {
         flag.name.removeprefix("--").replace("-", "_"): _value(flag.value)
         for flag in launch.node_flags()
@@ -99,19 +100,38 @@ def _settings(launch: LaunchPlan, context_length: int, port: int) -> Json:
         "tokenizer_path": given["model_path"],
         "served_model_name": given["model_path"],
         "device": "cuda",
-        "attention_backend": _ATTENTION.get(profile.gpu.compute_capability, "flashinfer"),
+        "attention_backend": _attention(profile),
         "sampling_backend": "flashinfer",
         "context_length": context_length,
-        "max_running_requests": memory.max_running_requests,
+        "max_running_requests": _RUNNING_WITH_MTP if profile.mtp else None,
         "max_total_tokens": None,
         "chunked_prefill_size": default_chunk_tokens(profile),
         "disable_overlap_schedule": False,
-        "disable_radix_cache": not profile.radix_cache,
-        "max_mamba_cache_size": memory.slots,
+        "disable_radix_cache": strategy == "radix_off",
+        "mamba_radix_cache_strategy": "auto" if strategy == "radix_off" else strategy,
+        "max_mamba_cache_size": None,
+        "flashinfer_allreduce_fusion_backend": "auto" if _fuses(launch) else None,
         "random_seed": 0,
         **given,
+        "speculative_algorithm": "EAGLE" if profile.mtp else None,  # NEXTN is its other name
         "port": port,
     }
+
+
+def _attention(p: Profile) -> str:
+    """get_default_attn_backend, and the exception that model_overrides/qwen3_5.py makes."""
+    if p.gpu.is_amd:
+        return "aiter"
+    if p.gpu.compute_capability == "9.0":
+        return "fa3"
+    if p.gpu.compute_capability.startswith("10."):
+        return "trtllm_mha" if p.mtp or not p.radix_cache else "triton"
+    return "flashinfer"
+
+
+def _fuses(launch: LaunchPlan) -> bool:
+    """Whether sums over the ranks and the norm after them are one kernel by SGLang's own choice."""
+    return any(one.flag == "--enable-flashinfer-allreduce-fusion" for one in launch.left_out)
 
 
 def _value(text: str | None) -> Any:

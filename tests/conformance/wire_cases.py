@@ -71,7 +71,10 @@ _CALL = "the tiny model is forced by a regex; ours is asked something that an au
 _LIMIT = "the context is 262,144 tokens and not 1,024: asked for more than that"
 # What the command line of a real node sets, and that of the tiny server did not; or the reverse.
 _SETTINGS = (
+    "max_running_requests",
+    "max_mamba_cache_size",
     "max_total_tokens",
+    "flashinfer_allreduce_fusion_backend",
     "speculative_algorithm",
     "speculative_num_steps",
     "speculative_eagle_topk",

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
+import pretend
 import pytest
-import sglang.srt.arg_groups.memory_hook as memory_hook
 from sglang.srt.arg_groups.overrides import resolved_view
-from sglang.srt.runtime_context import override_platform
 from sglang.srt.server_args import ServerArgs
 from shapes import write_shape
 
-from kit.hardware import Gpu, Profile
+from kit.hardware import Profile
 from kit.sizing import _page_size, size
 from kit.sizing.reserve import default_fraction, headroom
 
@@ -36,25 +34,6 @@ CASES = [  # model, GPU, ranks, MTP
 ]
 
 
-def _facts(gpu: Gpu) -> dict:
-    sm = int(gpu.compute_capability.replace(".", ""))
-    none = dict.fromkeys(("is_hip", "is_npu", "is_xpu", "is_musa", "is_mps", "has_amx"), False)
-    return {
-        **none,
-        "is_cuda": True,
-        "has_flashinfer": True,
-        "is_sm90": sm == 90,
-        "is_sm100": sm in (100, 103),
-        "is_sm100_or_sm110": sm in (100, 103),
-        "is_sm110": False,
-        "is_sm120": sm == 120,
-        "is_blackwell": sm >= 100,
-        "is_hopper_with_cuda_12_3": sm == 90,
-        "device_sm": sm,
-        "device_capability": divmod(sm, 10),
-    }
-
-
 def _resolved(p: Profile, folder: Path):
     write_shape(p.model.name, folder)
     options: dict = {"nnodes": p.nodes} if p.nodes > 1 else {}
@@ -67,11 +46,7 @@ def _resolved(p: Profile, folder: Path):
             "speculative_eagle_topk": p.mtp.eagle_topk,
             "speculative_num_draft_tokens": p.mtp.num_draft_tokens,
         }
-    memory_mib = round(p.gpu.memory_gib * 1024)
-    with (
-        override_platform(**_facts(p.gpu)),
-        mock.patch.object(memory_hook, "get_device_memory_capacity", return_value=memory_mib),
-    ):
+    with pretend.on(p.gpu):
         args = ServerArgs(
             model_path=str(folder),
             device="cuda",

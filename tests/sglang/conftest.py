@@ -12,3 +12,4 @@ sys.path.insert(0, str(ROOT))  # `kit` is not installed in SGLang's environment
 # In the course's own environment there is no SGLang, and nothing here to collect.
 collect_ignore_glob = [] if importlib.util.find_spec("sglang") else ["test_*.py"]
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))  # the captures, and how they are compared
+sys.path.insert(0, str(ROOT / "tests" / "reference"))  # the shapes as configs, and pretended GPUs
