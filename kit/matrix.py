@@ -14,6 +14,7 @@ from kit.hardware import SGLANG, Profile, from_cell
 from kit.hardware.deployments import Cell, cells
 from kit.models.precision import precision
 from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, plan
+from kit.sizing.reserve import aiter_share
 
 HEAD = (
     "model",
@@ -73,7 +74,9 @@ def _why(row: Row) -> str:
             f"it starts, but {row.plan.kv_tokens:,} tokens of KV cache are fewer than the "
             f"{FITS_TOKENS:,} advised for thinking"
         )
-    fraction = f"{row.plan.mem_fraction_static:.3g}"
+    fraction = f"{row.plan.mem_fraction_static:.2g}"
+    if (share := aiter_share(row.plan.profile)) < 1:
+        fraction += f" ({row.plan.mem_fraction_static / share:.3g} × {share:g})"
     if row.plan.rest_gib > 0:
         state = row.plan.state_mib_per_request_per_rank / 1024
         return (
@@ -130,7 +133,10 @@ def markdown() -> str:
         "",
         "A fraction of “default” is a cell without `--mem-fraction-static`: SGLang's own choice, "
         "as the kit computes it, stands in brackets. The cookbook pins AMD's images to 0.5.12; our "
-        f"rows are for {SGLANG} there too. Xeon's ranks are NUMA nodes of an assumed 256 GiB.",
+        f"rows are for {SGLANG} there too. On AMD, SGLang takes 0.85 of the fraction where the "
+        "context is beyond 8,192 tokens (wheels 0.5.9, 0.5.12.post1, 0.5.23); ours counts that. "
+        "In 0.5.23 SGLANG_AITER_HONOR_EXPLICIT_MEM_FRACTION=1 takes a given fraction whole. "
+        "Xeon's ranks are NUMA nodes of an assumed 256 GiB.",
         "",
         *_summary(table),
         "",
@@ -168,7 +174,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     ranks = f"{p.tp_size}" + (f" on {p.nodes} nodes" if p.nodes > 1 else "")
     ranks += f", ep {p.ep_size}" if p.ep_size > 1 else ""
     fraction = (
-        f"default ({made.mem_fraction_static:.3f})"
+        f"default ({made.mem_fraction_static / aiter_share(p):.3f})"
         if p.mem_fraction_static is None
         else f"{p.mem_fraction_static:g}"
     )

@@ -138,6 +138,27 @@ def test_amd_takes_its_own_kernels() -> None:
     assert "--enable-aiter-allreduce-fusion" in flags
 
 
+def test_on_amd_the_plan_counts_what_aiter_takes_of_the_fraction() -> None:
+    plan = launch_plan(profile("397b-bf16-mi300x-x8"))
+    (fraction,) = [flag for flag in plan.flags if flag.name == "--mem-fraction-static"]
+    assert fraction.value == "0.8"
+    assert "68%" in fraction.reason
+    assert any("0.85 of the fraction" in warning for warning in plan.warnings)
+
+
+def test_blackwell_without_mtp_is_given_the_backend_that_sglang_would_not_take() -> None:
+    with_mtp = launch_plan(profile("397b-bf16-b200x8"))
+    without = launch_plan(replace(with_mtp.profile, mtp=None))
+    assert "--attention-backend" in {one.flag for one in with_mtp.left_out}
+    assert named(without)["--attention-backend"] == "trtllm_mha"
+
+
+def test_sums_are_fused_by_themselves_on_hopper_and_blackwell_only() -> None:
+    for card, says in (("h200", True), ("b200", True), ("a100", False)):
+        absent = launch_plan(Profile.of("35b", "bf16", card, 2)).left_out
+        assert ("--enable-flashinfer-allreduce-fusion" in {one.flag for one in absent}) is says
+
+
 def test_xeon_has_no_mtp_and_no_overlap() -> None:
     flags = named(launch_plan(profile("9b-bf16-xeonx3")))
     assert flags["--device"] == "cpu"

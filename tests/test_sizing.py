@@ -255,7 +255,12 @@ def test_every_disagreement_in_the_matrix_is_explained() -> None:
         if row.ours in ("no", "short"):
             assert "would fit: " in matrix.note(row)
     no = {row.plan.profile.title for row in table if row.ours == "no"}
-    assert no == {"122b-bf16-mi325x-x1", "122b-bf16-mi355x-x1"}
+    assert no == {  # AMD's aiter leaves 0.85 of the fraction
+        "122b-bf16-mi325x-x1",
+        "122b-bf16-mi355x-x1",
+        "397b-bf16-mi325x-x4",
+        "397b-fp8-mi325x-x2",
+    }
 
 
 @pytest.mark.parametrize(("gpu", "count"), [("xeon", 1), ("t4", 1), ("l4", 8), ("h100", 8)])

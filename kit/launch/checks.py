@@ -9,6 +9,7 @@ from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
+from kit.sizing.reserve import aiter_share
 from kit.sizing.versions import parse
 
 OLDEST = "0.5.9"
@@ -69,6 +70,11 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
 
 
 def warnings(p: Profile, options: LaunchOptions) -> Iterator[str]:
+    if (share := aiter_share(p)) < 1:
+        yield (
+            f"on AMD, SGLang takes {share:g} of the fraction for a context this long, and the plan "
+            "counts that; SGLANG_AITER_HONOR_EXPLICIT_MEM_FRACTION=1 takes it whole, from 0.5.23 on"
+        )
     if p.context_length is not None and p.context_length < THINKING_FLOOR:
         yield f"a context below {THINKING_FLOOR:,} tokens cuts long thinking short"
     if p.precision == "fp8" and p.kv_dtype == "fp8":

@@ -119,7 +119,7 @@ def variables_of(p: Profile, sglang: str) -> Iterator[Variable]:
 
 
 def _facts(p: Profile, memory: MemoryPlan) -> dict[str, Any]:
-    fraction = p.mem_fraction_static or 0.0
+    fraction = memory.mem_fraction_static
     running = memory.max_running_requests
     short = p.max_running_requests is not None and running < p.max_running_requests
     weights_gib = memory.loaded_gb * 1e9 / 2**30

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kit.hardware import Gpu, Profile, gpus
 from kit.hardware import checks as _checks
 from kit.models.precision import precision, precisions
+from kit.sizing.reserve import aiter_share
 from kit.sizing.versions import parse
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def _hardware(p: Profile, size: Size) -> Iterator[tuple[str, Profile]]:
 
 
 def _fraction(p: Profile, plan: MemoryPlan, size: Size) -> Iterator[tuple[str, Profile]]:
-    steps = [f for f in FRACTION_STEPS if f > max(plan.mem_fraction_static, plan.minimum_fraction)]
+    least = max(plan.mem_fraction_static, plan.minimum_fraction) / aiter_share(p)
+    steps = [f for f in FRACTION_STEPS if f > least]
     profiles = [replace(p, mem_fraction_static=f) for f in steps]
     yield from _first(
         ((f"--mem-fraction-static {q.mem_fraction_static}", q) for q in profiles), size

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kit.sizing.versions import capacity
+from kit.sizing.versions import capacity, table
 
 if TYPE_CHECKING:
     from kit.hardware import Profile
@@ -56,3 +56,17 @@ def default_fraction(p: Profile) -> float:
     ratio = (p.model.vision.hidden_size / VISION_BASE_HIDDEN) ** 2
     scale = max(0.8, min(1.05, 1 - VISION_SENSITIVITY * (ratio - 1)))
     return fraction * VISION_FACTOR * scale
+
+
+def static_fraction(p: Profile) -> float:
+    """What weights and caches may take of the card: the fraction asked for, or SGLang's own."""
+    fraction = default_fraction(p) if p.mem_fraction_static is None else p.mem_fraction_static
+    return fraction * aiter_share(p)
+
+
+def aiter_share(p: Profile) -> float:
+    """How much of the fraction AMD's attention kernels leave: 0.85 for a long context, else all."""
+    defaults = table()["defaults"]
+    if p.gpu.is_amd and p.context_tokens > defaults["aiter_context_tokens"]:
+        return float(defaults["aiter_share"])
+    return 1.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kit.hardware import checks as _checks
 from kit.models.precision import precision
 from kit.sizing.remedies import candidates
-from kit.sizing.reserve import headroom
+from kit.sizing.reserve import aiter_share, headroom
 from kit.sizing.versions import accounting, is_unread, table
 
 if TYPE_CHECKING:
@@ -62,14 +62,11 @@ def _weights(plan: MemoryPlan) -> Iterator[str]:
         yield f"{sizes}: with the context, {over:.1f} GiB too much"
     elif plan.rest_gib <= 0:
         yield (
-            f"{sizes}: more than --mem-fraction-static {plan.mem_fraction_static:.3g} allows, so "
+            f"{sizes}: more than {_asked(plan)} allows, so "
             "SGLang stops after loading (“Loaded weights leave no GPU memory for the KV cache”)"
         )
     else:
-        yield (
-            f"{sizes}; --mem-fraction-static {plan.mem_fraction_static:.3g} leaves "
-            f"{plan.rest_gib:.1f} GiB for states and KV cache"
-        )
+        yield (f"{sizes}; {_asked(plan)} leaves {plan.rest_gib:.1f} GiB for states and KV cache")
 
 
 def _would_fit(plan: MemoryPlan) -> Iterator[str]:
@@ -172,7 +169,7 @@ def _fraction(plan: MemoryPlan) -> Iterator[str]:
     if not plan.fits:
         return
     p = plan.profile
-    least = plan.minimum_fraction
+    least = plan.minimum_fraction / aiter_share(p)
     yield (
         f"out of memory at start: raise --mem-fraction-static (this model needs more than "
         f"{least:.3f}); out of memory while serving: lower it"
@@ -184,6 +181,12 @@ def _fraction(plan: MemoryPlan) -> Iterator[str]:
             f"{spare:.1f} GiB stay outside the budget; SGLang's own default would keep "
             f"{wanted:.1f} for CUDA graphs and activations"
         )
+
+
+def _asked(plan: MemoryPlan) -> str:
+    share = aiter_share(plan.profile)
+    asked = f"--mem-fraction-static {plan.mem_fraction_static / share:.3g}"
+    return asked if share == 1 else f"{asked}, of which AMD's aiter leaves {share:g},"
 
 
 def _context() -> float:
