@@ -11,8 +11,10 @@ from kit.hardware import profile
 from kit.models import model
 from kit.provenance import Hand
 from kit.sizing import plan
-from kit.twin.replies import completion_of, normalise, replies, reply_to
+from kit.twin.chat_format import IMAGE
+from kit.twin.replies import Call, completion_of, normalise, replies, reply_to
 from kit.twin.script import Part, Stop, Token, write
+from kit.twin.sight import Shown
 from kit.twin.tokens import IM_END, vocabulary
 
 WEATHER = {
@@ -37,7 +39,7 @@ def text_of(tokens: list[Token] | tuple[Token, ...]) -> str:
     return "".join(token.text for token in tokens)
 
 
-@pytest.mark.parametrize("name", sorted(set(replies()) - {"notice", "filler"}))
+@pytest.mark.parametrize("name", sorted(set(replies()) - {"notice", "notice_image", "filler"}))
 def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
     reply = replies()[name]
     assert reply.prompts
@@ -45,15 +47,30 @@ def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
         for before in reply.after or [""]:
             turns = [*user(before), *user(prompt)] if before else user(prompt)
             if reply.tool_result:
-                turns.append({"role": "tool", "content": "22 °C"})
-            said = reply_to(turns, thinking=True, tools=[with_days()] if reply.calls else [])
+                turns += answered(str(reply.tool_result), f"22 °C {reply.says}")
+            tools = [offered(call) for call in reply.calls]
+            shown = [picture(drawing, len(turns) - 1) for drawing in reply.images]
+            said = reply_to(turns, True, tools, reply.forced, shown)
             assert (said.thinking, said.hand) == (reply.thinking, Hand.AUTHORED)
 
 
-def with_days() -> dict[str, object]:
-    tool = json.loads(json.dumps(WEATHER))
-    tool["function"]["parameters"]["properties"]["days"] = {"type": "integer"}
-    return tool
+def picture(drawing: str, turn: int) -> Shown:
+    return Shown("image", (640, 480), 300, drawing, IMAGE, 299, turn)
+
+
+def offered(call: Call) -> dict[str, object]:
+    """A tool that takes what the call knows to say."""
+    properties = {name: {"type": "string"} for name, _ in call.arguments}
+    schema = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": call.name, "parameters": schema}}
+
+
+def answered(name: str, result: str) -> list[dict[str, object]]:
+    call = {"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}}
+    return [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": result},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +117,7 @@ def test_a_tool_is_called_only_where_it_is_offered() -> None:
 
 def test_arguments_are_those_that_the_schema_names() -> None:
     call = reply_to(user("What's the weather in Beijing?"), True, [WEATHER]).calls[0]
-    assert dict(call.arguments) == {"city": "Beijing", "unit": "celsius"}
+    assert dict(call.arguments) == {"city": "Beijing"}
     unknown = json.loads(json.dumps(WEATHER))
     unknown["function"]["parameters"]["required"] = ["station_id"]
     assert reply_to(user("What's the weather in Beijing?"), True, [unknown]).calls == ()
