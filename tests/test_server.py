@@ -18,7 +18,7 @@ from kit import server
 from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import launch_plan
-from kit.server import preflight as _preflight
+from kit.server import checks as _checks
 from kit.server import startup_log
 from kit.server.command import ServerCommand, of_plan
 from kit.server.processes import free_port, members
@@ -224,8 +224,8 @@ def test_serve_tells_its_phases_and_ctrl_c_leaves_no_process(
 # --- before the start
 
 
-def found(what: ServerCommand, name: str) -> _preflight.Check:
-    (check,) = [c for c in _preflight.preflight(what) if c.name == name]
+def found(what: ServerCommand, name: str) -> _checks.Check:
+    (check,) = [c for c in _checks.preflight(what) if c.name == name]
     return check
 
 
@@ -266,8 +266,8 @@ def test_what_is_in_the_hub_cache_need_not_be_downloaded(
 def test_too_few_gpus_are_refused(
     command: Callable[..., ServerCommand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = _preflight.Driver("580.10", ("NVIDIA H200",) * 4)
-    monkeypatch.setattr(_preflight, "driver", lambda: here)
+    here = _checks.Driver("580.10", ("NVIDIA H200",) * 4)
+    monkeypatch.setattr(_checks, "driver", lambda: here)
     check = found(command(gpus=8), "GPUs")
     assert not check.ok
     assert "4× NVIDIA H200, driver 580.10" in check.found

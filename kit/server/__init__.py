@@ -26,13 +26,32 @@ from kit.errors import LaunchError
 from kit.launch import KEY_VARIABLE, LaunchPlan
 from kit.provenance import Provenance, measured
 from kit.server import ask as _ask
-from kit.server import preflight as _preflight
+from kit.server import checks as _checks
 from kit.server import registry as _registry
 from kit.server import startup_log
+from kit.server.checks import Check, preflight
 from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, diagnose
-from kit.server.processes import end_group, started
+from kit.server.processes import end_group, free_port, started
 from kit.server.startup_log import Event, Ledger
+
+__all__ = [
+    "Check",
+    "Event",
+    "Finding",
+    "Ledger",
+    "Server",
+    "ServerCommand",
+    "adopt",
+    "diagnose",
+    "free_port",
+    "launch",
+    "preflight",
+    "running",
+    "start",
+    "startup_log",
+    "stop",
+]
 
 PATIENCE_S = 30.0
 _POLL_S = 0.2
@@ -156,13 +175,13 @@ class Server:
         """What a figure measured on it is worth."""
         version = self.info().get("version") or (self.command.sglang if self.command else "?")
         machine = self.command.source if self.command else "somebody else's server"
-        if self.command and self.command.gpus and (driver := _preflight.driver()):
+        if self.command and self.command.gpus and (driver := _checks.driver()):
             machine = str(driver)
         return measured(f"{self.title}, SGLang {version}, {machine}")
 
     def record(self) -> dict[str, Any]:
         """Everything that says which server this was: command, versions, driver, its own info."""
-        driver = _preflight.driver()
+        driver = _checks.driver()
         return {
             "title": self.title,
             "url": self.url,
@@ -223,7 +242,7 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     the GPUs, the weights or the disk will not do.
     """
     command = of_plan(what) if isinstance(what, LaunchPlan) else what
-    _preflight.insist(_preflight.preflight(command))
+    _checks.insist(_checks.preflight(command))
     path = log or _registry.folder() / f"{command.title}-{command.port}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]

@@ -14,7 +14,6 @@ from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, launch_plan
 from kit.server import cpu_tiny
 from kit.server.command import ServerCommand, of_plan
-from kit.server.preflight import preflight
 from kit.server.startup_log import Event
 
 Say = Callable[[str], None]
@@ -35,7 +34,7 @@ def serve(what: ServerCommand, say: Say = print) -> int:
 
     Raises LaunchError where it does not come up.
     """
-    for check in preflight(what):
+    for check in server.preflight(what):
         say(str(check))
     begun = time.monotonic()
     told = ""

@@ -106,7 +106,7 @@ def test_a_checkpoint_without_weights_is_diagnosed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kit looks before it starts; here SGLang itself is asked."""
-    monkeypatch.setattr("kit.server.preflight.preflight", lambda command: ())
+    monkeypatch.setattr("kit.server.checks.preflight", lambda command: ())
     for file in cpu_tiny.checkpoint().iterdir():
         if file.suffix != ".safetensors":
             shutil.copy(file, tmp_path)
@@ -119,7 +119,7 @@ def late_guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A port that is free when the kit looks and taken when SGLang does."""
     with socket.socket() as guest:
         guest.bind(("127.0.0.1", 0))
-        monkeypatch.setattr("kit.server.preflight.port_taken", lambda host, port: False)
+        monkeypatch.setattr("kit.server.checks.port_taken", lambda host, port: False)
         yield guest.getsockname()[1]
 
 
