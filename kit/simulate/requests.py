@@ -86,7 +86,7 @@ class Live:
     `left` output tokens are still to come; `left_before` were when its prefill began. Of its
     `prefilled` tokens `cached` are shared with others in the radix cache, as states that it
     `held`; `own` is the state that it left there itself, `branch` where it should leave one.
-    `limit` is its `max_tokens` as far as memory goes.
+    `limit` is its `max_tokens` as far as memory goes; `gives` its emissions by tokens, made once.
     """
 
     __slots__ = (
@@ -94,6 +94,7 @@ class Live:
         "cached",
         "draw",
         "encoded",
+        "gives",
         "held",
         "left",
         "left_before",
@@ -104,8 +105,12 @@ class Live:
         "rid",
     )
 
-    def __init__(self, request: Request, limit: int, draw: Callable[[], float]) -> None:
+    def __init__(
+        self, request: Request, limit: int, draw: Callable[[], float], most: int = 1
+    ) -> None:
+        """`most` tokens are given in a step at most."""
         self.rid = request.rid
+        self.gives = tuple(Emission(request.rid, tokens, False) for tokens in range(most + 1))
         self.request = request
         self.limit = limit
         self.draw = draw

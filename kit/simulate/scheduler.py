@@ -134,7 +134,8 @@ class Scheduler:
             raise InvalidValue(f"request {request.rid} is in flight already", "give each its rid")
         draws = random.Random(self._seed * 1_000_003 + self._ordinal)
         limit = min(request.max_tokens or request.output_tokens, room)
-        live = self._by_rid[request.rid] = Live(request, limit, draws.random)
+        most = self.memory.profile.mtp.num_draft_tokens if self.memory.profile.mtp else 1
+        live = self._by_rid[request.rid] = Live(request, limit, draws.random, most)
         ready_s = request.arrival_s + self.speed.request_overhead_s
         heapq.heappush(self._pending, (ready_s, self._ordinal, live))
         self._ordinal += 1
@@ -313,12 +314,13 @@ class Scheduler:
     ) -> tuple[tuple[Emission, ...], list[Live]]:
         """One step's tokens: a token each, or as many as are accepted. And who goes on."""
         emissions, unfinished, given = [], [], 0
+        accepted = acceptance.tokens if acceptance else None
         for live in lives:
-            tokens = acceptance.tokens(live.draw()) if acceptance else 1
+            tokens = accepted(live.draw()) if accepted else 1
             if tokens < live.left:
                 live.left -= tokens
                 unfinished.append(live)
-                emissions.append(Emission(live.rid, tokens, False))
+                emissions.append(live.gives[tokens])
             else:
                 tokens = live.left
                 live.left = 0

@@ -1,0 +1,128 @@
+"""The fitted constants: what a roofline cannot know, and what it was learnt from.
+
+Files of constants have the form of `data/speed.toml`; `kit fit` writes others of that form.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kit.errors import InvalidValue, KitError
+from kit.hardware import Profile
+
+_ABOUT = """\
+# Constants of the speed model. Take them with: kit predict PROFILE --constants {name}
+"""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What constants were fitted to: runs or files, of which version, on which machines."""
+
+    fitted_to: tuple[str, ...]
+    version: str
+    machines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.fitted_to)} ({self.version})"
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What a roofline cannot know. One set for all profiles; `origin` None is set by hand."""
+
+    bandwidth_efficiency: float
+    flop_efficiency: float
+    decode_floor_us_per_layer: float
+    prefill_floor_us_per_layer: float
+    request_overhead_ms: float
+    origin: Origin | None = field(default=None, compare=False)
+
+    @classmethod
+    @functools.cache
+    def fitted(cls) -> Constants:
+        """Those of the kit, fitted to the published runs."""
+        return cls._of(table(), "data/speed.toml")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Constants:
+        """Those of a file that `kit fit` wrote.
+
+        Raises KitError where it cannot be read, InvalidValue where it is no such file.
+        """
+        path = Path(path)
+        try:
+            return cls._of(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+        except (OSError, UnicodeDecodeError) as error:
+            what = getattr(error, "strerror", None) or "is no text"
+            raise KitError(f"{path}: {what}", "kit fit RUN.jsonl --out FILE writes one") from error
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidValue(
+                f"{path} is not TOML: {error}", "kit fit writes such files"
+            ) from error
+
+    @classmethod
+    def _of(cls, data: dict[str, Any], name: str) -> Constants:
+        given = data.get("constants")
+        if not isinstance(given, dict) or set(given) != set(NAMES):
+            raise InvalidValue(
+                f"{name} has no table [constants] with all of {', '.join(NAMES)}, and no other",
+                "kit fit RUN.jsonl --out FILE writes one",
+            )
+        if not all(isinstance(v, int | float) and v > 0 for v in given.values()):
+            raise InvalidValue(f"{name}: constants are numbers above 0", "correct them by hand")
+        origin = Origin(
+            tuple(data.get("fitted_to", ())),
+            data.get("fitted_version", "of an unknown version"),
+            tuple(data.get("fitted_machines", ())),
+        )
+        return cls(**given, origin=origin if origin.fitted_to else None)
+
+    def changed(self, **values: float) -> Constants:
+        """With other values: set by hand from here on."""
+        return replace(self, **values, origin=None)
+
+    def values(self) -> dict[str, float]:
+        """The numbers by name."""
+        return {name: getattr(self, name) for name in NAMES}
+
+    def write(self, path: str | Path) -> None:
+        """As a file that `read` takes. Raises KitError where it cannot be written."""
+        lines = [_ABOUT.format(name=Path(path).name)]
+        if self.origin is not None:
+            lines += [
+                f"fitted_to = {_strings(self.origin.fitted_to)}",
+                f"fitted_version = {_strings((self.origin.version,))[1:-1]}",
+                f"fitted_machines = {_strings(self.origin.machines)}\n",
+            ]
+        lines += ["[constants]", *(f"{name} = {value:g}" for name, value in self.values().items())]
+        try:
+            Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise KitError(
+                f"{path}: {error.strerror}", "give a file that can be written"
+            ) from error
+
+
+NAMES = tuple(f.name for f in fields(Constants) if f.name != "origin")
+
+
+def machine(p: Profile) -> str:
+    """A machine as constants know it: "397b bf16 h200x8"."""
+    return f"{p.model.name} {p.precision} {p.gpu.key}x{p.tp_size}"
+
+
+@functools.cache
+def table() -> dict[str, Any]:
+    """`data/speed.toml` as it is."""
+    return tomllib.loads((files("kit") / "data" / "speed.toml").read_text(encoding="utf-8"))
+
+
+def _strings(values: tuple[str, ...]) -> str:
+    return json.dumps(list(values), ensure_ascii=False)  # a TOML array of strings is JSON's
