@@ -12,10 +12,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
-
-import httptools
 
 from kit.errors import EndpointError
 
@@ -77,6 +75,10 @@ class Connection(asyncio.Protocol):
     """One connection, one request on it at a time. `keep` may shorten a part before it is kept."""
 
     def __init__(self, keep: Callable[[bytes], bytes] | None = None) -> None:
+        import httptools  # not there where only workloads and figures are wanted
+
+        self._new_parser = httptools.HttpResponseParser
+        self._no_http = httptools.HttpParserError
         self.open = True
         self.reusable = True
         self.used = False
@@ -85,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._response = Response()
         self._done: asyncio.Future[None] | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = None
         self._framed = False  # the response says where it ends; else its end is the connection's
         self._now = 0.0
 
@@ -94,7 +96,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self.used = True
         self._response = Response()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = self._new_parser(self)
         self._framed = False
         self._done = asyncio.get_running_loop().create_future()
         self._response.sent = self.last = perf_counter()
@@ -121,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._now = self.last = perf_counter()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except self._no_http as error:
             self.close(f"no HTTP: {error}")
 
     def eof_received(self) -> None:
