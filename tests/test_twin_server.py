@@ -241,7 +241,7 @@ def test_flushing_waits_for_running_requests(twin: TwinProcess, client: openai.O
         {"logprobs": True},
         {"response_format": {"type": "json_object"}},
         {"extra_body": {"regex": "[0-9]+"}},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
     ],
 )
 def test_what_the_twin_cannot_do_is_refused_and_never_made_up(

@@ -29,6 +29,7 @@ from kit.twin.chat_format import render
 from kit.twin.refusals import Refused, bad_request, error
 from kit.twin.replies import Said, completion_of, reply_to
 from kit.twin.server import Twin
+from kit.twin.sight import look, vision_tokens
 from kit.twin.sse import DONE, Outlet, dumps
 from kit.twin.text import CompletionResponse, GenerateResponse
 from kit.twin.tokens import vocabulary
@@ -107,13 +108,24 @@ async def _chat(twin: Twin, request: Request) -> Any:
     wrong = asks.bad_regex(body)
     if wrong is not None:
         return _bad_regex(twin, wrong, ask.stream)
-    prompt = await twin.count(render(ask.messages, ask.tools, ask.thinking))
+    shown = await look(ask.messages)
+    text = render(ask.messages, ask.tools, ask.thinking, [one.text for one in shown])
+    prompt = await twin.count(text) + sum(one.hidden for one in shown)
     asks.check_length(prompt, ask.sampling, twin.context_length)
-    said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call)
+    said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call, shown)
     script = twin.script(said, ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
-    response = ChatResponse(ask, script, prompt, outlet)
-    return twin.run(response.choices, outlet, script, prompt, ask.stream, request.state.arrived_s)
+    counts = vision_tokens(shown)
+    response = ChatResponse(ask, script, prompt, outlet, counts)
+    return twin.run(
+        response.choices,
+        outlet,
+        script,
+        prompt,
+        ask.stream,
+        request.state.arrived_s,
+        sum(counts.values()),
+    )
 
 
 def _bad_regex(twin: Twin, wrong: str, stream: bool) -> Response:

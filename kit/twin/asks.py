@@ -38,7 +38,7 @@ class ChatAsk:
     model: str
     messages: tuple[Mapping[str, Any], ...]
     tools: tuple[Mapping[str, Any], ...]
-    must_call: str | None
+    must_call: str | bool
     thinking: bool
     sampling: Sampling
     n: int
@@ -139,7 +139,7 @@ def generate(body: Mapping[str, Any]) -> TextAsk:
         if body.get("return_logprob"):
             raise not_served("log probabilities")
         if body.get("image_data"):
-            raise not_served("images")
+            raise not_served("images on /generate")
         limit = given.get("max_new_tokens")
         return TextAsk(
             model="",
@@ -222,34 +222,30 @@ def _messages(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
             role = message.get("role")
             where = ("messages", i, "role")
             raise invalid("value_error", where, f"'role' must be one of {names}.", role)
-        parts = message.get("content")
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, Mapping) and part.get("type") not in (None, "text"):
-                raise not_served("images, video or audio")
     if not messages:
         raise bad_request("Messages cannot be empty.")
     return tuple(messages)
 
 
-def _tools(body: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], str | None]:
-    """The tools that may be called, and the one that must be."""
+def _tools(body: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], str | bool]:
+    """The tools that may be called, and the one that must be; True: some one of them."""
     given = body.get("tools") or ()
     if not isinstance(given, Sequence) or not all(isinstance(tool, Mapping) for tool in given):
         raise invalid("list_type", ("tools",), "Input should be a valid list", given)
     tools = tuple(given)
     choice = body.get("tool_choice")
     if choice == "none":
-        return (), None
+        return (), False
     if choice == "required" and not tools:
         raise bad_request("Tools cannot be empty if tool choice is set to required.")
     if not isinstance(choice, Mapping):
-        return tools, None
+        return tools, choice == "required"
     if not tools:
         raise bad_request("Tools cannot be empty if tool choice is set to a specific tool.")
     name = (choice.get("function") or {}).get("name")
     if name not in {(tool.get("function") or {}).get("name") for tool in tools}:
         raise bad_request(f"Tool '{name}' not found in tools list.")
-    return tools, name
+    return tools, str(name)
 
 
 def _thinking(body: Mapping[str, Any], thinks: bool) -> bool:

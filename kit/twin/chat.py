@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kit.twin.asks import ChatAsk
@@ -19,13 +19,18 @@ from kit.twin.sse import DONE, Outlet, dumps, event
 Json = dict[str, Any]
 
 
-def usage(prompt: int, completion: int, reasoning: int) -> Json:
-    """SGLang's usage object; the prefix cache is reported nowhere unless it is asked for."""
+def usage(
+    prompt: int, completion: int, reasoning: int, vision: Mapping[str, int] | None = None
+) -> Json:
+    """SGLang's usage object; the prefix cache is reported nowhere unless it is asked for.
+
+    `vision` counts `image_tokens` and `video_tokens`, where there are any.
+    """
     return {
         "prompt_tokens": prompt,
         "total_tokens": prompt + completion,
         "completion_tokens": completion,
-        "prompt_tokens_details": None,
+        "prompt_tokens_details": {"cached_tokens": 0, **vision} if vision else None,
         "reasoning_tokens": reasoning,
         "completion_tokens_details": {"reasoning_tokens": reasoning} if reasoning else None,
     }
@@ -39,11 +44,19 @@ def metadata(completion: int) -> Json:
 class ChatResponse:
     """One response, of `ask.n` choices. Choices give their tokens to it; it writes the outlet."""
 
-    def __init__(self, ask: ChatAsk, script: Script, prompt_tokens: int, outlet: Outlet) -> None:
+    def __init__(
+        self,
+        ask: ChatAsk,
+        script: Script,
+        prompt_tokens: int,
+        outlet: Outlet,
+        vision: Mapping[str, int] | None = None,
+    ) -> None:
         self.outlet = outlet
         self.ask = ask
         self.script = script
         self.prompt_tokens = prompt_tokens
+        self._vision = vision
         self.created = int(time.time())
         self.choices = [Choice(self, index) for index in range(ask.n)]
         self._ended: list[Choice] = []
@@ -85,6 +98,7 @@ class ChatResponse:
             self.prompt_tokens,
             sum(choice.completion_tokens for choice in self.choices),
             sum(choice.reasoning_tokens for choice in self.choices),
+            self._vision,
         )
 
     def _whole(self) -> Json:

@@ -16,6 +16,9 @@ from typing import Any
 
 Message = Mapping[str, Any]
 
+IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+ROW = "<|vision_start|><|video_pad|><|vision_end|>"  # two frames of a video
+
 _TOOLS = """\
 # Tools
 
@@ -42,9 +45,13 @@ def render(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]] = (),
     thinking: bool = True,
+    shown: Sequence[str] = (),
 ) -> str:
-    """The prompt, up to the point where the assistant's turn goes on."""
-    turns = list(messages)
+    """The prompt, up to the point where the assistant's turn goes on.
+
+    `shown` stands for its pictures and videos, in their order.
+    """
+    turns = _with_text(messages, shown)
     system = []
     if tools:
         system.append(_TOOLS.format(tools="\n".join(_json(tool) for tool in tools)))
@@ -75,9 +82,24 @@ def text_of(message: Message) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    if isinstance(content, Sequence):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
-    return ""
+    return "".join(str(part.get("text", "")) for part in parts_of(message))
+
+
+def parts_of(message: Message) -> list[Mapping[str, Any]]:
+    """The content parts of a message; none where it is a string."""
+    content = message.get("content")
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return []
+    return [part for part in content if isinstance(part, Mapping)]
+
+
+def video_text(rows: str) -> str:
+    """A video in the prompt: its rows, a time stamp before each."""
+    return f"<|vision_start|>{rows}<|vision_end|>"
+
+
+def time_stamp(at_s: float) -> str:
+    return f"<{at_s:.1f} seconds>"
 
 
 def call_text(name: str, arguments: Mapping[str, Any]) -> str:
@@ -87,6 +109,22 @@ def call_text(name: str, arguments: Mapping[str, Any]) -> str:
         for key, value in arguments.items()
     )
     return f"<tool_call>\n<function={name}>\n{parameters}</function>\n</tool_call>"
+
+
+def _with_text(messages: Sequence[Message], shown: Sequence[str]) -> list[Message]:
+    """The messages, each picture and video replaced by the text that stands for it."""
+    texts = iter(shown)
+    turns: list[Message] = []
+    for message in messages:
+        parts = parts_of(message)
+        if any(part.get("type") not in (None, "text") for part in parts):
+            said = (
+                str(part.get("text", "")) if part.get("type") in (None, "text") else next(texts)
+                for part in parts
+            )
+            message = {**message, "content": "".join(said)}
+        turns.append(message)
+    return turns
 
 
 def _turn(role: str, text: str) -> str:

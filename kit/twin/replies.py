@@ -5,7 +5,10 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     +++
     prompts = ["What is 15% of 240?"]     # it answers these, whatever their case and punctuation
     after = ["And 20% of it?"]            # only where the user's turn before was one of these
-    tool_result = true                    # only where a tool has just answered
+    tool_result = true                    # only where a tool has just answered, or this one: "size"
+    says = "error"                        # only where that result has these words in it
+    forced = true                         # only where a call is demanded (tool_choice)
+    images = ["chart"]                    # only about these drawings of kit.vision, in this order
     [[calls]]                             # it calls these tools; only where they are offered
     name = "get_weather"
     arguments = { city = "Beijing" }      # what it knows to say; the tool's schema chooses
@@ -14,7 +17,8 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     --- answer ---
     --- instruct ---                      # the answer when thinking is off, where it differs
 
-`notice` answers everything else; `filler` is the text that bare completions go through.
+`notice` answers everything else, `notice_image` where there is something to see; `filler` is the
+text that bare completions go through.
 """
 
 from __future__ import annotations
@@ -25,10 +29,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.provenance import Hand
 from kit.twin.chat_format import Message, text_of
+from kit.vision.drawings import CLIP
+
+if TYPE_CHECKING:
+    from kit.twin.sight import Shown
 
 _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
@@ -49,7 +57,10 @@ class Reply:
     prompts: frozenset[str]
     after: frozenset[str]
     calls: tuple[Call, ...]
-    tool_result: bool
+    tool_result: bool | str
+    says: str
+    forced: bool
+    images: tuple[str, ...]
     thinking: str
     answer: str
     instruct: str
@@ -86,28 +97,43 @@ def reply_to(
     messages: Sequence[Message],
     thinking: bool,
     tools: Sequence[Mapping[str, Any]] = (),
-    must_call: str | None = None,
+    must_call: str | bool = False,
+    shown: Sequence[Shown] = (),
 ) -> Said:
     """The authored reply to a conversation, or the notice.
 
     `tools` are those that may be called, as OpenAI's schema has them; `must_call` the one that
-    has to be. A reply that calls tools is chosen only where every required parameter is known.
+    has to be, or True where any will do. A reply that calls tools is chosen only where every
+    required parameter is known.
+    `shown` is all that the conversation shows; a question may be about its last pictures, or
+    about none.
     """
     users = [normalise(text_of(m)) for m in messages if m.get("role") == "user"]
     prompt, before = (users or [""])[-1], (users[-2:-1] or [""])[0]
-    results = _results(messages)
+    answered, results = _results(messages)
+    seen, is_new = _last_shown(messages, shown)
+    about = {_drawings(seen), () if not is_new else _drawings(seen)}
     fitting = [
         (reply, calls)
         for reply in replies().values()
         if prompt in reply.prompts
         and (not reply.after or before in reply.after)
-        and reply.tool_result == bool(results)
+        and (reply.tool_result in answered if reply.tool_result else not results)
+        and reply.says in "\n".join(results)
+        and bool(must_call) >= reply.forced
+        and reply.images in about
         and (calls := _fit(reply.calls, tools)) is not None
-        and (must_call is None or must_call in {call.name for call in calls})
+        and (not must_call or must_call in {True for _ in calls} | {call.name for call in calls})
     ]
+    if not fitting and is_new:
+        list_of = "\n".join(f"- {one}" for one in seen)
+        return _said(replies()["notice_image"], thinking, hand=Hand.NOTICE, shown=list_of)
     if not fitting:
         return _said(replies()["notice"], thinking, hand=Hand.NOTICE)
-    reply, calls = max(fitting, key=lambda pair: (len(pair[1]), bool(pair[0].after)))
+    reply, calls = max(
+        fitting,
+        key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
+    )
     return _said(reply, thinking, calls, result="\n".join(results))
 
 
@@ -128,21 +154,40 @@ def _said(
     calls: tuple[Call, ...] = (),
     result: str = "",
     hand: Hand = Hand.AUTHORED,
+    shown: str = "",
 ) -> Said:
     answer = reply.answer if thinking or not reply.instruct else reply.instruct
-    return Said(
-        reply.thinking if thinking else None, answer.replace("{result}", result), calls, hand
-    )
+    answer = answer.replace("{result}", result).replace("{shown}", shown)
+    return Said(reply.thinking if thinking else None, answer, calls, hand)
 
 
-def _results(messages: Sequence[Message]) -> list[str]:
-    """What the tools answered, where the conversation ends with that."""
+def _last_shown(
+    messages: Sequence[Message], shown: Sequence[Shown]
+) -> tuple[tuple[Shown, ...], bool]:
+    """What came with the last turn that showed anything, and whether that is the user's last."""
+    last = max((one.turn for one in shown), default=-1)
+    user = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
+    return tuple(one for one in shown if one.turn == last), last == user
+
+
+def _drawings(shown: Iterable[Shown]) -> tuple[str, ...]:
+    """Their names, "" for what the kit did not draw; frames of a clip are the clip."""
+    names = [one.drawing or "" for one in shown]
+    return tuple(n for i, n in enumerate(names) if i == 0 or n != CLIP or names[i - 1] != CLIP)
+
+
+def _results(messages: Sequence[Message]) -> tuple[set[str | bool], list[str]]:
+    """Where the conversation ends with what tools answered: that, and who they are (their names,
+    and True for any).
+    """
     results: list[str] = []
     for message in reversed(messages):
         if message.get("role") not in ("tool", "function"):
-            break
+            calls = message.get("tool_calls") or () if results else ()
+            names = {str((call.get("function") or {}).get("name")) for call in calls}
+            return ({True, *names} if results else set()), results
         results.insert(0, text_of(message))
-    return results
+    return ({True} if results else set()), results
 
 
 def _fit(calls: Iterable[Call], tools: Sequence[Mapping[str, Any]]) -> tuple[Call, ...] | None:
@@ -178,6 +223,9 @@ def _parse(name: str, text: str) -> Reply:
         after=frozenset(map(normalise, head.get("after", ()))),
         calls=tuple(Call(c["name"], tuple(c["arguments"].items())) for c in head.get("calls", ())),
         tool_result=head.get("tool_result", False),
+        says=head.get("says", ""),
+        forced=head.get("forced", False),
+        images=tuple(head.get("images", ())),
         thinking=sections.get("thinking", ""),
         answer=sections["answer"],
         instruct=sections.get("instruct", ""),

@@ -145,6 +145,7 @@ def _unrolled(moving: Any, name: str, fps: float | None) -> tuple[list[Any], flo
     _check_count(moving.n_frames, name)
     frames, total_ms = [], 0.0
     for frame in ImageSequence.Iterator(moving):
+        frame.load()  # WebP tells a frame's time only then
         shown_ms = float(frame.info.get("duration") or 0)
         total_ms += shown_ms if shown_ms >= _LEAST_MS else 100.0
         frames.append(load(frame.copy()).image)

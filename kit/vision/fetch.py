@@ -45,6 +45,8 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) ->
                     )
                 if time.monotonic() > until_s:
                     raise TimeoutError
+            if answer.length:
+                raise HTTPException(f"{answer.length:,} bytes did not come")
     except urllib.error.HTTPError as refused:
         raise EndpointError(f"{place} answers {refused.code} {refused.reason}", _SAVE_IT) from None
     except TimeoutError as problem:

@@ -70,9 +70,10 @@ class ImagePart:
 def image(source: Source, max_pixels: int | None = None) -> ImagePart:
     """A picture out of a path, bytes, a Pillow image, an array, a figure or an http(s) URL.
 
-    `max_pixels` caps what the model sees, and so its tokens: one a 32 × 32 pixels. A smaller
-    picture stays as it is. Raises InvalidValue for what is no picture, is damaged, is too large
-    or too thin; EndpointError for a URL that cannot be had.
+    `max_pixels` caps what the model sees, and so its tokens: one for 32 × 32 pixels. A smaller
+    picture stays as it is; none gets below MIN_PIXELS, since the server would enlarge it.
+    Raises InvalidValue for what is no picture, is damaged, too large or too thin; EndpointError
+    for a URL that cannot be had.
     """
     if max_pixels is not None and max_pixels < MIN_PIXELS:
         raise InvalidValue(
@@ -84,7 +85,7 @@ def image(source: Source, max_pixels: int | None = None) -> ImagePart:
     smart_resize(size[1], size[0])  # a strip is refused here, by its own size
     raw = picture.raw
     most = min(max_pixels or MAX_PIXELS, MAX_PIXELS)
-    rows, columns = smart_resize(size[1], size[0], max_pixels=most)
+    rows, columns = smart_resize(*smart_resize(size[1], size[0], max_pixels=most))
     if (rows, columns) != smart_resize(size[1], size[0]) or size[0] * size[1] > MAX_PIXELS:
         from PIL import Image
 

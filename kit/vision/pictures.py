@@ -23,6 +23,7 @@ MOST_PIXELS = (
 )
 LEAST_SIDE = 2
 _ORIENTATION = 0x0112
+_SHRINK = f"crop or shrink it to {MOST_PIXELS / 1e6:.0f} million: the model looks at 17 at most"
 _WHICH = f"give a picture: {', '.join(FORMATS)}"
 
 Source = Any  # str | Path | bytes | a Pillow image | an array | a matplotlib or plotly figure
@@ -85,7 +86,12 @@ def open_checked(data: bytes, name: str) -> Image.Image:
         image.load()
     except UnidentifiedImageError as problem:
         raise InvalidValue(f"{name} is {_looks_like(data)}, not a picture", _WHICH) from problem
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as problem:
+    except Image.DecompressionBombError as problem:
+        raise InvalidValue(
+            f"{name} would unpack to more than {2 * MOST_PIXELS / 1e6:.0f} million pixels",
+            _SHRINK,
+        ) from problem
+    except (OSError, SyntaxError, ValueError, EOFError) as problem:
         raise InvalidValue(f"{name} is damaged: {problem}", "open and save it again") from problem
     return image
 
@@ -100,7 +106,7 @@ def check_size(width: int, height: int, name: str, least: int = LEAST_SIDE) -> N
     if width * height > MOST_PIXELS:
         raise InvalidValue(
             f"{name} is {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million",
-            f"crop or shrink it to {MOST_PIXELS / 1e6:.0f} million: no model looks at more than 17",
+            _SHRINK,
         )
 
 

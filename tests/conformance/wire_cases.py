@@ -103,12 +103,16 @@ SERVED: Mapping[str, Case] = {
     "22_err_too_long_stream": Case(endless, _LIMIT, message=True),
     "23_err_max_tokens_too_big": Case(far_too_many, _LIMIT, message=True),
     "24_err_max_tokens_negative": Case(message=True),
+    "25_err_bad_image_url": Case(why="the reason at its end is in the words of another library"),
+    "26_err_bad_image_b64": Case(message=True),
+    "27_err_bad_image_stream": Case(message=True),
     "28_err_not_json": Case(),
     "29_err_missing_messages": Case(),
     "30_err_empty_messages": Case(message=True),
     "31_err_temperature": Case(message=True),
     "32_err_bad_role": Case(),
     "33_err_top_p_stream": Case(message=True),
+    "34_image_ok_stream": Case(longer, _LONGER),
     "35_err_sum_too_long": Case(beyond_context, _LIMIT, message=True),
     "36_bad_regex_stream": Case(),
     "37_max_tokens_zero": Case(),
@@ -141,16 +145,11 @@ SERVED: Mapping[str, Case] = {
 }
 
 _NO_MODEL = "no model runs in the twin, so there are no probabilities to tell"
-_NO_EYES = "the twin does not see images yet, and says so"
 
 NOT_SERVED: Mapping[str, str] = {
     "08_chat_logprobs_stream": _NO_MODEL,
     "09_chat_logprobs_nonstream": _NO_MODEL,
     "18_json_schema": "no model whose answer could be constrained to a schema",
-    "25_err_bad_image_url": _NO_EYES,
-    "26_err_bad_image_b64": _NO_EYES,
-    "27_err_bad_image_stream": _NO_EYES,
-    "34_image_ok_stream": _NO_EYES,
     "44_messages_anthropic_stream": "Anthropic's wire: no lesson uses it",
     "45_responses_stream": "OpenAI's newer wire: no lesson uses it yet",
     "61_openapi": "a description of paths, most of which the twin does not have",

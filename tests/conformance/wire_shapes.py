@@ -108,5 +108,5 @@ def without(value: Any, path: Path) -> Any:
 
 
 def numberless(message: str) -> str:
-    """An error message without its numbers, which go by the server's limits."""
-    return re.sub(r"\d+(\.\d+)?", "N", message)
+    """An error message without its numbers: limits of the server, places in its memory."""
+    return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "N", message)

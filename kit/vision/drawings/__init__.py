@@ -13,9 +13,12 @@ clip()                a short film, and something happens in it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kit.models.images import TOKEN_SIDE
+from kit.vision.drawings import _chart, _clip, _geometry, _paper
 from kit.vision.drawings._chart import chart
 from kit.vision.drawings._clip import Clip, clip
 from kit.vision.drawings._geometry import geometry
@@ -28,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Clip", "Drawing", "chart", "clip", "geometry", "letter", "receipt", "recognise"]
 
 CLIP = "clip"
-_MAKERS = {
-    "geometry": geometry,
-    "geometry-3": lambda: geometry(circles=3),
-    "chart": chart,
-    "receipt": receipt,
-    "letter": letter,
+_MAKERS: dict[
+    str, tuple[tuple[int, int], Callable[[], Drawing]]
+] = {  # what it is called → its size, and who draws it
+    "geometry": (_geometry.SIZE, geometry),
+    "geometry-3": (_geometry.SIZE, lambda: geometry(circles=3)),
+    "chart": (_chart.SIZE, chart),
+    "receipt": (_paper.RECEIPT_SIZE, receipt),
+    "letter": (_paper.LETTER_SIZE, letter),
 }
 
 
@@ -50,22 +55,23 @@ def recognise(picture: Image.Image, data: bytes = b"") -> str | None:
     """
     from PIL import Image
 
-    if data in _frames():
+    if picture.size == _clip.SIZE and data in _frames():
         return CLIP
-    for name, drawn in _drawn().items():
-        same = drawn
+    for name, (size, _) in _MAKERS.items():
+        if not _may_be(picture.size, size):
+            continue
+        drawn = _drawn(name)
         if drawn.size != picture.size:
-            if not _alike(drawn.size, picture.size):
-                continue
-            same = drawn.resize(picture.size, Image.Resampling.LANCZOS)
-        if same.tobytes() == picture.tobytes():
+            drawn = drawn.resize(picture.size, Image.Resampling.LANCZOS)
+        if drawn.tobytes() == picture.tobytes():
             return name
     return None
 
 
 @cache
-def _drawn() -> dict[str, Image.Image]:
-    return {name: make().picture for name, make in _MAKERS.items()}
+def _drawn(name: str) -> Image.Image:
+    _, make = _MAKERS[name]
+    return make().picture
 
 
 @cache
@@ -73,6 +79,13 @@ def _frames() -> frozenset[bytes]:
     return frozenset(clip().film.jpegs)
 
 
-def _alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether one may be the other, shrunk to multiples of 32."""
-    return b[0] <= a[0] and b[1] <= a[1] and abs(a[0] / a[1] - b[0] / b[1]) < 0.25 * a[0] / a[1]
+def _may_be(size: tuple[int, int], drawn: tuple[int, int]) -> bool:
+    """Whether a drawing has this size, or can have got it by a cap on its pixels: both sides
+    shrunk alike, then moved to a multiple of 32."""
+    if size == drawn:
+        return True
+    if any(now % TOKEN_SIDE or now > was for now, was in zip(size, drawn, strict=True)):
+        return False
+    least = max(was / (now + TOKEN_SIDE) for now, was in zip(size, drawn, strict=True))
+    most = min(was / max(now - TOKEN_SIDE, 1) for now, was in zip(size, drawn, strict=True))
+    return least < most

@@ -20,7 +20,7 @@ from kit.vision.drawings._pen import (
     spot,
 )
 
-WIDTH, HEIGHT = 1280, 720
+SIZE = WIDTH, HEIGHT = 1280, 720
 VISITORS: Mapping[str, int] = {"Mon": 34, "Tue": 47, "Wed": 28, "Thu": 61, "Fri": 75, "Sat": 52}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 130, 1230, 110, 600
 _STEP = 10

@@ -10,7 +10,7 @@ from typing import Any
 from kit.vision.avi import Film
 from kit.vision.drawings._pen import BLUE, GRID, INK, ORANGE, SHARPER, at, finish, page
 
-WIDTH, HEIGHT = 448, 256
+SIZE = WIDTH, HEIGHT = 448, 256
 FPS = 8
 SECONDS = 4
 LAMP_ON_S = 2.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kit.errors import InvalidValue
 from kit.vision.drawings._pen import INK, SHARPER, Drawing, at, finish, page
 
-WIDTH, HEIGHT = 640, 576
+SIZE = WIDTH, HEIGHT = 640, 576
 _SQUARE = (215, 183, 425, 393)
 _LINE = 3
 # corner → centre and radius in pixels; two large circles face each other, and two small ones

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kit.vision.drawings._pen import (
     INK,
-    PAPER,
     QUIET,
     SHARPER,
     Drawing,
@@ -33,13 +32,15 @@ I trimmed the lamp twice, at nine and again at half past two. Oil for eleven day
 boat with the new barrels was promised for Tuesday, and I have learnt not to count on Tuesdays.
 
 The cat has taken to sleeping under the lens, where it is warm."""
+RECEIPT_SIZE = (480, 640)
+LETTER_SIZE = (704, 800)  # of TEXT; a longer one makes the page longer
 _LINE_PX = 46
 _WIDEST = 42  # characters of a line of the page
 
 
 def receipt() -> Drawing:
     """A bill of four lines. Its data: the items, and the total, in euros."""
-    width, height = 480, 640
+    width, height = RECEIPT_SIZE
     image, pen = page(width, height)
     small, large = letters(24), letters(34)
     pen.text(spot(width / 2, 60), CAFE, fill=INK, font=large, anchor="mm")
@@ -73,10 +74,9 @@ def letter(text: str = TEXT) -> Drawing:
     lines: list[str] = []
     for paragraph in text.split("\n\n"):
         lines += [*textwrap.wrap(paragraph, _WIDEST), ""]
-    width = 704
-    height = max(320, -(-(100 + 40 * len(lines)) // 32) * 32)
+    width = LETTER_SIZE[0]
+    height = max(LETTER_SIZE[1], -(-(100 + 40 * len(lines)) // 32) * 32)
     image, pen = page(width, height)
-    pen.rectangle(at(0, 0, width, height), fill=PAPER)
     for i, line in enumerate(lines):
         pen.text(spot(56, 56 + 40 * i), line, fill=INK, font=letters(27))
     return Drawing("letter", finish(image), {"text": text}, f"A page of text: {text}")

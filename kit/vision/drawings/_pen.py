@@ -15,7 +15,7 @@ GRID = "#d9e0e6"
 PAPER = "#ffffff"
 BLUE = "#0072b2"  # Okabe and Ito's
 ORANGE = "#e69f00"
-SHARPER = 4  # drawn that much larger, then shrunk: Pillow's lines have no soft edges
+SHARPER = 3  # drawn that much larger, then shrunk: Pillow's lines have no soft edges
 
 
 @dataclass(frozen=True)
