@@ -120,13 +120,13 @@ class LaunchPlan:
     @property
     def image(self) -> str:
         """The container that holds this version."""
-        from kit.launch.forms import image
+        from kit.launch.containers import image
 
         return image(self)
 
     def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
         """`docker run …` as a list of words, in the foreground."""
-        from kit.launch.forms import docker_argv
+        from kit.launch.containers import docker_argv
 
         return docker_argv(self, rank, name, node0)
 

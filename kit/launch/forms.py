@@ -20,22 +20,16 @@ import shlex
 import string
 import tomllib
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue, UnknownName
+from kit.launch.containers import again, contained, docker_run, image, images, inside, recipe
 from kit.provenance import Provenance
 
 if TYPE_CHECKING:
     from kit.launch import LaunchPlan
 
 FORMS = ("shell", "docker", "compose", "slurm", "k8s", "skypilot")
-CACHE = "~/.cache/huggingface"
-INSIDE = "/root/.cache/huggingface"
-LOOPBACK = "127.0.0.1"
 _NODE0 = "${NODE0_IP}"
 _RANK = "${NODE_RANK}"
 
@@ -44,15 +38,12 @@ class _Template(string.Template):
     delimiter = "@"  # shell and YAML keep their dollars
 
 
-@cache
-def _recipe(name: str) -> str:
-    return (files("kit") / "data" / "recipes" / name).read_text(encoding="utf-8")
-
-
 def render(plan: LaunchPlan, form: str) -> str:
     """The plan in one of FORMS. Raises UnknownName; InvalidValue where it cannot run there."""
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
+    if form in ("docker", "compose", "k8s", "skypilot"):
+        plan = contained(plan)
     fill = {
         "shell": _shell,
         "docker": _docker,
@@ -64,60 +55,12 @@ def render(plan: LaunchPlan, form: str) -> str:
     return fill(plan)
 
 
-def image(plan: LaunchPlan) -> str:
-    """The container that holds the plan's version."""
-    arch = "mi35x" if plan.profile.gpu.key == "mi355x" else "mi30x"
-    held: str = _images(plan)["image"]
-    return held.format(version=plan.sglang, arch=arch)
-
-
-def _images(plan: LaunchPlan) -> dict[str, Any]:
-    gpu = plan.profile.gpu
-    if gpu.is_cpu:
-        raise InvalidValue(
-            "there is no ready container of SGLang for Xeon",
-            "take the shell form, or build docker/xeon.Dockerfile of SGLang's repository",
-        )
-    table: dict[str, dict[str, Any]] = tomllib.loads(_recipe("images.toml"))
-    return table["amd" if gpu.is_amd else "nvidia"]
-
-
-def docker_argv(
-    plan: LaunchPlan, rank: int = 0, name: str = "sglang", node0: str = ""
-) -> list[str]:
-    """`docker run …` in the foreground, as a list of words for a process of its own."""
-    inside = _inside(plan)
-    words = inside.argv(rank, node0) if plan.nodes > 1 else inside.argv()
-    return [*_docker_run(plan, name, str(Path(CACHE).expanduser())), image(plan), *words]
-
-
-def _docker_run(plan: LaunchPlan, name: str, cache_folder: str) -> list[str]:
-    network = ["--network", "host"]
-    if plan.nodes == 1:
-        network = ["--publish", f"{_publish(plan)}:{plan.port}:{plan.port}"]
-    infiniband = ["--device=/dev/infiniband", "--ulimit", "memlock=-1"] if plan.nodes > 1 else []
-    env = [w for n, v in plan.env.items() for w in ("--env", f"{n}={v}")]
-    return [
-        *("docker", "run", "--rm", "--name", name),
-        *_images(plan)["run"],
-        *("--ipc=host", "--shm-size", "32g"),
-        *network,
-        *infiniband,
-        *("--volume", f"{cache_folder}:{INSIDE}", "--env", "HF_TOKEN"),
-        *env,
-    ]
-
-
-def _publish(plan: LaunchPlan) -> str:
-    return plan.host
-
-
-def _inside(plan: LaunchPlan, port_host: str = "0.0.0.0") -> LaunchPlan:
-    """The plan as it runs in a container: on all addresses of a network of its own."""
-    if plan.nodes > 1:
-        return plan  # the machine's own network: its addresses stay closed
-    flags = tuple(replace(f, value=port_host) if f.key == "host" else f for f in plan.flags)
-    return replace(plan, flags=flags)
+def ways(port: int) -> tuple[str, ...]:
+    """How a server that listens on 127.0.0.1 is reached from elsewhere, a line each."""
+    return tuple(
+        f"by {way['by']}:  {way['how']}".format(port=port)
+        for way in tomllib.loads(recipe("reach.toml"))["way"]
+    )
 
 
 def _words(plan: LaunchPlan, rank: str = _RANK, node0: str = _NODE0) -> list[str]:
@@ -155,11 +98,12 @@ def _common(plan: LaunchPlan) -> dict[str, Any]:
         "port": plan.port,
         "gpus_a_node": p.tp_size // plan.nodes,
         "weights_gb": f"{plan.memory.weights_gb:,.0f}",
+        "reach": "\n".join(f"# From elsewhere {way}" for way in ways(plan.port)),
     }
 
 
 def _fill(template: str, /, **given: Any) -> str:
-    return _Template(_recipe(template)).substitute(given)
+    return _Template(recipe(template)).substitute(given)
 
 
 def _suffix(plan: LaunchPlan) -> str:
@@ -176,14 +120,14 @@ def _shell(plan: LaunchPlan) -> str:
 
 
 def _docker(plan: LaunchPlan) -> str:
-    run = [*_docker_run(plan, _common(plan)["name"], "$HOME/.cache/huggingface"), image(plan)]
+    run = docker_run(plan, _common(plan)["name"], "$HOME/.cache/huggingface")
     return _fill(
         f"docker-{_suffix(plan)}.sh",
         **_common(plan),
         image=image(plan),
-        image_about=_images(plan)["about"],
-        publish=_publish(plan),
-        command=f"{_typed(run)} \\\n  {_typed(_words(_inside(plan)))}",
+        image_about=images(plan)["about"],
+        publish=plan.host,
+        command=" \\\n  ".join([_typed(run), image(plan), _typed(_words(inside(plan)))]),
     )
 
 
@@ -197,12 +141,12 @@ def _compose(plan: LaunchPlan) -> str:
         "${NODE0_IP}": "${NODE0_IP:?address of the first machine}",
         "$KIT_API_KEY": "${KIT_API_KEY:?a key of your choice}",
     }
-    words = [_with(needed, word) for word in _words(_inside(plan))]
+    words = [_with(needed, word) for word in _words(inside(plan))]
     return _fill(
         f"compose-{_suffix(plan)}.yaml",
         **_common(plan),
         image=image(plan),
-        publish=_publish(plan),
+        publish=plan.host,
         words_6=_listed(words, 6),
         environment_4=f"    environment:\n{env}",
         devices_4=_compose_devices(plan),
@@ -236,7 +180,8 @@ def _slurm(plan: LaunchPlan) -> str:
 
 def _k8s(plan: LaunchPlan) -> str:
     if not plan.options.api_key or plan.nodes > 1:
-        plan = _for_pods(plan)
+        # on a network that others are on: on all addresses, with a key
+        plan = again(plan, plan.sglang, host="0.0.0.0", api_key=True)
     variables = {_RANK: "$(LWS_WORKER_INDEX)", "${NODE0_IP}": "$(LWS_LEADER_ADDRESS)"}
     words = [_with({**variables, "$KIT_API_KEY": "$(KIT_API_KEY)"}, word) for word in _words(plan)]
     common = {
@@ -263,14 +208,6 @@ def _k8s(plan: LaunchPlan) -> str:
         for key, probe in (("pod_8", _probe(plan)), ("worker_pod_8", ""))
     }
     return _fill("k8s-n.yaml", **common, **pods)
-
-
-def _for_pods(plan: LaunchPlan) -> LaunchPlan:
-    """The plan for a network that others are on: on all addresses, with a key."""
-    from kit.launch import launch_plan
-
-    options = replace(plan.options, host="0.0.0.0", api_key=True)
-    return launch_plan(plan.profile, plan.sglang, options)
 
 
 def _probe(plan: LaunchPlan) -> str:
@@ -309,11 +246,14 @@ def _skypilot(plan: LaunchPlan) -> str:
         else ""
     )
     run = ranks + _typed([*_env_words(plan), *_words(plan)])
+    sky = tomllib.loads(recipe("skypilot.toml"))
+    alone = f"# No cloud of SkyPilot's has {gpu.name}: a Kubernetes cluster of your own.\n"
     return _fill(
         "skypilot.yaml",
         **_common(plan),
         image=image(plan),
-        sky_gpu=gpu.key.upper(),
+        sky_gpu=sky["names"].get(gpu.key, gpu.key.upper()),
+        where=alone if gpu.key in sky["own_cluster"] else "",
         disk_gb=max(256, math.ceil(plan.memory.weights_gb * 1.3)),
         run_2=_indented(run, 2),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.launch import NODE0, LaunchPlan, forms
+from kit.launch import NODE0, LaunchPlan, containers
 from kit.sizing import MemoryPlan
 
 
@@ -70,11 +70,11 @@ def of_plan(
         return here
     return replace(
         here,
-        argv=tuple(forms.docker_argv(plan, rank, name, node0)),
+        argv=tuple(containers.docker_argv(plan, rank, name, node0)),
         env=(),
         host="127.0.0.1",
         stop_argv=("docker", "stop", "--time", "30", name),
-        source=f"a container of {forms.image(plan)}",
+        source=f"a container of {containers.image(plan)}",
     )
 
 

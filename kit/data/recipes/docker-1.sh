@@ -2,6 +2,6 @@
 # @{title}
 # @{image}: @{image_about}
 # Inside, the server listens on all addresses; outside it is published on @{publish} only.
-set -euo pipefail
+@{reach}
 
 @{command}
