@@ -137,6 +137,7 @@ class ToolRun:
         self._started = True
         for step in range(1, self._max_steps + 2):
             turn = self._ask(step)
+            turn.prepare()
             async with turn:
                 async for said in turn:
                     yield said
