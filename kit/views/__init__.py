@@ -10,10 +10,14 @@
     builder           choose a launch command; each flag says why
     startup           a server as it comes up, phase by phase; what_to_start: which one here
     tips              the cookbook's tips, and what became of them
-    StreamView        an answer as it streams; `compare` puts modes side by side
+    StreamView        an answer as it streams; `compare` puts modes side by side, `versus` servers
+    trace             a model at work with tools: thinking → call → result → answer
     timeline          how long a reader waits for the first word
     accept_lengths, experts, draft_steps, speedup   speculation: what it gives, costs and gains
-    beside            reports side by side
+    live_bench        a benchmark that is watched while it runs, and can be stopped
+    run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
+    sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
+    beside            reports side by side; `explained`: every row of one, and what it means
     progress          a bar for what takes longer
 
 Names load on first use, so that `import kit.views` costs next to nothing.
@@ -34,19 +38,26 @@ _HOME = {
     "concurrency": "_curves",
     "draft_steps": "_speculation",
     "experts": "_speculation",
+    "explained": "_rows",
     "family": "_tables",
     "growth": "_curves",
     "ledger": "_ledger",
     "ledgers": "_ledger",
+    "little": "_bench_queue",
+    "live_bench": "_bench_live",
     "matrix": "_matrix",
     "on_card": "_tables",
     "parts": "_anatomy",
     "progress": "_progress",
+    "run_figure": "_bench_figure",
     "sliders": "_sliders",
     "speedup": "_speculation",
     "startup": "_startup",
+    "sweep": "_bench_sweep",
     "timeline": "_timeline",
     "tips": "_tips",
+    "trace": "_trace",
+    "versus": "_versus",
     "what_to_start": "_startup",
 }
 
