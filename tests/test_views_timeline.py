@@ -1,7 +1,6 @@
 import pytest
 
 from kit.provenance import simulated
-from kit.views.beside import beside
 from kit.views.tally import Reply
 
 
@@ -40,15 +39,3 @@ def test_answers_without_times_are_left_out_and_none_at_all_is_an_error():
     assert len(figure.data[0].y) == 1
     with pytest.raises(ValueError, match="times"):
         timeline([reply(0, 1, rate=None)])
-
-
-def test_reports_side_by_side_carry_their_labels_and_ratios():
-    from kit.bench import predict, published
-
-    run = published.run("cookbook-latency")
-    table = beside(run.report, predict("h200x8", like="cookbook-latency"))
-    head, *rows, labels = table.cells
-    assert head[1:] == ["published", "simulated"]
-    assert all("×" in row[2] for row in rows if "–" not in row)
-    assert run.report.provenance.source in labels
-    assert table._repr_markdown_().count("\n") == len(table.cells)

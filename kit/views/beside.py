@@ -1,28 +1,82 @@
-"""Reports side by side: one column each, its provenance at the foot, ratios to the first."""
+"""Reports side by side: one column each, under its kind and version, ratios to the first.
+
+beside(run.report, predicted, report)      # published, simulated, measured
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
-from kit.bench.metrics import Report
+from kit.bench import published
+from kit.bench.metrics import Report, Stats
+from kit.provenance import Kind
 
-# key of the result line → how a table names it, and its decimals
-ROWS = {
-    "mean_ttft_ms": ("Mean TTFT (ms)", 0),
-    "mean_tpot_ms": ("Mean TPOT (ms)", 2),
-    "mean_itl_ms": ("Mean ITL (ms)", 2),
-    "mean_e2e_latency_ms": ("Mean E2E latency (ms)", 0),
-    "request_throughput": ("Requests (1/s)", 2),
-    "output_throughput": ("Output tokens/s", 0),
-    "total_throughput": ("Total tokens/s", 0),
-    "accept_length": ("Accept length", 2),
-    "duration": ("Duration (s)", 1),
-}
+_Value = Callable[[Report], float | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of a report. `first` rows stand open, the others behind a click."""
+
+    name: str
+    value: _Value
+    decimals: int = 0
+    first: bool = False
+
+
+def _of(name: str, stat: str) -> _Value:
+    def value(report: Report) -> float | None:
+        stats: Stats = getattr(report, name)
+        found: float | None = getattr(stats, stat)
+        return found
+
+    return value
+
+
+def _itl_per_token(stat: str) -> _Value:
+    def value(report: Report) -> float | None:
+        found: float | None = getattr(report.itl, stat)
+        return found if report.itl_basis == "token" else None
+
+    return value
+
+
+def _latencies() -> tuple[Row, ...]:
+    rows = []
+    for stat in ("mean", "median", "p99"):
+        label, first = stat.capitalize(), stat == "mean"
+        rows += [
+            Row(f"{label} TTFT (ms)", _of("ttft", stat), 0, first or stat == "p99"),
+            Row(f"{label} TPOT (ms)", _of("tpot", stat), 2, first),
+            Row(f"{label} ITL per token (ms)", _itl_per_token(stat), 2, first),
+            Row(f"{label} ITL per chunk (ms)", _of("itl_per_chunk", stat), 2),
+            Row(f"{label} E2E latency (ms)", _of("e2e_latency", stat), 0, first),
+        ]
+    return tuple(rows)
+
+
+ROWS = (
+    Row("Output tokens/s", lambda r: r.output_throughput, 0, first=True),
+    Row("Requests/s", lambda r: r.request_throughput, 2, first=True),
+    Row("Total tokens/s", lambda r: r.total_throughput),
+    Row("Peak output tokens/s", lambda r: r.max_output_tokens_per_s),
+    Row("In flight on average", lambda r: r.concurrency, 1, first=True),
+    Row("Accept length", lambda r: r.accept_length, 2, first=True),
+    *_latencies(),
+    Row("Requests answered", lambda r: r.completed),
+    Row("Requests failed", lambda r: r.failed or None),
+    Row("Tokens in", lambda r: r.total_input_tokens),
+    Row("Tokens out", lambda r: r.total_output_tokens),
+    Row("Duration (s)", lambda r: r.duration_s, 1, first=True),
+)
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A table of reports. Markdown in a notebook, text anywhere else."""
+    """A table of reports: HTML or Markdown in a notebook, text anywhere else."""
 
     reports: tuple[Report, ...]
 
@@ -33,48 +87,121 @@ class Beside:
     @property
     def cells(self) -> list[list[str]]:
         """The table: a head, a row a figure (with its ratio to the first report), the labels."""
-        head = ["", *(str(report.provenance.kind) for report in self.reports)]
-        lines = [report.to_json() for report in self.reports]
-        rows = []
-        for key, (name, decimals) in ROWS.items():
-            values = [line.get(key) for line in lines]
-            if all(value is None for value in values):
-                continue
-            rows.append([name, *(_cell(value, values[0], decimals) for value in values)])
-        return [head, *rows, ["from", *(report.provenance.source for report in self.reports)]]
+        kinds = ["", *(str(report.provenance.kind) for report in self.reports)]
+        versions = ["SGLang", *(version(report) or "–" for report in self.reports)]
+        body = [self._texts(row) for row in self._rows()]
+        return [kinds, versions, *body, ["from", *(r.provenance.source for r in self.reports)]]
+
+    def _rows(self) -> list[Row]:
+        """Those that at least one report has."""
+        return [row for row in ROWS if any(row.value(r) is not None for r in self.reports)]
+
+    def _pairs(self, row: Row) -> list[tuple[str, str]]:
+        """(figure, ratio to the first) of each report; "" where there is nothing to compare."""
+        values = [row.value(report) for report in self.reports]
+        return [
+            (
+                "–" if value is None else f"{value:,.{row.decimals}f}",
+                f"×{value / values[0]:.2f}" if i and values[0] and value is not None else "",
+            )
+            for i, value in enumerate(values)
+        ]
+
+    def _texts(self, row: Row) -> list[str]:
+        return [
+            row.name,
+            *(f"{text} ({ratio})" if ratio else text for text, ratio in self._pairs(row)),
+        ]
 
     def _repr_markdown_(self) -> str:
         head, *rows = self.cells
         lines = [head, ["---"] + ["---:"] * len(self.reports), *rows]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
+    def _repr_html_(self) -> str:
+        """The first rows open, all of them behind a click; each column under its label."""
+        rows = self._rows()
+        first = [row for row in rows if row.first]
+        more = self._table(rows) if len(rows) > len(first) else ""
+        folded = f"<details><summary>All {len(rows)} rows</summary>{more}</details>" if more else ""
+        return self._table(first) + folded + self._sources()
+
+    def _table(self, rows: list[Row]) -> str:
+        heads = "".join(
+            f'<th style="{_CELL}"><span style="{_BADGE}{_LINE[r.provenance.kind]}">'
+            f"{escape(str(r.provenance.kind))}</span><br>"
+            f'<span style="{_QUIET}">{escape(_named(r, i))}</span></th>'
+            for i, r in enumerate(self.reports, 1)
+        )
+        body = "".join(
+            f'<tr><th scope="row" style="{_NAME}">{escape(row.name)}</th>'
+            + "".join(
+                f'<td style="{_CELL}"><b>{text}</b>'
+                + (f' <span style="{_RATIO}">{ratio}</span>' if ratio else "")
+                + "</td>"
+                for text, ratio in self._pairs(row)
+            )
+            + "</tr>"
+            for row in rows
+        )
+        return (
+            f'<table style="font-size:16px"><thead><tr><th style="{_NAME}"></th>{heads}</tr>'
+            f"</thead><tbody>{body}</tbody></table>"
+        )
+
+    def _sources(self) -> str:
+        items = "".join(f"<li>{escape(str(r.provenance))}</li>" for r in self.reports)
+        return f'<ol style="{_QUIET}">{items}</ol>'
+
     def __str__(self) -> str:
-        cells = self.cells
-        *body, labels = cells
-        widths = [max(len(line[i]) for line in body) for i in range(len(cells[0]))]
+        *body, labels = self.cells
+        widths = [max(len(line[i]) for line in body) for i in range(len(labels))]
         text = [
             "  ".join(
                 c.ljust(w) if i == 0 else c.rjust(w)
                 for i, (c, w) in enumerate(zip(line, widths, strict=True))
-            )
+            ).rstrip()
             for line in body
         ]
-        return "\n".join(
-            [*text, *(f"{h}: {s}" for h, s in zip(cells[0][1:], labels[1:], strict=True))]
-        )
+        sources = (f"{h}: {s}" for h, s in zip(body[0][1:], labels[1:], strict=True))
+        return "\n".join([*text, *sources])
 
     __repr__ = __str__
 
 
+_CELL = "text-align:right;padding:5px 14px;white-space:nowrap;"
+_NAME = "text-align:left;padding:5px 14px 5px 4px;white-space:nowrap;font-weight:normal;"
+_QUIET = "font-size:14px;font-weight:normal;opacity:0.75;"
+_RATIO = "display:inline-block;min-width:3.6em;opacity:0.75;"
+_BADGE = "display:inline-block;padding:0 10px;border-width:1.5px;border-radius:99px;margin:1.5px 0;"
+_LINE = {
+    Kind.COMPUTED: "border-style:dotted;",
+    Kind.SIMULATED: "border-style:dashed;",
+    Kind.PUBLISHED: "border-style:double;border-width:3px;margin:0;",
+    Kind.MEASURED: "border-style:solid;",
+}
+
+
 def beside(*reports: Report) -> Beside:
-    """Reports side by side; the first is what the others are compared with."""
+    """Reports side by side; the first is what the others are compared with.
+
+    Each column says its kind (published, simulated, measured) and the version of SGLang, where
+    that is known; ITL is compared per token with per token, and per chunk with per chunk.
+    """
     return Beside(reports)
 
 
-def _cell(value: float | None, first: float | None, decimals: int) -> str:
-    if value is None:
-        return "–"
-    text = f"{value:,.{decimals}f}"
-    if first is None or value is first or not first:
-        return text
-    return f"{text} (×{value / first:.2f})"
+def version(report: Report) -> str | None:
+    """The version of SGLang behind a report: of the published run that it is, or as its source
+    says; None where neither does."""
+    for run in published.runs():
+        if run.report.provenance == report.provenance:
+            return run.sglang
+    found = re.search(r"\bSGLang v?(\d+\.\d+[\w.+]*\w)", report.provenance.source)
+    return found[1] if found else None
+
+
+def _named(report: Report, number: int) -> str:
+    """Under a column's kind: the version, and the number of its source below."""
+    told = version(report)
+    return f"SGLang {told} · {number}" if told else str(number)

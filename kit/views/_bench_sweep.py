@@ -1,0 +1,236 @@
+"""Throughput against latency: one point a run, labelled by its concurrency; the knee marked.
+
+sweep([bench.simulate(machine, Workload(1000, 1000, 8 * n, max_concurrency=n)) for n in sizes])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from kit.bench.metrics import Report
+from kit.errors import InvalidValue
+from kit.provenance import Provenance
+from kit.views import theme
+from kit.views._bench_figure import duration, log_axis
+from kit.views.told import Told, Words
+
+KNEE = 0.9  # of the best throughput
+_NEAR = (0.03, 0.06)  # shares of the plot, across and up: nearer points share a label
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up")
+_AXES = {
+    "tpot": "mean TPOT (ms): how long one more token takes",
+    "ttft": "mean TTFT (log scale): how long until the first token",
+}
+
+
+def sweep(points: Iterable[Report], against: Literal["tpot", "ttft"] = "tpot") -> Told:
+    """A concurrency sweep: output tokens/s against mean TPOT or TTFT, labelled by concurrency.
+
+    `points` are reports of closed-loop runs, one for each `max_concurrency`; reports of another
+    provenance become a line of their own. The knee is the smallest concurrency that gives 90 % of
+    its line's best throughput: beyond it there are hardly more tokens, only longer waits. A line
+    that ends there has not shown its knee, and says so.
+    Raises InvalidValue for fewer than two points, or a report without concurrency or times.
+    """
+    lines = _lines(points)
+    traces: list[Any] = []
+    notes: list[dict[str, Any]] = []
+    plane = _Plane.of([report for line in lines.values() for report in line], against)
+    for number, line in enumerate(lines.values()):
+        traces.append(_trace(line, plane, number, named=len(lines) > 1))
+        if (at := knee(line)) is not None:
+            traces.append(_ring(line[at], against))
+            notes.append(_flag(line[at], plane))
+    layout = theme.layout(
+        "More at once: more tokens, longer waits",
+        "; ".join(_said(line) for line in lines.values()),
+        _joined(list(lines)),
+        height=520,
+        showlegend=len(lines) > 1,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
+        margin={"l": 84, "r": 40, "t": 120, "b": 116},
+        xaxis={
+            **plane.axis,
+            "title": {"text": _AXES[against]},
+        },
+        yaxis={
+            "range": [0, plane.top],
+            "tickformat": ",",
+            "title": {"text": "output tokens/s, all requests"},
+        },
+        annotations=notes,
+    )
+    return Told(traces, layout, _words(lines))
+
+
+def knee(line: Sequence[Report]) -> int | None:
+    """Index of the smallest concurrency with KNEE of the best throughput; None where that is the
+    last: throughput was still rising."""
+    best = max(_rate(report) for report in line)
+    at = next(i for i, report in enumerate(line) if _rate(report) >= KNEE * best)
+    return at if at + 1 < len(line) else None
+
+
+def _lines(points: Iterable[Report]) -> dict[Provenance, list[Report]]:
+    """Reports by provenance, in order of their concurrency."""
+    lines: dict[Provenance, list[Report]] = {}
+    for report in sorted(points, key=concurrency):
+        lines.setdefault(report.provenance, []).append(report)
+    if not lines or min(map(len, lines.values())) < 2:
+        raise InvalidValue(
+            "a sweep of fewer than two runs", "give reports of the same source at several sizes"
+        )
+    return lines
+
+
+def concurrency(report: Report) -> int:
+    """How many requests a closed-loop run keeps out. Raises InvalidValue where it has no limit."""
+    asked = report.workload.max_concurrency if report.workload else None
+    asked = asked or report.arguments.get("max_concurrency")
+    if not asked or report.tpot.mean is None or report.ttft.mean is None:
+        raise InvalidValue(
+            "a run without a concurrency or without times is no point of a sweep",
+            "give reports of Workload(…, max_concurrency=n)",
+        )
+    return int(asked)
+
+
+def _rate(report: Report) -> float:
+    return report.output_throughput or 0.0
+
+
+def _latency_ms(report: Report, against: str) -> float:
+    mean: float = (report.tpot if against == "tpot" else report.ttft).mean or 0.0
+    return mean
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """The plot's extent: latency across (TTFT by its logarithm), tokens/s up."""
+
+    against: str
+    low: float
+    high: float
+    top: float
+
+    @classmethod
+    def of(cls, reports: Sequence[Report], against: str) -> _Plane:
+        every = [_latency_ms(report, against) for report in reports]
+        ends = (min(every) / 1.35, max(every) * 1.35) if against == "ttft" else (0, max(every))
+        return cls(against, ends[0], ends[1] * 1.08, 1.1 * max(map(_rate, reports)))
+
+    @property
+    def axis(self) -> dict[str, Any]:
+        if self.against == "ttft":
+            return log_axis((self.low, self.high), room=10)
+        return {"range": [self.low, self.high]}
+
+    def across(self, ms: float) -> float:
+        """A latency as plotly wants it in a note: its logarithm on a logarithmic axis."""
+        return math.log10(ms) if self.against == "ttft" else ms
+
+    def place(self, report: Report) -> tuple[float, float]:
+        """Shares of the plot's width and height."""
+        low, high = self.across(self.low), self.across(self.high)
+        ms = self.across(_latency_ms(report, self.against))
+        return (ms - low) / (high - low), _rate(report) / self.top
+
+    def labels(self, line: Sequence[Report]) -> list[str]:
+        """The concurrency beside each point; one label, "48 … 96", where points fall together."""
+        labels = [str(concurrency(line[0]))]
+        anchor, first = 0, line[0]
+        for i, report in enumerate(line[1:], 1):
+            apart = zip(self.place(report), self.place(first), _NEAR, strict=True)
+            if all(abs(a - b) < near for a, b, near in apart):
+                labels.append("")
+                labels[anchor] = f"{concurrency(first)} … {concurrency(report)}"
+            else:
+                labels.append(str(concurrency(report)))
+                anchor, first = i, report
+        return labels
+
+
+def _trace(line: Sequence[Report], plane: _Plane, number: int, named: bool) -> go.Scatter:
+    colour = theme.COLOURS[number]
+    return go.Scatter(
+        x=[round(_latency_ms(report, plane.against), 2) for report in line],
+        y=[round(_rate(report), 1) for report in line],
+        text=plane.labels(line),
+        customdata=[concurrency(report) for report in line],
+        name=str(line[0].provenance.kind) if named else "",
+        mode="lines+markers+text",
+        textposition="top left",
+        textfont={"size": 15, "color": theme.INK},
+        line={"color": colour, "width": 2.5},
+        marker={"size": 11, "color": colour, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+        cliponaxis=False,
+        hovertemplate=(
+            f"%{{customdata}} at once: %{{y:,.0f}} tokens/s, {plane.against.upper()} "
+            "%{x:,.1f} ms<extra></extra>"
+        ),
+    )
+
+
+def _ring(report: Report, against: str) -> go.Scatter:
+    return go.Scatter(
+        x=[_latency_ms(report, against)],
+        y=[_rate(report)],
+        mode="markers",
+        marker={"size": 26, "symbol": "circle-open", "color": theme.RED, "line": {"width": 3}},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def _flag(report: Report, plane: _Plane) -> dict[str, Any]:
+    left = plane.place(report)[0] < 0.6  # there is room under the line, at its right or below
+    return {
+        "text": f"<b>knee: {concurrency(report)} at once</b>",
+        "x": plane.across(_latency_ms(report, plane.against)),
+        "y": _rate(report),
+        "ax": 70 if left else 0,
+        "ay": 62 if left else 170,
+        "xanchor": "left" if left else "center",
+        "arrowcolor": theme.DEEP_RED,
+        "standoff": 14,
+        "font": {"size": 16, "color": theme.DEEP_RED},
+    }
+
+
+def _said(line: Sequence[Report]) -> str:
+    kind = line[0].provenance.kind
+    if (at := knee(line)) is None:
+        return f"{kind}: still rising at {concurrency(line[-1])} at once, no knee yet"
+    share = _rate(line[at]) / max(map(_rate, line))
+    return (
+        f"{kind}: {concurrency(line[at])} at once give {share * 100:.0f} % of the best throughput"
+    )
+
+
+def _words(lines: dict[Provenance, list[Report]]) -> Words:
+    head = ("at once", "source", "output tokens/s", "a request (tokens/s)", "TPOT", "TTFT")
+    rows = tuple(
+        (
+            f"{concurrency(report)}{' (knee)' if i == knee(line) else ''}",
+            str(provenance.kind),
+            f"{_rate(report):,.0f}",
+            f"{1e3 / _latency_ms(report, 'tpot'):,.1f}",
+            duration(_latency_ms(report, "tpot")),
+            duration(_latency_ms(report, "ttft")),
+        )
+        for provenance, line in lines.items()
+        for i, report in enumerate(line)
+    )
+    sentence = "; ".join(_said(line) for line in lines.values())
+    return Words(f"{sentence[:1].upper()}{sentence[1:]}.", head, rows, _joined(list(lines)))
+
+
+def _joined(labels: Sequence[Provenance]) -> Provenance:
+    """One label for several lines: the first, and what stands beside it."""
+    first, *others = labels
+    return Provenance(first.kind, "; ".join([first.source, *map(str, others)]))

@@ -1,0 +1,343 @@
+"""Figures of a run: what they draw is what the records say, and small enough for a notebook."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kit.bench import Record, Report, Sample, Workload, predict, published, simulate
+from kit.bench.metrics import report as reported
+from kit.errors import InvalidValue
+from kit.hardware import profile
+from kit.provenance import measured, simulated
+from kit.views import beside, little, run_figure, sweep
+from kit.views._bench_feed import HISTORY, Feed
+from kit.views._bench_figure import bundle, results
+from kit.views._bench_queue import _moment
+from kit.views._bench_series import BARS, Flow, Spread, time_edges
+from kit.views._bench_sweep import knee
+
+H200X8 = profile("h200x8")
+
+
+@pytest.fixture(scope="module")
+def run() -> Report:
+    return simulate(H200X8, Workload(1000, 1000, 300, max_concurrency=100))
+
+
+@pytest.fixture(scope="module")
+def points() -> list[Report]:
+    sizes = (1, 4, 16, 32, 40, 64, 96)
+    return [
+        simulate(H200X8, Workload(1000, 1000, max(20, 4 * n), max_concurrency=n)) for n in sizes
+    ]
+
+
+# --- series ---------------------------------------------------------------------------------
+
+
+def test_over_time_no_token_and_no_second_is_lost(run: Report) -> None:
+    flow = Flow.of(run.records, run.duration_s)
+    widths = np.diff(time_edges(run.duration_s))
+    assert (flow.tokens_per_s * widths).sum() == pytest.approx(run.total_output_tokens)
+    in_flight = ((flow.waiting + flow.receiving) * widths).sum() / run.duration_s
+    assert in_flight == pytest.approx(run.concurrency)
+
+
+def test_chunks_that_nobody_counted_share_the_tokens_of_their_answer() -> None:
+    record = Record(0.0, 10, [1.0, 2.0, 3.0, 4.0], (), 8, 4.0)
+    flow = Flow.of([record], 4.0)
+    assert (flow.tokens_per_s * np.diff(time_edges(4.0))).sum() == pytest.approx(8)
+
+
+@pytest.mark.parametrize("duration_s", [0.004, 0.9, 4.0, 100.5, 285.1, 86_400.0])
+def test_bins_of_time_are_round_few_and_end_with_the_run(duration_s: float) -> None:
+    edges = time_edges(duration_s)
+    assert 50 <= edges.size - 1 <= 125
+    assert edges[0] == 0
+    assert edges[-1] == pytest.approx(duration_s)
+    assert np.all(np.diff(edges) > 0)
+    power = 10 ** math.floor(math.log10(edges[1]) + 1e-9)
+    assert round(edges[1] / power, 6) in (1, 2, 5)
+
+
+def test_a_spread_agrees_with_numpy() -> None:
+    seconds = np.random.default_rng(7).lognormal(-4, 1.2, 20_000)
+    spread = Spread()
+    for part in np.array_split(seconds, 40):
+        spread.add(part)
+    assert spread.mean_ms == pytest.approx(seconds.mean() * 1e3)
+    assert spread.p99_ms == pytest.approx(np.percentile(seconds, 99) * 1e3, rel=0.04)
+
+
+@pytest.mark.parametrize("low, high", [(0.013, 0.013), (1e-9, 0.02), (0.2, 300.0), (0, 1e7)])  # noqa: PT006
+def test_bars_are_few_and_hold_every_duration(low: float, high: float) -> None:
+    spread = Spread([low, *([math.sqrt(max(low, 1e-3) * high)] * 50), high])
+    bars = spread.bars()
+    assert sum(bars.counts) == spread.count == 52
+    assert len(bars.counts) <= BARS
+    assert len(bars.edges_ms) == len(bars.counts) + 1
+    assert list(bars.edges_ms) == sorted(set(bars.edges_ms))
+
+
+# --- what goes to the page ------------------------------------------------------------------
+
+
+def sample(t_s: float, **more: object) -> Sample:
+    values = {"sent": 9, "finished": 3, "failed": 0, "in_flight": 6, "output_tokens": int(t_s)}
+    return Sample(t_s=t_s, **{**values, **more})
+
+
+class Page:
+    """Counts what is sent, by a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 50.0
+        self.messages: list[dict] = []
+        self.feed = Feed(self.messages.append, lambda: self.now_s)
+
+    def play(self, samples: list[Sample], every_s: float) -> None:
+        for one in samples:
+            self.now_s += every_s
+            self.feed.add(one)
+        self.feed.flush()
+
+
+def test_a_whole_run_goes_in_messages_under_2_kb() -> None:
+    samples: list[Sample] = []
+    report = simulate(
+        H200X8, Workload(1000, 1000, 300, max_concurrency=100), on_sample=samples.append
+    )
+    page = Page()
+    page.play(samples, 0.2)
+    assert max(len(json.dumps(m)) for m in page.messages) < 2_000
+    last = page.messages[-1]
+    assert last["n"] == [300, 300, 0]
+    shown = {name: next(m[name] for m in reversed(page.messages) if name in m) for name in
+             ("ttft", "itl")}  # fmt: skip
+    assert sum(shown["ttft"][1]) == 300
+    assert shown["ttft"][2] == pytest.approx(report.ttft.mean, rel=0.01)
+    assert len(json.dumps(page.feed.history())) < 10_000
+
+
+@pytest.mark.parametrize("every_s", [0.001, 0.01, 0.07, 0.19])
+def test_at_most_five_messages_a_second_and_at_least_four(every_s: float) -> None:
+    page = Page()
+    samples = [sample(i * every_s) for i in range(int(60 / every_s))]
+    page.play(samples, every_s)
+    assert 4 * 60 <= len(page.messages) <= 5 * 60 + 2
+    assert page.messages[-1]["t"] == round(samples[-1].t_s, 2)
+
+
+def test_samples_that_come_a_little_early_are_not_held_back() -> None:
+    page = Page()
+    for i in range(100):
+        page.now_s += 0.2 + (0.03 if i % 2 else -0.03)
+        page.feed.add(sample(0.2 * i))
+    assert len(page.messages) == 100
+
+
+def test_what_came_between_two_messages_is_in_the_second() -> None:
+    page = Page()
+    page.play([sample(i / 100, ttft_s=(0.5,), itl_s=(0.01, 0.02)) for i in range(100)], 0.01)
+    last = page.messages[-1]
+    assert (sum(last["ttft"][1]), sum(last["itl"][1])) == (100, 200)
+    assert last["itl"][2] == pytest.approx(15)
+
+
+def test_the_rate_is_that_of_the_last_second() -> None:
+    page = Page()
+    page.play([sample(0.2 * i, output_tokens=200 * i) for i in range(20)], 0.2)
+    page.play([sample(0.2 * i, output_tokens=4000) for i in range(20, 40)], 0.2)
+    rates = [m["p"][1] for m in page.messages]
+    assert rates[19] == 1000
+    assert rates[-1] == 0
+
+
+def test_a_server_that_tells_nothing_of_its_queue_gets_one_line() -> None:
+    page = Page()
+    page.play([sample(1.0), sample(1.2, running=4, queued=2)], 0.2)
+    assert [m["p"][2:] for m in page.messages] == [[6, None], [4, 2]]
+
+
+def test_a_long_run_keeps_a_bounded_history_over_all_of_it() -> None:
+    page = Page()
+    page.play([sample(0.2 * i) for i in range(5_000)], 0.2)
+    points = page.feed.history()["all"]
+    assert len(points) <= HISTORY
+    assert points[0][0] < 10
+    assert points[-1][0] > 990
+    assert [p[0] for p in points] == sorted(p[0] for p in points)
+
+
+# --- the figure of a run --------------------------------------------------------------------
+
+
+def test_the_figure_draws_four_things_and_marks_mean_and_p99(run: Report) -> None:
+    figure = run_figure(run)
+    assert len(figure.data) == 5
+    assert {shape.x0 for shape in figure.layout.shapes} >= {
+        run.ttft.mean, run.ttft.p99, run.itl.mean, run.itl.p99,
+    }  # fmt: skip
+    for trace in figure.data[3:]:
+        assert sum(trace.y) == pytest.approx(100, abs=0.1)
+    assert figure.layout.meta["provenance"]["kind"] == "simulated"
+    assert all(figure.layout[f"{axis}axis2"].title.text for axis in "xy")
+    assert "TTFT" in figure.words.table
+
+
+def test_where_the_server_told_its_queue_that_is_drawn(run: Report) -> None:
+    told = [sample(t / 2, running=39, queued=t % 7) for t in range(2_000)]
+    figure = run_figure(run, told)
+    assert [trace.name for trace in figure.data[1:3]] == ["running", "queued"]
+    assert len(figure.data[1].x) <= 300
+    assert max(figure.data[1].x) <= run.duration_s
+    names = [trace.name for trace in run_figure(run).data[1:3]]
+    assert names == ["receiving tokens", "waiting for the first"]
+
+
+def test_a_thousand_requests_make_a_small_figure() -> None:
+    assert len(json.dumps(bundle(run_figure(predict("h200x8", like="cookbook-throughput"))))) < 4e4
+
+
+def test_a_report_without_records_is_refused_with_what_to_do() -> None:
+    for draw in (run_figure, little):
+        with pytest.raises(InvalidValue, match="bench"):
+            draw(published.run("cookbook-throughput").report)
+
+
+def test_what_failed_and_what_is_missing_is_in_the_sentence() -> None:
+    records = [
+        Record(0.0, 5, [0.5, 0.6], [1, 2], 3, 0.6),
+        Record(0.0, 5, [], (), 0, 0.2, "HTTP 503"),
+    ]
+    partial = reported(
+        records, 1.0, measured("a test"), missing=("8 of 10 requests: stopped with 3 in flight",)
+    )
+    for shown in (results(partial).sentence, str(run_figure(partial).words)):
+        assert "1 failed: HTTP 503" in shown
+        assert "Missing: 8 of 10 requests" in shown
+    nothing = reported(records[1:], 1.0, measured("a test"))
+    assert "1 failed: HTTP 503" in results(nothing)._repr_html_()
+
+
+# --- sweep and queue ------------------------------------------------------------------------
+
+
+def test_the_knee_is_the_fewest_that_give_nine_tenths(points: list[Report]) -> None:
+    rates = [report.output_throughput for report in points]
+    at = knee(points)
+    assert rates[at] >= 0.9 * max(rates)
+    assert all(rate < 0.9 * max(rates) for rate in rates[:at])
+    for against in ("tpot", "ttft"):
+        figure = sweep(points[::-1], against)  # in any order
+        said = f"{points[at].workload.max_concurrency} at once"
+        assert any(said in note.text for note in figure.layout.annotations)
+        assert said in figure.words.sentence
+        assert list(figure.data[0].y) == [round(rate, 1) for rate in rates]
+
+
+def test_a_sweep_that_still_rises_has_no_knee(points: list[Report]) -> None:
+    figure = sweep(points[:3])
+    assert knee(points[:3]) is None
+    assert "still rising at 16 at once" in figure.words.sentence
+
+
+def test_points_that_fall_together_share_a_label(points: list[Report]) -> None:
+    labels = list(sweep(points, "tpot").data[0].text)
+    assert "40 … 96" in labels
+    assert "40 … 96" not in list(sweep(points, "ttft").data[0].text)
+
+
+def test_sources_are_told_apart(points: list[Report]) -> None:
+    live = [replace(report, provenance=measured("a server")) for report in points]
+    figure = sweep([*points, *live])
+    assert {trace.name for trace in figure.data if trace.mode != "markers"} == {
+        "simulated", "measured",
+    }  # fmt: skip
+    assert "measured · a server" in str(figure.words.provenance)
+    assert figure.data[0].marker.symbol != figure.data[2].marker.symbol
+
+
+def test_a_run_without_a_concurrency_is_no_point(run: Report) -> None:
+    with pytest.raises(InvalidValue, match="fewer than two"):
+        sweep([run])
+    free = simulate(H200X8, Workload(1000, 1000, 20, request_rate=2.0))
+    with pytest.raises(InvalidValue, match="max_concurrency"):
+        sweep([run, free])
+
+
+def test_littles_law_finds_the_published_fourteen_seconds() -> None:
+    row = published.run("cookbook-throughput").report
+    waiting = row.request_throughput * row.ttft.mean / 1e3
+    figure = little(predict("h200x8", like="cookbook-throughput"), cap=48)
+    told = float(figure.words.sentence.split("= ")[1].split()[0])
+    assert told == pytest.approx(waiting, rel=0.05)
+    assert waiting == pytest.approx(100 - 48, rel=0.05)  # who has no slot waits
+    assert any("48 at most" in note.text for note in figure.layout.annotations)
+
+
+def test_the_arrows_stand_where_the_wait_is_the_mean() -> None:
+    run = predict("h200x8", like="cookbook-throughput")
+    sent_s, first_s = _moment(run.records, run.ttft.mean / 1e3)
+    assert first_s - sent_s == pytest.approx(run.ttft.mean / 1e3, rel=0.02)
+
+
+def test_a_single_request_has_a_queue_picture_too() -> None:
+    lone = simulate(H200X8, Workload(100, 100, 1, max_concurrency=1))
+    assert "requests that wait" in little(lone).words.sentence
+    assert run_figure(lone).words is not None
+
+
+# --- side by side ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Report, Report]:
+    run = published.run("cookbook-latency")
+    return run.report, predict("h200x8", like="cookbook-latency")
+
+
+def test_columns_carry_kind_version_ratio_and_source(both: tuple[Report, Report]) -> None:
+    table = beside(*both)
+    kinds, versions, *rows, labels = table.cells
+    assert kinds[1:] == ["published", "simulated"]
+    assert versions[1:] == ["0.5.9", "0.5.9"]
+    assert all("×" in row[2] for row in rows if "–" not in row)
+    assert both[0].provenance.source in labels
+    for text in (str(table), table._repr_markdown_(), table._repr_html_()):
+        for report in both:
+            assert report.provenance.source in text
+            assert f"{report.output_throughput:,.0f}" in text
+
+
+def test_a_ratio_is_the_figure_over_the_firsts(both: tuple[Report, Report]) -> None:
+    row = next(row for row in beside(*both).cells if row[0] == "Mean TTFT (ms)")
+    ratio = both[1].ttft.mean / both[0].ttft.mean
+    assert row[2].endswith(f"(×{ratio:.2f})")
+
+
+def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
+    chunks = published.run("lambda-b200").report
+    tokens = published.run("cookbook-throughput").report
+    rows = {row[0]: row[1:] for row in beside(tokens, chunks).cells}
+    assert rows["Mean ITL per token (ms)"][1] == "–"
+    assert rows["Mean ITL per chunk (ms)"][0] == "–"
+
+
+def test_the_version_of_a_server_is_read_from_its_label(both: tuple[Report, Report]) -> None:
+    live = replace(both[1], provenance=measured("q at http://x:1, SGLang 0.5.23"))
+    other = replace(both[1], provenance=simulated("another engine"))
+    assert beside(live, other).cells[1] == ["SGLang", "0.5.23", "–"]
+
+
+def test_the_long_table_opens_with_the_rows_that_matter(both: tuple[Report, Report]) -> None:
+    html = beside(*both)._repr_html_()
+    first, folded = html.split("<details>")
+    assert "Mean TTFT" in first
+    assert "Median TTFT" not in first
+    assert "Median TTFT" in folded
