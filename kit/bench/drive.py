@@ -180,7 +180,15 @@ class _Client:
     def records(self) -> list[Record]:
         work = self._work
         return [
-            Record(sent, tokens_in, times, tokens, tokens_out, times[-1])
+            Record(
+                sent,
+                tokens_in,
+                times,
+                tokens,
+                tokens_out,
+                times[-1],
+                image_tokens=work.image_tokens,
+            )
             for sent, times, tokens, (tokens_in, tokens_out) in zip(
                 self.sent_s, self.times_s, self.tokens, work.lengths, strict=True
             )

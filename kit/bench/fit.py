@@ -1,29 +1,32 @@
 """Constants of the speed model from runs: those that make the simulation give their rows.
 
-A least-squares fit of the logarithms of predicted / given, by Gauss-Newton with numerical
-derivatives. Weighed fully: the three headline rows (mean TTFT, mean TPOT, output tokens/s). Weighed
-lightly: rows that tell steps from prefills (median and P95 ITL, peak output). Few rows determine
-five constants weakly, so each is held a little to the value that it starts from.
+A least-squares fit of the logarithms of predicted / given, by Gauss-Newton. The derivatives are
+taken numerically once and then corrected by every step that is made (Broyden), so that a fit is
+some twenty simulations of each run. Weighed fully: the three headline rows (mean TTFT, mean TPOT,
+output tokens/s). Weighed lightly: rows that tell steps from prefills (median and P95 ITL, peak
+output). Few rows determine five constants weakly, so each is held a little to its start.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from kit.bench.drive import predict
+from kit.bench.drive import simulate
 from kit.bench.metrics import Array
 from kit.bench.published import Run
-from kit.speed import Constants, SpeedModel
+from kit.speed import Constants, Origin, SpeedModel
+from kit.speed.constants import NAMES, machine
 
 HEADLINE = ("mean_ttft_ms", "mean_tpot_ms", "output_throughput")
 SHAPE = ("median_itl_ms", "p95_itl_ms", "max_output_tokens_per_s")
 SHAPE_WEIGHT = 0.3
 HOLD = 0.2  # of a constant to its start: a tenth off costs what 2 % on one headline row costs
-NAMES = tuple(field.name for field in fields(Constants))
+MOVE = 0.04  # of a logarithm, for a derivative
+KNOWN = 0.5  # of a constant's value comes from the runs; below, it stays at its start
 
 # Round values, chosen by people who had seen the published runs: leaving one out is a little
 # kinder than it would be to a stranger.
@@ -54,56 +57,119 @@ class Row:
         return self.key in HEADLINE
 
 
+@dataclass(frozen=True)
+class Fit:
+    """Fitted constants; how much of each the runs determined (0: its start, 1: the runs alone);
+    the rows with them."""
+
+    constants: Constants
+    start: Constants
+    known: dict[str, float]
+    rows: tuple[Row, ...]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Constants that the runs say little of: they stay at their start, or near it."""
+        return tuple(name for name, share in self.known.items() if share < KNOWN)
+
+
 def rows(constants: Constants, runs: Sequence[Run]) -> list[Row]:
     """The rows that the fit looks at, as predicted with `constants`."""
     out = []
     for run in runs:
-        speed = SpeedModel.of(run.profile, run.sglang, constants)
-        line, given = predict(run.profile, run.name, speed=speed).to_json(), run.report.to_json()
+        report = simulate(
+            run.profile,
+            run.workload,
+            run.sglang,
+            accept_length=run.accept_length,
+            speed=SpeedModel.of(run.profile, run.sglang, constants),
+        )
+        line, given = report.to_json(), run.report.to_json()
         keys = HEADLINE + (SHAPE if given["itl_basis"] == "token" else ())
-        out += [Row(run.name, k, line[k], given[k]) for k in keys if given[k] is not None]
+        out += [Row(run.name, k, line[k], given[k]) for k in keys if given[k] and line[k]]
     return out
 
 
-def fit(runs: Sequence[Run], start: Constants = START, rounds: int = 10) -> Constants:
-    """The constants that fit `runs` best, to three digits. Deterministic; some minutes."""
-    x0 = np.log([getattr(start, name) for name in NAMES])
-    x, lowest = x0.copy(), _cost(_residuals(x0, x0, runs))
+def fit(
+    runs: Sequence[Run],
+    start: Constants = START,
+    rounds: int = 16,
+    on_progress: Callable[[int, float], None] | None = None,
+    version: str = "",
+) -> Fit:
+    """The constants that fit `runs` best, to three digits. Deterministic; half a minute or so.
+
+    `on_progress` is told after each simulation of all runs how many there were, and how far off
+    the headline rows are in the mean. `version` goes into the constants' label.
+    """
+    problem = _Problem(runs, start, on_progress)
+    x = problem.x0
+    here = problem.residuals(x)
+    slope, fresh = problem.slope(x, here), True
     for _ in range(rounds):
-        here = _residuals(x, x0, runs)
-        slope = np.stack(
-            [(_residuals(x + 0.04 * one, x0, runs) - here) / 0.04 for one in np.eye(len(x))], axis=1
-        )
         step = np.clip(np.linalg.lstsq(slope, -here, rcond=None)[0], -0.4, 0.4)
-        for share in (1.0, 0.5, 0.25, 0.1):
-            cost = _cost(_residuals(x + share * step, x0, runs))
-            if cost < lowest:
-                x, lowest = x + share * step, cost
+        for share in (1.0, 0.5, 0.2):
+            there = problem.residuals(x + share * step)
+            if there @ there < here @ here:
                 break
         else:
+            if fresh:
+                break
+            slope, fresh = problem.slope(x, here), True
+            continue
+        moved = share * step
+        slope = slope + np.outer(there - here - slope @ moved, moved) / (moved @ moved)
+        x, here, fresh = x + moved, there, False
+        if np.abs(moved).max() < 2e-3:
             break
-        if np.abs(share * step).max() < 2e-3:
-            break
-    return _constants(x)
+    slope = problem.slope(x, here)
+    unsure = HOLD**2 * np.diag(np.linalg.inv(slope.T @ slope))  # the start's share of each
+    found = _constants(x, Origin(tuple(r.name for r in runs), version, _machines(runs)))
+    known = {name: float(1 - share) for name, share in zip(NAMES, unsure, strict=True)}
+    return Fit(found, start, known, tuple(rows(found, runs)))
 
 
-def _residuals(x: Array, x0: Array, runs: Sequence[Run]) -> Array:
-    exact = Constants(*np.exp(x).tolist())
-    found = [
-        math.log(row.ratio) * (1 if row.headline else SHAPE_WEIGHT) for row in rows(exact, runs)
-    ]
-    return np.concatenate([found, HOLD * (x - x0)])
+class _Problem:
+    """Residuals of constants, as logarithms around a start."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        start: Constants,
+        on_progress: Callable[[int, float], None] | None,
+    ) -> None:
+        self.x0 = np.log([start.values()[name] for name in NAMES])
+        self._runs = runs
+        self._on_progress = on_progress
+        self._simulations = 0
+
+    def residuals(self, x: Array) -> Array:
+        found = rows(_exact(x), self._runs)
+        self._simulations += 1
+        if self._on_progress:
+            off = [abs(row.ratio - 1) for row in found if row.headline]
+            self._on_progress(self._simulations, sum(off) / len(off))
+        weighed = [math.log(r.ratio) * (1 if r.headline else SHAPE_WEIGHT) for r in found]
+        return np.concatenate([weighed, HOLD * (x - self.x0)])
+
+    def slope(self, x: Array, here: Array) -> Array:
+        moved = [(self.residuals(x + MOVE * one) - here) / MOVE for one in np.eye(len(x))]
+        return np.stack(moved, axis=1)
 
 
-def _cost(residuals: Array) -> float:
-    return float(residuals @ residuals)
+def _exact(x: Array) -> Constants:
+    return Constants(*np.exp(x).tolist())
 
 
-def _constants(x: Array) -> Constants:
-    return Constants(*(float(f"{value:.3g}") for value in np.exp(x)))
+def _constants(x: Array, origin: Origin) -> Constants:
+    rounded = {name: float(f"{value:.3g}") for name, value in zip(NAMES, np.exp(x), strict=True)}
+    return _exact(x).changed(**rounded).learnt(origin)
+
+
+def _machines(runs: Sequence[Run]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(machine(run.profile) for run in runs))
 
 
 def changed(constants: Constants, name: str, factor: float) -> Constants:
     """`constants` with one of them times `factor`."""
-    values = asdict(constants)
-    return Constants(**{**values, name: values[name] * factor})
+    return constants.changed(**{name: constants.values()[name] * factor})

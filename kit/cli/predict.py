@@ -1,31 +1,154 @@
-"""`kit predict`: a benchmark in virtual time."""
+"""`kit predict`: a benchmark in virtual time. `kit fit`: its constants from a reader's runs."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kit.cli.shared import (
     Add,
     given_workload,
     json_option,
     judged,
+    print_json,
     print_report,
     workload_options,
 )
 
+if TYPE_CHECKING:
+    from kit.bench.fit import Fit
+
 
 def add(add_command: Add) -> None:
     sub = add_command("predict", _predict, "the same in virtual time: no server, no GPU")
-    sub.add_argument("profile")
-    sub.add_argument("--like", metavar="RUN", help="a published run, e.g. cookbook-latency")
+    sub.add_argument("profile", help="a named profile (kit profiles)")
+    sub.add_argument(
+        "--like",
+        metavar="RUN",
+        help="the workload of a published run, e.g. cookbook-latency; on the run's own profile "
+        "its rows are shown beside",
+    )
     workload_options(sub)
+    sub.add_argument("--no-mtp", action="store_true", help="without multi-token prediction")
+    sub.add_argument("--accept-length", type=float, help="mean tokens of a verify step")
+    sub.add_argument("--max-running-requests", type=int, help="the server's flag")
+    sub.add_argument("--constants", metavar="FILE", help="of the speed model, from kit fit")
     sub.add_argument("--sglang", help="the SGLang version to play")
+    json_option(sub)
+
+    sub = add_command("fit", _fit, "refit the constants of kit predict to your own runs")
+    sub.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN.jsonl",
+        help="result lines of kit bench, sglang.bench_serving or vllm bench serve, of one machine",
+    )
+    sub.add_argument("--profile", help="the machine that they ran on (kit profiles)")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="write the constants here")
+    sub.add_argument("--sglang", help="the SGLang version that ran, where a line does not say it")
     json_option(sub)
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from kit.bench import predict
+    from kit.bench import predict, run
+    from kit.bench.ratios import beside
+    from kit.hardware import SGLANG, profile
+    from kit.speed import Constants, SpeedModel
 
+    chosen = profile(args.profile)
+    if args.no_mtp:
+        chosen = replace(chosen, mtp=None)
     like = args.like if args.like else given_workload(args)
-    report = predict(args.profile, like=like, sglang=args.sglang)
-    return print_report(judged(report, args), args)
+    version = args.sglang or (run(args.like).sglang if args.like else SGLANG)
+    constants = Constants.read(args.constants) if args.constants else None
+    report = predict(
+        chosen,
+        like,
+        args.sglang,
+        accept_length=args.accept_length,
+        max_running_requests=args.max_running_requests,
+        speed=SpeedModel.of(chosen, version, constants),
+    )
+    report = judged(report, args)
+    if args.like and run(args.like).profile.name == chosen.name and not args.json:
+        print(report.table())
+        print()
+        print(beside(report, run(args.like).report))
+        return 0
+    return print_report(report, args)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from kit.bench.fit import fit
+    from kit.bench.own_runs import own_runs
+    from kit.errors import InvalidValue
+    from kit.hardware import profile
+    from kit.speed import Constants
+
+    if args.profile is None:
+        raise InvalidValue(
+            f"which machine ran {args.runs[0]}? A result line does not say",
+            "name it: kit fit RUN.jsonl --profile h200x8 (kit profiles lists them)",
+        )
+    runs = own_runs(args.runs, profile(args.profile), args.sglang)
+    kinds = " and ".join(sorted({str(run.report.provenance.kind) for run in runs}))
+    versions = ", ".join(sorted({run.sglang for run in runs}))
+    progress = _progress if sys.stderr.isatty() else None
+    found = fit(
+        runs, Constants.fitted(), on_progress=progress, version=f"{kinds}, SGLang {versions}"
+    )
+    if progress:
+        print(file=sys.stderr)
+    if args.out:
+        found.constants.write(args.out)
+    if args.json:
+        print_json(_json(found))
+        return 0
+    _print(found, args.out)
+    return 0
+
+
+def _progress(simulations: int, off: float) -> None:
+    print(f"\r{simulations} simulations of the runs, {off:.1%} off ", end="", file=sys.stderr)
+
+
+def _print(found: Fit, out: Path | None) -> None:
+    start = found.start.values()
+    print(f"{'':<28} {'start':>8} {'fitted':>8}   of it from the runs")
+    for name, value in found.constants.values().items():
+        print(f"{name:<28} {start[name]:>8g} {value:>8g}   {found.known[name]:.0%}")
+    if found.held:
+        print(f"Too little in these runs to say more: {', '.join(found.held)} stay near the start.")
+        print("More help: a run at concurrency 1, one at full load, one with long prompts.")
+    print(f"\n{'':<40} {'predicted':>10} {'given':>10}  ratio")
+    for row in found.rows:
+        label = f"{row.run} {row.key}"
+        print(f"{label:<40} {row.predicted:>10,.2f} {row.given:>10,.2f}  {row.ratio:.3f}")
+    print(f"simulated · roofline with constants fitted to {found.constants.origin}")
+    if out:
+        print(f"written: {out} (kit predict PROFILE --constants {out})")
+
+
+def _json(found: Fit) -> dict[str, Any]:
+    from kit.provenance import simulated
+
+    return {
+        "constants": found.constants.values(),
+        "start": found.start.values(),
+        "from_the_runs": found.known,
+        "held": list(found.held),
+        "rows": [
+            {
+                "run": r.run,
+                "key": r.key,
+                "predicted": r.predicted,
+                "given": r.given,
+                "ratio": r.ratio,
+            }
+            for r in found.rows
+        ],
+        "provenance": simulated(f"constants fitted to {found.constants.origin}").to_json(),
+    }

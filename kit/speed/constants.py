@@ -88,6 +88,10 @@ class Constants:
         """With other values: set by hand from here on."""
         return replace(self, **values, origin=None)
 
+    def learnt(self, origin: Origin) -> Constants:
+        """The same, with what they were fitted to."""
+        return replace(self, origin=origin)
+
     def values(self) -> dict[str, float]:
         """The numbers by name."""
         return {name: getattr(self, name) for name in NAMES}
