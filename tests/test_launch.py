@@ -37,6 +37,7 @@ def test_today_lambdas_command_runs_no_foreign_code() -> None:
     page = next(p for p in source_commands() if p.name == "lambda")
     gone = [d.theirs for d in page.differences() if not d.ours]
     assert gone == ["--mamba-ssm-dtype float32", "--trust-remote-code"]
+    assert [flag.split()[0] for flag in gone] == list(page.without_effect)
 
 
 # --- by version

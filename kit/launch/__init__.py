@@ -136,6 +136,13 @@ class LaunchPlan:
 
         return render(self, name)
 
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """How its server is reached from elsewhere, a line each."""
+        from kit.launch.forms import ways
+
+        return ways(self.port)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "profile": self.profile.name,
@@ -162,6 +169,7 @@ class LaunchPlan:
         parts = [*commands, "\n".join(why)]
         parts += ["left out:\n" + "\n".join(absent)] if absent else []
         parts += [f"mind: {warning}" for warning in self.warnings]
+        parts += ["from elsewhere:\n" + "\n".join(self.reach)]
         return "\n\n".join([*parts, str(self.provenance)])
 
     def _repr_markdown_(self) -> str:

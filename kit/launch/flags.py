@@ -25,6 +25,7 @@ class Spelling:
     reason: str
     source: str
     page: str | None = None
+    alias: bool = False
     until: str | None = None
 
     def name(self, sglang: str) -> str | None:

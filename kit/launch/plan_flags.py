@@ -239,7 +239,7 @@ def _loading(options: LaunchOptions, say: Say) -> Iterator[Flag]:
 
 def _door(options: LaunchOptions, say: Say) -> Iterator[Flag]:
     who = (
-        "only this machine can call it; from elsewhere by an SSH tunnel"
+        "only this machine can call it; from elsewhere by an SSH tunnel or JupyterHub's proxy"
         if options.host in LOOPBACK
         else "whoever reaches this machine can call it, with the key"
     )

@@ -49,7 +49,9 @@ class SourceCommand:
     @property
     def without_effect(self) -> tuple[str, ...]:
         """Flags of the command that change nothing."""
-        return tuple(spellings()[key].named(self.sglang) for key in self.extra)
+        absent = {one.flag for one in self.today(self.sglang).left_out}
+        given = [spellings()[key].named(self.sglang) for key in self.order]
+        return tuple(name for name in given if name in absent)
 
     def arguments(self) -> list[str]:
         """The server's arguments, as the page spells them."""
@@ -99,11 +101,7 @@ class SourceCommand:
                 why = useless.get(name) or absent.get(name, "not needed any more")
                 found.append(Difference(theirs, "", why))
             elif " ".join(flag.words) != theirs:
-                why = (
-                    flag.reason
-                    if flag.value != value
-                    else "the full name: the short one is an abbreviation"
-                )
+                why = flag.reason if flag.value != value else _in_full(flag.key)
                 found.append(Difference(theirs, " ".join(flag.words), why))
         found += [Difference("", " ".join(flag.words), flag.reason) for flag in ours.values()]
         if "SGLANG_USE_CUDA_IPC_TRANSPORT" in self.text:
@@ -112,6 +110,13 @@ class SourceCommand:
             why = "the variable is deprecated; the flag does the same"
             found += [Difference("SGLANG_USE_CUDA_IPC_TRANSPORT=1", d.ours, why) for d in ipc]
         return tuple(found)
+
+
+def _in_full(key: str) -> str:
+    """Why a page's spelling is written out."""
+    if spellings()[key].alias:
+        return "SGLang's own name; the page's is its alias, and means the same"
+    return "the full name: the short one is an abbreviation, taken only while no other flag fits it"
 
 
 @cache

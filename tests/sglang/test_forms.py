@@ -65,12 +65,3 @@ def test_kubernetes_documents_satisfy_kubernetes_schema(text: str) -> None:
     for document in yaml.safe_load_all(text):
         for one in pods(document):
             kubernetes_validate.validate(one, "1.31", strict=True)
-
-
-@pytest.mark.parametrize("text", forms("skypilot"))
-def test_skypilot_loads_its_tasks(text: str, tmp_path: Path) -> None:
-    sky = pytest.importorskip("sky", reason="skypilot is not in this environment (440 MB)")
-    file = tmp_path / "task.yaml"
-    file.write_text(text)
-    task = sky.Task.from_yaml(str(file))
-    assert task.run
