@@ -10,13 +10,16 @@ The line that runs through it, left to right; a module imports what stands left 
     matrix      the cookbook's whole deployment matrix, ours beside theirs
     speed       profile → step times, by roofline and a few fitted constants
     simulate    SGLang's scheduler in virtual time
+    speculation what a draft is worth, what it costs, when it pays
     sampling    what the model cards recommend, by size and mode
     launch      profile + SGLang version → the command, a reason for each flag, in six forms
     server      a command → a running server: start, follow, diagnose, adopt, stop
     recorded    start-up logs of real servers, to read where none can be started
+    vision      pictures and videos → content parts, what they cost in tokens; drawings to ask about
     twin        a simulated SGLang server: the real wire over `simulate`
     endpoint    which server am I talking to, and what are its numbers worth
     chat        messages → events: thinking, answer, tool calls, usage
+    tools       a Python function → a checked tool, and the loop that lets a model call it
     bench       workloads, the measuring client, metrics, published runs
     views       everything that draws
     check       exercises that check themselves
@@ -51,7 +54,10 @@ _MODULES = {
     "sampling",
     "server",
     "sizing",
+    "speculation",
+    "tools",
     "views",
+    "vision",
 }
 
 __all__ = sorted(_HOME)
