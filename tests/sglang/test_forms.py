@@ -32,10 +32,12 @@ EVERYTHING = LaunchOptions(
 )
 
 
-def forms(kind: str) -> Iterator[Any]:
-    for name in PROFILES:
-        for options in (LaunchOptions(), EVERYTHING):
-            yield pytest.param(launch_plan(profile(name), options=options).form(kind), id=name)
+def forms(kind: str) -> list[Any]:
+    return [
+        pytest.param(launch_plan(profile(name), options=options).form(kind), id=name)
+        for name in PROFILES
+        for options in (LaunchOptions(), EVERYTHING)
+    ]
 
 
 @pytest.mark.parametrize("text", forms("compose"))
