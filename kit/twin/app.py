@@ -125,6 +125,7 @@ async def _chat(twin: Twin, request: Request) -> Any:
         ask.stream,
         request.state.arrived_s,
         sum(counts.values()),
+        sum(one.pieces for one in shown),
     )
 
 

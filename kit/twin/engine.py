@@ -81,16 +81,18 @@ class Engine:
         streaming: bool,
         arrived_s: float,
         image_tokens: int = 0,
+        images: int = 0,
     ) -> None:
         """Schedule a generation whose request came at `arrived_s` of the monotonic clock.
 
-        `image_tokens` of the input are vision tokens. Raises InvalidValue where it can never run.
+        `image_tokens` of the input are of `images` pictures. Raises InvalidValue where it can
+        never run.
         """
         rid, arrival_s = generation.rid, self.clock.at_s(arrived_s)
         if self._stepping:  # a step that is late in ending is not over yet
             arrival_s = min(arrival_s, self._now_s)
         asked = Request(rid, input_tokens, output_tokens, arrival_s, image_tokens)
-        self.scheduler.submit(asked)
+        self.scheduler.submit(asked._replace(images=max(images, 1)))
         self._active[rid] = generation, self.meter.begin(streaming, input_tokens, arrived_s)
         self._woken.set()
 

@@ -105,17 +105,18 @@ class Twin:
         stream: bool,
         arrived_s: float,
         image_tokens: int = 0,
+        images: int = 0,
     ) -> Fed:
         """Give generations to the scheduler; the response that their tokens will fill.
 
         `arrived_s` is when the request came, on the monotonic clock: what was done for it since
-        is part of the overhead that the scheduler reckons with. `image_tokens` of the prompt went
-        through the vision tower. Raises Refused where they could never run.
+        is part of the overhead that the scheduler reckons with. `image_tokens` of the prompt are
+        of `images` pictures. Raises Refused where they could never run.
         """
         try:
             for generation in generations:
                 self.engine.submit(
-                    generation, prompt_tokens, script.total, stream, arrived_s, image_tokens
+                    generation, prompt_tokens, script.total, stream, arrived_s, image_tokens, images
                 )
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem

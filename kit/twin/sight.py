@@ -30,7 +30,8 @@ _CONTAINERS = "videos but Motion JPEG in AVI, for it has no decoder"
 class Shown:
     """One picture or video. `text` stands for it in the prompt, and lacks `hidden` of its tokens.
 
-    `turn` is the message it came with; `drawing` its name where the kit drew it.
+    `turn` is the message it came with; `drawing` its name where the kit drew it. The vision tower
+    looks at it in `pieces`: a picture is one, a video as many as it has rows.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Shown:
     text: str
     hidden: int
     turn: int
+    pieces: int = 1
 
     def __str__(self) -> str:
         made = f", drawn by the kit ({self.drawing})" if self.drawing else ""
@@ -150,5 +152,6 @@ def _video(data: bytes, turn: int) -> Shown:
         raise not_served(_CONTAINERS)
     text = video_text("".join(time_stamp(t_s) + ROW for t_s in cost.times_s))
     name = drawings.CLIP if film == drawings.clip().film else None
-    hidden = cost.tokens - len(cost.times_s)
-    return Shown("video", (film.width, film.height), cost.tokens, name, text, hidden, turn)
+    rows = len(cost.times_s)
+    size = (film.width, film.height)
+    return Shown("video", size, cost.tokens, name, text, cost.tokens - rows, turn, rows)

@@ -11,6 +11,7 @@
     startup           a server as it comes up, phase by phase; what_to_start: which one here
     tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side, `versus` servers
+    upload            a field for pictures, the price of each before it is sent; `image_costs`
     trace             a model at work with tools: thinking → call → result → answer
     timeline          how long a reader waits for the first word
     accept_lengths, experts, draft_steps, speedup   speculation: what it gives, costs and gains
@@ -41,6 +42,7 @@ _HOME = {
     "explained": "_rows",
     "family": "_tables",
     "growth": "_curves",
+    "image_costs": "_images",
     "ledger": "_ledger",
     "ledgers": "_ledger",
     "little": "_bench_queue",
@@ -57,6 +59,7 @@ _HOME = {
     "timeline": "_timeline",
     "tips": "_tips",
     "trace": "_trace",
+    "upload": "_images",
     "versus": "_versus",
     "what_to_start": "_startup",
 }

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from kit.errors import UnknownName
 from kit.hardware import SGLANG, read
 from kit.launch import source_commands
 from kit.provenance import published
 from kit.views.told import Words
 
 
-def tips() -> Words:
-    """The tips of the cookbook's page of February 2026, beside SGLang 0.5.23."""
-    rows: list[dict[str, Any]] = read("tips.toml")["tip"]
+def tips(about: str | None = None) -> Words:
+    """The tips of the cookbook's page of February 2026, beside SGLang 0.5.23; those `about` one
+    subject (vision) alone."""
+    every: list[dict[str, Any]] = read("tips.toml")["tip"]
+    rows = [row for row in every if about in (None, row.get("about"))]
+    if not rows:
+        raise UnknownName(
+            "subject of tips", str(about), {r["about"] for r in every if "about" in r}
+        )
     page = next(one for one in source_commands() if one.name == "cookbook")
     return Words(
         f"{len(rows)} tips of the page, and what each is worth on SGLang {SGLANG}.",

@@ -25,6 +25,7 @@ from kit.views.transcript import bundle
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
+    from kit.vision import ImagePart, VideoPart
 
 STOPPED = "stopped"
 
@@ -38,6 +39,7 @@ class Pane:
     thinking: bool | None = None
     history: Sequence[Mapping[str, Any]] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+    show: Sequence[Mapping[str, Any]] = ()
     status: str = "idle"
     tally: Tally | None = None
     error: KitError | None = None
@@ -150,7 +152,9 @@ class Board:
             waking.cancel()
 
     def _open(self, number: int, pane: Pane) -> chat.Stream:
-        messages = [*pane.history, {"role": "user", "content": self.prompt}]
+        text = {"type": "text", "text": self.prompt}
+        content = [*pane.show, text] if pane.show else self.prompt
+        messages = [*pane.history, {"role": "user", "content": content}]
         params = {**_counting(pane.endpoint), **pane.params}
         stream = chat.stream(pane.endpoint, messages, pane.thinking, **params)
         tally = pane.tally = Tally(self.prompt, stream.provenance, pane.endpoint.speed)
@@ -217,8 +221,9 @@ class Board:
 class StreamView:
     """One prompt, one answer, as it streams. `params` go into the request as they are.
 
-    `history` is what comes before the prompt: a system message, earlier turns. Without a prompt
-    the card waits for the reader's.
+    `history` is what comes before the prompt: a system message, earlier turns. `show` are the
+    pictures and videos that come with it. Without a prompt the card waits for
+    the reader's.
     """
 
     def __init__(
@@ -228,10 +233,12 @@ class StreamView:
         *,
         thinking: bool | None = None,
         history: Sequence[Mapping[str, Any]] = (),
+        show: Sequence[ImagePart | VideoPart] = (),
         title: str = "",
         **params: Any,
     ) -> None:
-        pane = Pane(endpoint, title or endpoint.model, thinking, tuple(history), params)
+        parts = [part.to_part() for part in show]
+        pane = Pane(endpoint, title or endpoint.model, thinking, tuple(history), params, parts)
         self.board = Board(prompt, [pane], fixed=False)
 
     async def run(self) -> Reply | None:

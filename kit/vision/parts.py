@@ -67,11 +67,13 @@ class ImagePart:
         return {self.media_type: base64.b64encode(self.data).decode(), "text/plain": str(self)}
 
 
-def image(source: Source, max_pixels: int | None = None) -> ImagePart:
+def image(source: Source, max_pixels: int | None = None, name: str = "") -> ImagePart:
     """A picture out of a path, bytes, a Pillow image, an array, a figure or an http(s) URL.
 
     `max_pixels` caps what the model sees, and so its tokens: one for 32 × 32 pixels. A smaller
     picture stays as it is; none gets below MIN_PIXELS, since the server would enlarge it.
+    `name` is what to call it, where it should not be its own.
+
     Raises InvalidValue for what is no picture, is damaged, too large or too thin; EndpointError
     for a URL that cannot be had.
     """
@@ -80,7 +82,7 @@ def image(source: Source, max_pixels: int | None = None) -> ImagePart:
             f"max_pixels={max_pixels:,}: the processor makes smaller pictures larger again",
             f"give at least {MIN_PIXELS:,}, which is {image_tokens(256, 256)} tokens",
         )
-    picture = load(source)
+    picture = load(source, name)
     drawn, size = picture.image, picture.image.size
     smart_resize(size[1], size[0])  # a strip is refused here, by its own size
     raw = picture.raw

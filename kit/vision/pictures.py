@@ -38,9 +38,10 @@ class Picture(NamedTuple):
     name: str
 
 
-def load(source: Source) -> Picture:
+def load(source: Source, name: str = "") -> Picture:
     """Raises InvalidValue for what is no picture, EndpointError for an address that fails."""
-    data, name = read(source)
+    data, found = read(source)
+    name = name or found
     if data is None:
         return Picture(_opaque(_from_memory(source)), None, "PNG", name)
     image = open_checked(data, name)
