@@ -51,6 +51,12 @@ def test_what_one_side_does_not_say_is_a_dash_and_has_no_ratio():
     assert row_of(words, "Traffic request rate")[1:4] == ("inf", "inf", "")
 
 
+def test_of_shared_rows_both_have_a_value_or_the_other_has():
+    words = explained(OURS, RUN.report, shared=True)
+    assert len(words.rows) < len(explained(OURS, RUN.report).rows)
+    assert all(row[2] != "–" for row in words.rows)
+
+
 def test_alone_a_report_has_no_column_for_others():
     words = explained(bench.simulate(profile("h200x8"), Workload(100, 10, 3)))
     assert words.head == ("row", "simulated", "what it is")

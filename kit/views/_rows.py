@@ -17,19 +17,26 @@ from kit.views.told import Words
 _STAT = re.compile(r"(Mean|Median|P90|P95|P99|Max) (.+) \(ms\)")
 
 
-def explained(report: Report, other: Report | None = None) -> Words:
+def explained(report: Report, other: Report | None = None, *, shared: bool = False) -> Words:
     """Every row of `report`'s table in its order: its value, what it means, and beside it the same
-    row of `other` with the ratio. A row that neither has is left out.
+    row of `other` with the ratio. A row that neither has is left out; with `shared`, one that
+    `other` does not have.
     """
     theirs = {label: value for _, label, value in rows(other)} if other is not None else {}
     told = tuple(
         _row(label, value, theirs.get(label), other is not None)
         for _, label, value in rows(report)
-        if value is not None or theirs.get(label) is not None
+        if theirs.get(label) is not None or (value is not None and not shared)
     )
     head = ("row", str(report.provenance.kind))
     if other is None:
-        return Words("What was printed, row by row.", (*head, "what it is"), told, report.provenance, folded=False)
+        return Words(
+            "What was printed, row by row.",
+            (*head, "what it is"),
+            told,
+            report.provenance,
+            folded=False,
+        )
     return Words(
         f"Ratios are {report.provenance.kind} / {other.provenance.kind}.",
         (*head, str(other.provenance.kind), "ratio", "what it is"),
