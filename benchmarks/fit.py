@@ -1,38 +1,33 @@
-"""Fit the speed constants to the published runs; leave one run out; move each constant by a fifth.
+"""Fit the speed constants to the published runs.
 
 python benchmarks/fit.py            prints the constants to put into kit/data/speed.toml
 """
 
-from dataclasses import asdict
-
 from kit.bench import fit, runs
+from kit.bench.fit import Row
 
 
-def errors(rows: list[fit.Row]) -> str:
+def errors(rows: tuple[Row, ...]) -> str:
     off = [abs(row.ratio - 1) for row in rows if row.headline]
     return f"mean {sum(off) / len(off):.1%}, worst {max(off):.1%}"
 
 
 def main() -> None:
-    everything = runs()
-    best = fit.fit(everything)
-    print("constants, fitted to all runs")
-    for name, value in asdict(best).items():
-        print(f"  {name:<28} {value:g}")
-    print(f"  headline rows, in sample: {errors(fit.rows(best, everything))}")
+    done = 0
 
-    print("\nleave one run out: fitted to the others, predicted / published")
-    for left in everything:
-        others = fit.fit([run for run in everything if run is not left], rounds=6)
-        found = [row for row in fit.rows(others, [left]) if row.headline]
-        print(f"  {left.name:<22}" + "".join(f" {r.key} {r.ratio:.2f} " for r in found))
+    def count(simulations: int, _: float) -> None:
+        nonlocal done
+        done = simulations
 
-    print("\neach constant ± 20 %: headline rows")
-    for name in fit.NAMES:
-        for factor in (0.8, 1.2):
-            moved = fit.rows(fit.changed(best, name, factor), everything)
-            print(f"  {name:<28} × {factor}  {errors(moved)}")
-    print("\nsimulated against published (sources in kit/data/published)")
+    found = fit.fit(runs(), on_progress=count)
+    start = found.start.values()
+    print(f"constants, fitted to all published runs in {done} simulations of each")
+    for name, value in found.constants.values().items():
+        share = found.known[name]
+        print(f"  {name:<28} {value:>7g}   start {start[name]:g}, {share:.0%} from the runs")
+    print(f"  headline rows, in sample: {errors(found.rows)}")
+    print("  one run left out, ± 20 %: python benchmarks/predict.py")
+    print("simulated against published (sources in kit/data/published)")
 
 
 if __name__ == "__main__":

@@ -1,62 +1,107 @@
-"""Every published row: predicted, published, and their ratio.
+"""Prediction: every published row, leaving one run out, and how each figure leans on the constants.
 
-python benchmarks/predict.py
+python benchmarks/predict.py            a minute or two; --quick leaves the fits out
 """
 
+import argparse
 import time
 
-from kit.bench import predict, runs
-from kit.bench.fit import HEADLINE
-from kit.bench.table import rows
+from kit.bench import fit, predict, runs
+from kit.bench.published import Run
+from kit.bench.ratios import HEADLINE, Ratio, off, other_tools, ratios
+from kit.speed import Constants, SpeedModel
 
-GIVEN = (  # what the workload fixes: no prediction
-    "Backend:",
-    "Traffic request rate:",
-    "Max request concurrency:",
-    "Successful requests:",
-    "Total input tokens:",
-    "Total input text tokens:",
-    "Total generated tokens:",
-    "Accept length:",
-)
-PER_CHUNK = "Inter-Chunk Latency (as chunks arrive)"
+SHORT = {"mean_ttft_ms": "TTFT", "mean_tpot_ms": "TPOT", "output_throughput": "tok/s"}
+
+
+def predicted(run: Run, constants: Constants) -> list[Ratio]:
+    speed = SpeedModel.of(run.profile, run.sglang, constants)
+    return ratios(predict(run.profile, like=run.name, speed=speed), run.report)
+
+
+def headline(run: Run, constants: Constants) -> list[Ratio]:
+    return [ratio for ratio in predicted(run, constants) if ratio.headline]
+
+
+def shown(found: list[Ratio]) -> str:
+    by_key = {HEADLINE[r.label]: r for r in found}
+    return "".join(f"  {SHORT[key]} {by_key[key].ratio:.3f}" for key in SHORT)
+
+
+def all_rows() -> None:
+    print("predicted beside published, every row that is no input")
+    fitted, other = [], []
+    for run in runs():
+        began = time.perf_counter()
+        predict(run.profile, like=run.name)
+        took_s = time.perf_counter() - began
+        print(f"\n{run.name}: {run.profile.name}, SGLang {run.sglang}; {took_s:.2f} s to simulate")
+        print(f"  {'':<38} {'predicted':>10} {'published':>10}  ratio")
+        for r in predicted(run, Constants.fitted()):
+            (fitted if r.headline else other).append(r)
+            print(f"  {r.label:<38} {r.predicted:>10,.2f} {r.given:>10,.2f}  {r.ratio:.3f}")
+        print(f"  predicted: {SpeedModel.of(run.profile, run.sglang).provenance}")
+        print(f"  published: {run.report.provenance}")
+    mean, worst = off(fitted)
+    near = sum(abs(r.ratio - 1) <= 0.15 for r in other)
+    print(f"\nnine headline rows, in sample: mean {mean:.1%} off, worst {worst:.1%}")
+    print(f"all other rows: {near} of {len(other)} within 15 %")
+
+
+def leave_one_out() -> None:
+    print("\nleave one run out: constants fitted to the other two, predicted / published")
+    found = []
+    for left in runs():
+        others = fit.fit([run for run in runs() if run is not left])
+        rows = headline(left, others.constants)
+        found += rows
+        print(f"  {left.name:<22}{shown(rows)}")
+    mean, worst = off(found)
+    print(f"  mean {mean:.1%} off, worst {worst:.1%}")
+
+
+def sensitivity() -> None:
+    print("\neach constant ± 20 %: how the headline figures move (predicted, times what it was)")
+    best = Constants.fitted()
+    before = {run.name: headline(run, best) for run in runs()}
+    print(f"  {'':<34}" + "".join(f"{name:^27}" for name in before))
+    print(f"  {'':<34}" + f"{'TTFT':>8}{'TPOT':>8}{'tok/s':>8}   " * len(before))
+    for name in best.values():
+        for factor in (0.8, 1.2):
+            cells = ""
+            for run in runs():
+                after = headline(run, fit.changed(best, name, factor))
+                moved = {
+                    HEADLINE[now.label]: now.predicted / was.predicted
+                    for now, was in zip(after, before[run.name], strict=True)
+                }
+                cells += "".join(f"{moved[key]:>8.3f}" for key in SHORT) + "   "
+            print(f"  {name:<26} × {factor:<5} {cells}")
+
+
+def beside_others() -> None:
+    print("\npredicted / published beside other tools, which were not fitted to these runs")
+    for run in runs():
+        ours = headline(run, Constants.fitted())
+        print(f"  {run.name}")
+        print(f"    {'kit (in sample)':<24}{shown(ours)}")
+        for tool in other_tools():
+            ttft, tpot, rate = tool[run.name]
+            print(f"    {tool['name']:<24}  TTFT {ttft:.3f}  TPOT {tpot:.3f}  tok/s {rate:.3f}")
+    for tool in other_tools():
+        print(f"  {tool['name']}: {tool['source']}")
 
 
 def main() -> None:
-    headline: list[float] = []
-    other: list[float] = []
-    for run in runs():
-        began = time.perf_counter()
-        ours = predict(run.profile, like=run.name)
-        took_s = time.perf_counter() - began
-        line, given = ours.to_json(), run.report.to_json()
-        headline += [line[key] / given[key] for key in HEADLINE]
-        print(f"{run.name}: {run.profile.name}, SGLang {run.sglang}; {took_s:.2f} s to simulate")
-        print(f"  {'':<38} {'predicted':>10} {'published':>10}  ratio")
-        theirs = {(section, label): value for section, label, value in rows(run.report)}
-        for section, label, value in rows(ours):
-            if run.report.itl_basis == "chunk":  # then the published ITL is the gap of chunks
-                if section == "Inter-Token Latency":
-                    continue
-                if section == PER_CHUNK:
-                    section, label = "Inter-Token Latency", label.replace("chunk gap", "ITL")
-            known = theirs.get((section, label))
-            if label in GIVEN or not isinstance(known, int | float) or not value:
-                continue
-            ratio = float(value) / known
-            if label not in (
-                "Mean TTFT (ms):",
-                "Mean TPOT (ms):",
-                "Output token throughput (tok/s):",
-            ):
-                other.append(ratio)
-            print(f"  {label:<38} {float(value):>10,.2f} {known:>10,.2f}  {ratio:.3f}")
-        print(f"  predicted: {ours.provenance}")
-        print(f"  published: {run.report.provenance}\n")
-    off = [abs(ratio - 1) for ratio in headline]
-    near = sum(abs(ratio - 1) <= 0.15 for ratio in other)
-    print(f"headline rows, in sample: mean {sum(off) / len(off):.1%} off, worst {max(off):.1%}")
-    print(f"all other rows: {near} of {len(other)} within 15 %")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="rows only, no fits")
+    quick = parser.parse_args().quick
+    all_rows()
+    if not quick:
+        leave_one_out()
+        sensitivity()
+    beside_others()
+    print("\nsimulated against published (sources in kit/data/published)")
 
 
 if __name__ == "__main__":
