@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from wire_captures import Exchange, names, read, request_json
-from wire_cases import METRICS_NOT_TOLD, MTP_ADDS, NOT_SERVED, SERVED, Case, same
+from wire_captures import Exchange, names, read
+from wire_cases import METRICS_NOT_TOLD, MTP_ADDS, NOT_SERVED, SERVED
+from wire_replay import ask, for_the_twin, settled
 from wire_shapes import collapse, differences, keys, numberless, parts, shape, shapes, without
 
 from kit.twin.process import TwinProcess, start
@@ -32,53 +30,15 @@ def twins() -> Iterator[dict[str, TwinProcess]]:
 @cache
 def asked(url: str, name: str) -> Exchange:
     """What a twin answers to the request of a capture, changed as its case says."""
-    capture, change = read(name), SERVED[name].change
-    path, body = capture.path, capture.request
-    if change is not same:
-        body = json.dumps(change(request_json(capture)))
-    if name == "51_model_tiny":
-        path = "/v1/models/" + quote(_model(url))
-    if name == "66_abort":  # the file does not say what was sent
-        body = '{"rid":"","abort_all":true}'
-    return _ask(url, capture.method, path, body)
-
-
-@cache
-def _model(url: str) -> str:
-    listed = json.loads(_ask(url, "GET", "/v1/models", "").body)
-    return str(listed["data"][0]["id"])
-
-
-def _ask(url: str, method: str, path: str, body: str) -> Exchange:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
-    headers = {"content-type": "application/json"} if body else {}
-    connection.request(method, path, body.encode() if body else None, headers)
-    answer = connection.getresponse()
-    media = answer.headers.get("content-type", "")
-    got = Exchange(method, path, body, answer.status, media, answer.read())
-    connection.close()
-    return got
+    return ask(url, *for_the_twin(name, url))
 
 
 def compared(name: str, exchange: Exchange, mtp: bool) -> tuple[list[Any], list[Any]]:
     """The pieces of the real answer and of the twin's, made comparable as the case says."""
-    case = SERVED[name]
-    real = [_settled(piece, case, mtp) for piece in parts(read(name))]
-    twin = [_settled(piece, case, mtp) for piece in parts(exchange)]
+    nulls, without_these = SERVED[name].nulls, MTP_ADDS if mtp else ()
+    real = [settled(piece, nulls, without_these) for piece in parts(read(name))]
+    twin = [settled(piece, nulls, without_these) for piece in parts(exchange)]
     return real, twin
-
-
-def _settled(value: Any, case: Case, mtp: bool) -> Any:
-    """A piece without what a case lets differ: nulls of some keys, what MTP adds."""
-    if isinstance(value, dict):
-        return {
-            key: None if key in case.nulls else _settled(inner, case, mtp)
-            for key, inner in value.items()
-            if not (mtp and key in MTP_ADDS)
-        }
-    if isinstance(value, list):
-        return [_settled(inner, case, mtp) for inner in value]
-    return value
 
 
 def test_every_capture_is_replayed_or_has_its_reason() -> None:

@@ -7,7 +7,6 @@ own `bench_serving` measures both.
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_captures import Exchange, read, request_json
+from wire_captures import read, request_json
 from wire_cases import SERVED
+from wire_replay import ABORT_ALL, ask, for_the_twin, settled
 from wire_shapes import differences, parts, shapes
 
 from kit import server
@@ -58,55 +58,23 @@ def twin() -> Iterator[str]:
     running.wait(timeout=20)
 
 
-def ask(url: str, method: str, path: str, body: str) -> Exchange:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
-    headers = {"content-type": "application/json"} if body else {}
-    connection.request(method, path, body.encode() if body else None, headers)
-    answer = connection.getresponse()
-    media = answer.headers.get("content-type", "")
-    got = Exchange(method, path, body, answer.status, media, answer.read())
-    connection.close()
-    return got
-
-
 def asked_of_the_toy(name: str) -> tuple[str, str, str]:
     capture = read(name)
     body = capture.request
     if name in ("21_err_too_long", "22_err_too_long_stream"):  # the file keeps the beginning only
         long = [{"role": "user", "content": "dog " * 1500}]
         body = json.dumps(request_json(capture) | {"messages": long})
-    elif name == "66_abort":  # the file does not say what was sent
-        body = '{"rid":"","abort_all":true}'
+    elif name == "66_abort":
+        body = ABORT_ALL
     elif name in ASKED:
         body = json.dumps(ASKED[name][0](request_json(capture)))
     return capture.method, capture.path, body
 
 
-def asked_of_the_twin(name: str, url: str) -> tuple[str, str, str]:
-    method, path, body = asked_of_the_toy(name)
-    case = SERVED[name]
-    if case.change.__name__ != "same":
-        body = json.dumps(case.change(request_json(read(name))))
-    elif name in ASKED:
-        body = read(name).request
-    if name == "51_model_tiny":
-        listed = json.loads(ask(url, "GET", "/v1/models", "").body)
-        path = "/v1/models/" + listed["data"][0]["id"]
-    return method, path, body
-
-
-def settled(value: Any, nulls: tuple[str, ...]) -> Any:
-    if isinstance(value, dict):
-        return {k: None if k in nulls else settled(v, nulls) for k, v in value.items()}
-    if isinstance(value, list):
-        return [settled(inner, nulls) for inner in value]
-    return value
-
-
 @pytest.mark.parametrize("name", [name for name in SERVED if name != BY_FAMILY])
 def test_twin_and_real_server_answer_alike(toy: str, twin: str, name: str) -> None:
     real = ask(toy, *asked_of_the_toy(name))
-    ours = ask(twin, *asked_of_the_twin(name, twin))
+    ours = ask(twin, *for_the_twin(name, twin))
     assert (ours.status, ours.media) == (real.status, real.media)
     nulls = SERVED[name].nulls + ACCEPTED.get(name, ((), ""))[0]
     pieces = [[settled(piece, nulls) for piece in parts(one)] for one in (real, ours)]
