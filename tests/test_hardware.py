@@ -13,6 +13,7 @@ from kit.errors import InvalidValue, KitError, UnknownName
 from kit.hardware import Gpu, Mtp, Profile, cookbook, gpu, gpus, profile, profiles
 from kit.hardware.deployments import cells
 from kit.models import model
+from kit.models.precision import precisions
 
 DATA = Path(__file__).parents[1] / "kit" / "data"
 ASKED_FOR = (
@@ -54,6 +55,21 @@ def test_the_sources_three_commands_have_short_names() -> None:
     assert (b200.tp_size, b200.mtp, b200.mem_fraction_static) == (8, None, 0.85)
     assert h200.mtp == h100.mtp == Mtp(num_steps=3, eagle_topk=1, num_draft_tokens=4)
     assert {p.precision for p in (h200, h100, b200)} == {"bf16"}
+
+
+@pytest.mark.parametrize("model", ["397b", "0.8b"])
+@pytest.mark.parametrize("precision", ["bf16", "gptq-int4"])
+@pytest.mark.parametrize("card", [g.key for g in gpus() if not g.is_cpu])
+def test_a_long_name_means_its_parts(model: str, precision: str, card: str) -> None:
+    if model not in precisions()[precision].sizes:
+        pytest.skip("no such checkpoint")
+    made = Profile.of(model, precision, card, 2)
+    assert profile(made.title) == made
+
+
+def test_a_long_name_with_a_wrong_part_names_the_part() -> None:
+    with pytest.raises(UnknownName, match="GPU called 'rtx4099'"):
+        profile("4b-bf16-rtx4099x1")
 
 
 def test_every_cell_of_the_cookbooks_matrix_has_a_profile() -> None:

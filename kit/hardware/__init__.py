@@ -19,7 +19,7 @@ from typing import Any
 from kit.errors import UnknownName
 from kit.hardware import checks as _checks
 from kit.hardware.deployments import Cell, cells
-from kit.hardware.names import title
+from kit.hardware.names import title, untitled
 from kit.models import ModelSpec, model
 from kit.models.precision import precision as precision_named
 from kit.provenance import Provenance, computed, published
@@ -257,7 +257,10 @@ def _profile(row: dict[str, Any]) -> Profile:
 
 
 def profile(name: str) -> Profile:
-    """The profile called `name`: "h200x8", "27b-fp8-h100x1". Raises UnknownName."""
+    """The profile called `name`: "h200x8", "27b-fp8-h100x1", "4b-bf16-rtx4090x1".
+
+    A long name of no listed profile is `Profile.of` its parts. Raises UnknownName.
+    """
     key = name.lower()
     found = {p.name: p for p in profiles()}
     titles = {p.title: p for p in reversed(profiles())}
@@ -265,4 +268,6 @@ def profile(name: str) -> Profile:
         return found[key]
     if key in titles:
         return titles[key]
+    if parts := untitled(key):
+        return Profile.of(*parts)
     raise UnknownName("profile", name, found, "(`kit profiles` lists them)")
