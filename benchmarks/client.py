@@ -23,6 +23,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+try:
+    from kit.server import cpu_tiny
+except ImportError:  # in the peers' environment there is no kit, and no need of it
+    cpu_tiny = None
+
 HERE = Path(__file__).resolve().parent
 SGLANG = HERE.parent / "deploy" / "sglang-cpu" / "python"
 TTFT_S = 0.3
@@ -71,11 +76,9 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _arguments(job: dict[str, Any]) -> list[str]:
-    from kit.server import cpu_tiny
-
     return [
         "bench", "--backend", "sglang", "--base-url", job["url"], "--model", "known",
-        "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name", "random-ids",
+        "--tokenizer", job["tokenizer"], "--dataset-name", "random-ids",
         "--tokenize-prompt", "--random-input-len", "16", "--random-range-ratio", "1.0",
         "--random-output-len", str(job["tokens"]), "--num-prompts", str(job["streams"]),
         "--ready-check-timeout-sec", "0", "--disable-tqdm", "--output-file", job["out"],
@@ -158,6 +161,7 @@ class Peer:
 
     def run(self, url: str, streams: int, tokens: int) -> dict[str, Any]:
         job = {"url": url, "streams": streams, "tokens": tokens, "out": str(self._out)}
+        job["tokenizer"] = str(cpu_tiny.checkpoint()) if self.kind != "ours" else ""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -210,7 +214,7 @@ def main() -> None:
     if args.kind:
         client(args.kind)
         return
-    kinds = [k for k in args.clients.split(",") if k == "ours" or _installed()]
+    kinds = [k for k in args.clients.split(",") if k == "ours" or cpu_tiny.installed()]
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -227,10 +231,6 @@ def main() -> None:
             peer.close()
         known.close()
     _print(rounds, args)
-
-
-def _installed() -> bool:
-    return (HERE.parent / ".venv-sglang" / ".ready").is_file()
 
 
 COLUMNS = (

@@ -51,6 +51,20 @@ def test_kept_parts_say_what_the_whole_ones_said():
     assert list(one.times_s) == [0.0, 2.0, 3.0, 3.0]
 
 
+def test_what_the_last_event_tells_is_kept_however_it_came():
+    """The last event often shares its read with `[DONE]`; then it is kept whole."""
+    spec = '"spec_verify_ct":2,"spec_num_correct_drafts":3,'
+    last = meta(7).replace(b'"meta_info":{', b'"meta_info":{' + spec.encode())
+    done = b"data: [DONE]\n\n"
+    for ending in ([last + done], [last, done], [last[:30], last[30:] + done]):
+        keep = Keep()
+        reads = [meta(1), meta(4), *ending]
+        parts = [(10.5 + i, keep(read)) for i, read in enumerate(reads)]
+        one = record(response(parts, 10.0), "native", (9, 7), 9.0)
+        assert (one.verify_steps, one.correct_drafts) == (2, 3)
+        assert (one.input_tokens, one.tokens, one.output_tokens) == (9, [1, 3, 3], 7)
+
+
 def test_events_end_in_either_newline():
     parts = [(1.0, b"data: a\r\n\r\ndata: b\n\nda"), (2.0, b"ta: c\r\n"), (3.0, b"\r\n")]
     assert list(events(parts)) == [(1.0, b"a"), (1.0, b"b"), (3.0, b"c")]

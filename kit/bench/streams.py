@@ -24,6 +24,8 @@ from kit.bench.workload import Workload
 Dialect = Literal["native", "chat"]
 PATHS: dict[Dialect, str] = {"native": "/generate", "chat": "/v1/chat/completions"}
 DONE = b"[DONE]"
+_KEPT = b'{"meta_info":{'
+_TOTAL = b'"completion_tokens":'
 BACKENDS: dict[Dialect, str] = {"native": "sglang", "chat": "sglang-oai-chat"}
 
 # Short everyday words, each one token with its space in the vocabularies of the day.
@@ -127,6 +129,9 @@ def events(parts: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
     """(time, data) of each server-sent event, the closing `[DONE]` included."""
     rest = b""
     for time_s, part in parts:
+        if not rest and part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2:
+            yield time_s, part[6:-2]  # one event and nothing else: nearly every read
+            continue
         *whole, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
         for event in whole:
             lines = [line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:")]
@@ -156,17 +161,27 @@ def record(
     tokens: list[int] = []
     total, ended_s = 0, 0.0
     counted = True
+    last = b""  # of the events whose count alone was read
     usage: dict[str, Any] = {}
     try:
         for time_s, data in events(response.parts):
             ended_s = time_s
+            so_far = _kept_total(data)
+            if so_far is not None:
+                last = data
+                if so_far > total:
+                    times.append((time_s - start_s) * clock)
+                    tokens.append(so_far - total)
+                    total = so_far
+                continue
             if data == DONE:
                 continue
             event = json.loads(data)
             if "error" in event:
                 return Record(sent_s, tokens_in, error=f"in the stream: {_message(event)}")
-            usage = event.get("meta_info") or event.get("usage") or usage
-            so_far = (event.get("meta_info") or event.get("usage") or {}).get("completion_tokens")
+            told = event.get("meta_info") or event.get("usage")
+            usage, last = (told, b"") if told else (usage, last)
+            so_far = (told or {}).get("completion_tokens")
             if not _says_something(event, dialect):
                 continue
             new = so_far - total if so_far is not None else 0
@@ -177,6 +192,7 @@ def record(
             times.append((time_s - start_s) * clock)
             tokens.append(new)
             total += new
+        usage = json.loads(last)["meta_info"] if last else usage
     except (json.JSONDecodeError, AttributeError, TypeError):
         return Record(sent_s, tokens_in, error="an event that is no JSON object of this kind")
     if not times:
@@ -196,6 +212,15 @@ def record(
         correct_drafts=usage.get("spec_num_correct_drafts") or 0,
         image_tokens=(usage.get("prompt_tokens_details") or {}).get("image_tokens") or 0,
     )
+
+
+def _kept_total(data: bytes) -> int | None:
+    """The count of tokens in what `Keep` left of an event, without reading all of it as JSON."""
+    if not data.startswith(_KEPT):
+        return None
+    at = data.find(_TOTAL) + len(_TOTAL)
+    digits = data[at : data.find(b",", at)]
+    return int(digits) if at >= len(_TOTAL) and digits.isdigit() else None
 
 
 def _says_something(event: dict[str, Any], dialect: Dialect) -> bool:
