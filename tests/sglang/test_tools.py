@@ -1,0 +1,165 @@
+"""Tool calls of the real SGLang beside the twin's: the lesson's requests, the same pieces; and the
+kit's loop, run against the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wire_replay import ask
+from wire_shapes import differences, parts, shapes
+
+from kit import server
+from kit.server import cpu_tiny
+from kit.server.processes import free_port
+
+ROOT = Path(__file__).parents[2]
+PROFILE = "b200x8"  # without MTP, as the toy is
+TWINS_PYTHON = str(ROOT / ".venv" / "bin" / "python")
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather for a location",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "The city name"}},
+            "required": ["city"],
+        },
+    },
+}
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+INSTRUCT = {"chat_template_kwargs": {"enable_thinking": False}}
+CHOICES: dict[str, Any] = {"auto": None, "required": "required", "named": NAMED, "none": "none"}
+
+
+@pytest.fixture(scope="module")
+def toy() -> Iterator[str]:
+    with server.start(cpu_tiny.command(free_port())) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def twin() -> Iterator[str]:
+    argv = [TWINS_PYTHON, "-m", "kit.twin", "--parent-stdin"]
+    argv += ["--profile", PROFILE, "--port", "0", "--speed", "200"]
+    running = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert running.stdout is not None
+    assert running.stdin is not None
+    yield json.loads(running.stdout.readline())["url"]
+    running.stdin.close()
+    running.wait(timeout=20)
+
+
+def answered(url: str, **more: Any) -> tuple[int, list[Any]]:
+    """Status and pieces of an answer, without the blank lines between thinking and call: a model
+    writes them or not.
+    """
+    asked = {"model": served(url), "max_tokens": 200, "stream": True}
+    asked["messages"] = [{"role": "user", "content": "What's the weather in Beijing?"}]
+    body = {name: value for name, value in (asked | more).items() if value is not None}
+    got = ask(url, "POST", "/v1/chat/completions", json.dumps(body))
+    return got.status, [piece for piece in parts(got) if not blank(piece)]
+
+
+def served(url: str) -> str:
+    return str(json.loads(ask(url, "GET", "/v1/models", "").body)["data"][0]["id"])
+
+
+def blank(piece: Any) -> bool:
+    choices = piece.get("choices") if isinstance(piece, dict) else None
+    delta = choices[0].get("delta", {}) if choices else {}
+    content = delta.get("content")
+    return bool(content) and not content.strip()
+
+
+def fragments(pieces: list[Any]) -> list[dict[str, Any]]:
+    deltas = [p["choices"][0]["delta"] for p in pieces if isinstance(p, dict) and p.get("choices")]
+    return [call for delta in deltas for call in delta.get("tool_calls") or ()]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("thinking", [True, False], ids=["thinking", "instruct"])
+def test_a_call_comes_in_the_same_pieces(toy: str, twin: str, choice: str, thinking: bool) -> None:
+    more = {"tools": [WEATHER], "tool_choice": CHOICES[choice], **({} if thinking else INSTRUCT)}
+    (status, real), (ours_status, ours) = answered(toy, **more), answered(twin, **more)
+    assert (status, ours_status) == (200, 200)
+    assert differences(shapes(real), shapes(ours)) == []
+    told = [[(f["index"], bool(f["id"]), f["function"]["name"]) for f in fragments(one)]
+            for one in (real, ours)]  # fmt: skip
+    assert told[0] == told[1]
+    assert bool(told[0]) is (choice != "none")
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", "named"])
+def test_a_parameter_is_one_piece(toy: str, twin: str, choice: str) -> None:
+    for url, city in ((toy, "Paris"), (twin, "Beijing")):
+        _, pieces = answered(url, tools=[WEATHER], tool_choice=CHOICES[choice], **INSTRUCT)
+        said = [fragment["function"]["arguments"] for fragment in fragments(pieces)]
+        assert said == ["", "{", f'"city": "{city}"', "}"]
+
+
+@pytest.mark.parametrize("choice", ["required", "named"])
+def test_what_cannot_be_demanded_is_refused_alike(toy: str, twin: str, choice: str) -> None:
+    other = json.loads(json.dumps(WEATHER).replace("get_weather", "other"))
+    more = {"required": {}, "named": {"tools": [other]}}[choice]
+    for url in (toy, twin):
+        status, _ = answered(url, tool_choice=CHOICES[choice], **more)
+        assert status == 400
+
+
+def history(arguments: str) -> list[dict[str, Any]]:
+    function = {"name": "get_weather", "arguments": arguments}
+    called = {"id": "c", "type": "function", "function": function}
+    return [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "reasoning_content": "Hm.", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c", "content": "error: no JSON"},
+    ]
+
+
+@pytest.mark.parametrize("arguments", ['{"ci', "[1]", "null", ""])
+def test_a_history_with_arguments_that_are_no_object_is_refused_and_ours_is_not(
+    toy: str, arguments: str
+) -> None:
+    from kit.tools.calling import history_arguments
+
+    mended = answered(toy, messages=history(history_arguments(arguments)), tools=[WEATHER])
+    assert mended[0] == 200
+    if arguments:
+        assert answered(toy, messages=history(arguments), tools=[WEATHER])[0] == 400
+
+
+@pytest.mark.parametrize("wants", ["city", "location"])
+def test_the_kits_loop_runs_on_the_real_server(toy: str, wants: str) -> None:
+    """The toy always gives a city; a function that wants a location is not run, and it is told."""
+    from kit import connect
+    from kit.tools import Problem, run_tools, tool
+
+    ran: list[str] = []
+
+    def by_city(city: str) -> str:
+        """Get the current weather."""
+        ran.append(city)
+        return "18 degrees"
+
+    def by_location(location: str) -> str:
+        """Get the current weather."""
+        ran.append(location)
+        return "18 degrees"
+
+    offered = tool(by_city if wants == "city" else by_location, name="get_weather")
+    run = run_tools(connect(toy, quiet=True), "Weather in Paris?", [offered], max_tokens=200)
+    kinds = {type(event).__name__ for event in run}
+    assert {"Thinking", "ToolCall", "ToolResult", "Answer", "Finish", "Usage"} <= kinds
+    assert run.ended == "answer"
+    assert run.answer
+    (result,) = run.results
+    assert ran == (["Paris"] if wants == "city" else [])
+    assert result.problem == (None if wants == "city" else Problem.BAD_ARGUMENTS)
