@@ -26,7 +26,7 @@ from kit.server.failures import Failure, failures
 from kit.server.processes import free_port
 from kit.server.startup_log import phases
 
-OF_CUDA_ALONE = {"driver-too-old"}  # printed by CUDA, in no file of the pinned packages
+OF_CUDA_ALONE = {"driver-too-old", "illegal-access"}  # printed by CUDA, in no file of the pinned packages
 OF_AN_OLDER = {"radix-conflict"}  # in the wheel of 0.5.13, not in the pinned one
 
 
@@ -71,7 +71,7 @@ def test_each_phases_line_stands_in_the_released_file(phase: Any) -> None:
 # --- provoked
 
 
-def start(without: tuple[str, ...] = (), **options: str) -> None:
+def start(without: tuple[str, ...] = (), **options: str | None) -> None:
     """Try to start the toy with flags that differ; it raises what the log tells."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     with server.start(cpu_tiny.command(free_port(), options=given, without=without)):
@@ -84,6 +84,7 @@ def start(without: tuple[str, ...] = (), **options: str) -> None:
         ({"mamba_scheduler_strategy": "extra_buffer"}, "does not know --mamba-scheduler-strategy"),
         ({"cuda_graph_max_bs": "8"}, "--cuda-graph-max-bs is short for several"),
         ({"reasoning_parser": "qwen9"}, "--reasoning-parser does not take 'qwen9'"),
+        ({"language_model_only": None}, "--language-model-only is not for Qwen3.5"),
         ({"context_length": "300000"}, "beyond what the checkpoint says, 4096"),
         (
             {"mamba_radix_cache_strategy": "no_buffer", "page_size": "64"},
@@ -94,7 +95,7 @@ def start(without: tuple[str, ...] = (), **options: str) -> None:
             "no memory left for a single state",
         ),
     ],
-    ids=["flag-gone", "flag-ambiguous", "flag-value", "context", "no-buffer", "init-oom"],
+    ids=["flag-gone", "flag-ambiguous", "flag-value", "text-only", "context", "no-buffer", "init-oom"],
 )
 def test_a_provoked_failure_is_diagnosed(options: dict[str, Any], says: str) -> None:
     with pytest.raises(LaunchError) as failed:
