@@ -26,7 +26,7 @@ from kit.server.failures import Failure, failures
 from kit.server.processes import free_port
 from kit.server.startup_log import phases
 
-OF_CUDA_ALONE = {"driver-too-old", "illegal-access"}  # printed by CUDA, in no file of the pinned packages
+OF_CUDA_ALONE = {"driver-too-old", "illegal-access"}  # in no file of the pinned packages
 OF_AN_OLDER = {"radix-conflict"}  # in the wheel of 0.5.13, not in the pinned one
 
 
@@ -95,7 +95,15 @@ def start(without: tuple[str, ...] = (), **options: str | None) -> None:
             "no memory left for a single state",
         ),
     ],
-    ids=["flag-gone", "flag-ambiguous", "flag-value", "text-only", "context", "no-buffer", "init-oom"],
+    ids=[
+        "flag-gone",
+        "flag-ambiguous",
+        "flag-value",
+        "text-only",
+        "context",
+        "no-buffer",
+        "init-oom",
+    ],
 )
 def test_a_provoked_failure_is_diagnosed(options: dict[str, Any], says: str) -> None:
     with pytest.raises(LaunchError) as failed:
