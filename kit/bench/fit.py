@@ -25,7 +25,8 @@ HEADLINE = ("mean_ttft_ms", "mean_tpot_ms", "output_throughput")
 SHAPE = ("median_itl_ms", "p95_itl_ms", "max_output_tokens_per_s")
 SHAPE_WEIGHT = 0.3
 HOLD = 0.2  # of a constant to its start: a tenth off costs what 2 % on one headline row costs
-MOVE = 0.04  # of a logarithm, for a derivative
+MOVES = (0.2, 0.05)  # of a logarithm, for a derivative: far, past what jumps; then near
+SMALL = 5e-3  # a step that is not worth another
 KNOWN = 0.5  # of a constant's value comes from the runs; below, it stays at its start
 
 # Round values, chosen by people who had seen the published runs: leaving one out is a little
@@ -93,7 +94,6 @@ def rows(constants: Constants, runs: Sequence[Run]) -> list[Row]:
 def fit(
     runs: Sequence[Run],
     start: Constants = START,
-    rounds: int = 16,
     on_progress: Callable[[int, float], None] | None = None,
     version: str = "",
 ) -> Fit:
@@ -105,28 +105,34 @@ def fit(
     problem = _Problem(runs, start, on_progress)
     x = problem.x0
     here = problem.residuals(x)
-    slope, fresh = problem.slope(x, here), True
-    for _ in range(rounds):
-        step = np.clip(np.linalg.lstsq(slope, -here, rcond=None)[0], -0.4, 0.4)
-        for share in (1.0, 0.5, 0.2):
-            there = problem.residuals(x + share * step)
-            if there @ there < here @ here:
-                break
-        else:
-            if fresh:
-                break
-            slope, fresh = problem.slope(x, here), True
-            continue
-        moved = share * step
-        slope = slope + np.outer(there - here - slope @ moved, moved) / (moved @ moved)
-        x, here, fresh = x + moved, there, False
-        if np.abs(moved).max() < 2e-3:
-            break
-    slope = problem.slope(x, here)
+    for move in MOVES:
+        x, here = _descend(problem, x, here, move)
+    slope = problem.slope(x, here, MOVES[-1])
     unsure = HOLD**2 * np.diag(np.linalg.inv(slope.T @ slope))  # the start's share of each
     found = _constants(x, Origin(tuple(r.name for r in runs), version, _machines(runs)))
     known = {name: float(1 - share) for name, share in zip(NAMES, unsure, strict=True)}
     return Fit(found, start, known, tuple(rows(found, runs)))
+
+
+def _descend(problem: _Problem, x: Array, here: Array, move: float) -> tuple[Array, Array]:
+    """From `x` downhill, until neither the corrected derivatives nor new ones find a way."""
+    slope, fresh = problem.slope(x, here, move), True
+    while True:
+        step = np.clip(np.linalg.lstsq(slope, -here, rcond=None)[0], -0.5, 0.5)
+        for share in (1.0, 0.5, 0.2):
+            moved = share * step
+            there = problem.residuals(x + moved)
+            if there @ there < here @ here:
+                break
+        else:
+            if fresh:
+                return x, here
+            slope, fresh = problem.slope(x, here, move), True
+            continue
+        slope = slope + np.outer(there - here - slope @ moved, moved) / (moved @ moved)
+        x, here, fresh = x + moved, there, False
+        if np.abs(moved).max() < SMALL:
+            return x, here
 
 
 class _Problem:
@@ -152,8 +158,8 @@ class _Problem:
         weighed = [math.log(r.ratio) * (1 if r.headline else SHAPE_WEIGHT) for r in found]
         return np.concatenate([weighed, HOLD * (x - self.x0)])
 
-    def slope(self, x: Array, here: Array) -> Array:
-        moved = [(self.residuals(x + MOVE * one) - here) / MOVE for one in np.eye(len(x))]
+    def slope(self, x: Array, here: Array, move: float) -> Array:
+        moved = [(self.residuals(x + move * one) - here) / move for one in np.eye(len(x))]
         return np.stack(moved, axis=1)
 
 
