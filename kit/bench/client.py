@@ -157,6 +157,10 @@ def _hint(failed: Record) -> str:
         return "is the server up, and the URL right?"
     if failed.error.startswith(("HTTP 401", "HTTP 403")):
         return "give its API key: key=… or KIT_API_KEY"
+    if failed.error.startswith("HTTP 429"):
+        return "it is at its limit: wait until others are done, or raise the limit"
+    if failed.error.startswith("HTTP 5"):
+        return "read its log: it fails by itself"
     if failed.error.startswith("HTTP 404"):
         return "is this the URL of a model server, without /v1 at its end?"
     return "mend that first: nothing was measured"
