@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ def file(name: str, size: tuple[int, int] = (1600, 1200)) -> dict[str, Any]:
     """What ipywidgets' FileUpload holds."""
     out = io.BytesIO()
     Image.new("RGB", size, "teal").save(out, "JPEG")
-    return {"name": name, "content": memoryview(out.getvalue()), "type": "image/jpeg"}
+    data = out.getvalue()
+    about = {"type": "image/jpeg", "size": len(data), "last_modified": datetime.now(UTC)}
+    return {"name": name, "content": memoryview(data), **about}
 
 
 def told(field: Upload) -> str:
