@@ -16,8 +16,8 @@ _SHOWN_CHARS = 4000  # of arguments and results; the conversation has them whole
 
 @dataclass
 class Row:
-    """One thing that happened. `kind` is thinking, call, tool, answer or limit; times are seconds
-    since the question, `end_s` None while it goes on.
+    """One thing that happened. `kind` is thinking, said (words before a call), call, tool, answer
+    or limit; times are seconds since the question, `end_s` None while it goes on.
     """
 
     kind: str
@@ -137,6 +137,9 @@ class Rows:
         self._quiet(at)
         row = self._calls.get(call.index)
         if row is None:
+            for earlier in self.rows:
+                if earlier.kind == "answer" and earlier.step == self.steps:
+                    earlier.kind = "said"
             row = self._calls[call.index] = self._open("call", call.name, at)
         row.title, row.text = call.name, call.arguments
         if call.done and row.end_s is None:

@@ -16,6 +16,7 @@ _NAMES = {
     "thinking": "thinks",
     "call": "calls",
     "tool": "result",
+    "said": "says",
     "answer": "answers",
     "limit": "stops",
 }
@@ -30,13 +31,13 @@ def bundle(trace: Trace) -> dict[str, str]:
 
 def _markdown(trace: Trace) -> str:
     timed = trace.rows.timed
-    head = "| at | took | | |\n|---:|---:|---|---|" if timed else "| | |\n|---|---|"
+    head = "| at (s) | took (s) | | |\n|---:|---:|---|---|" if timed else "| | |\n|---|---|"
     lines = []
     for row in trace.rows.rows:
         code = row.kind in ("call", "tool")
         what = _SIGN.sub(lambda sign: f"&#{ord(sign[0])};", _cell(row))
         what = f"<code>{what}</code>" if code else what
-        times = f"| {row.start_s:.2f} s | {row.took_s or 0:.2f} s " if timed else ""
+        times = f"| {row.start_s:.2f} | {row.took_s or 0:.2f} " if timed else ""
         lines.append(f"{times}| {_name(row)} | {what} |")
     parts = [f"**Tool trace** · {escape(_one_line(trace.question))}"]
     if lines:

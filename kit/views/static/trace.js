@@ -3,7 +3,7 @@
 // From the kernel: the synced trait `state`, and messages {row, text, now_s} with what a row has
 // grown by. To the kernel: {kind: "stop"}. All text is put in as text, never as HTML.
 
-const LABELS = { thinking: "thinks", call: "calls", tool: "runs", answer: "answers", limit: "limit" };
+const LABELS = { thinking: "thinks", call: "calls", tool: "runs", said: "says", answer: "answers", limit: "stops" };
 const SHORTEST = 0.6; // per cent of the clock's width that a bar has at least
 
 function h(spec, attributes = {}, ...children) {
@@ -53,7 +53,7 @@ class RowView {
     this.title.hidden = !named;
     this.title.textContent = row.kind === "call" ? `${row.title}(${row.text})` : row.title;
     this.text.hidden = row.kind === "call" || row.kind === "limit";
-    if (row.kind === "answer") this.text.replaceChildren(...formatted(row.text));
+    if (row.kind === "answer" || row.kind === "said") this.text.replaceChildren(...formatted(row.text));
     else this.text.textContent = row.kind === "tool" && open ? "…" : row.text.trim();
     this.track.hidden = !timed;
   }
