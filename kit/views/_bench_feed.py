@@ -1,9 +1,9 @@
 """From a run's samples to small messages for the page: at most five a second, under 2 kB each.
 
 A message is a dict: `t` elapsed (s), `n` [sent, finished, failed], `counted` whether tokens are
-(else chunks), `p` one point of the lines [time, tokens/s, running or in flight, queued or None],
-`ttft` and `itl` a distribution each [edges (ms), counts, mean (ms), P99 (ms)], left out when
-nothing was added to it.
+(else chunks), `p` one point of the lines [time, tokens/s, running or in flight, queued], the last
+two None where unknown, `ttft` and `itl` a distribution each [edges (ms), counts, mean (ms),
+P99 (ms)], left out when nothing was added to it.
 """
 
 from __future__ import annotations
@@ -90,8 +90,13 @@ class Feed:
 
 
 def _point(sample: Sample, rate: float) -> Point:
-    running = sample.in_flight if sample.running is None else sample.running
-    queued = None if sample.running is None else sample.queued
+    """Where the server tells nothing, requests in flight stand for those that run."""
+    running: int | None = sample.running
+    queued = sample.queued
+    if running is None:
+        running, queued = sample.in_flight, None
+    elif not (running or queued) and sample.in_flight:  # it was asked before they came
+        running, queued = None, None
     return [round(sample.t_s, 2), round(rate, 1), running, queued]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -18,18 +18,14 @@ from kit.views import theme
 from kit.views._bench_series import Flow, Spread, gaps_s
 from kit.views.told import Told, Words
 
-if TYPE_CHECKING:
-    from kit.bench.live import Sample
-
 _LEFT, _RIGHT = (0.0, 0.56), (0.67, 1.0)
 _UPPER, _LOWER = (0.6, 1.0), (0.0, 0.4)
 
 
-def run_figure(report: Report, samples: Sequence[Sample] = ()) -> Told:
+def run_figure(report: Report) -> Told:
     """Output tokens/s and requests over time; TTFT and ITL as distributions, mean and P99 marked.
 
-    With `samples` (of `on_sample`) that know the server's queue, requests are the server's running
-    and queued; without, what the client saw: receiving tokens, and waiting for the first.
+    Requests are as the client saw them, to the byte: waiting for the first token, and receiving.
     Raises InvalidValue where the report has no records of answered requests.
     """
     if not any(record.ok for record in report.records) or not report.duration_s:
@@ -37,7 +33,7 @@ def run_figure(report: Report, samples: Sequence[Sample] = ()) -> Told:
             "this report has no answered requests to draw",
             "take one of bench.measure or bench.simulate; a table alone has no times",
         )
-    traces: list[Any] = [*_over_time(report, samples)]
+    traces: list[Any] = [*_over_time(report)]
     shapes, titles = [_mean_rate(report)], ["TTFT", f"ITL per {report.itl_basis}"]
     axes: dict[str, Any] = _axes(report)
     for i, (seconds, stats) in enumerate(_distributions(report)):
@@ -102,7 +98,7 @@ def _latencies(report: Report) -> list[tuple[str, Stats]]:
     return [*rows, ("ITL per chunk", report.itl_per_chunk), ("E2E latency", report.e2e_latency)]
 
 
-def _over_time(report: Report, samples: Sequence[Sample]) -> list[go.Scatter]:
+def _over_time(report: Report) -> list[go.Scatter]:
     assert report.duration_s is not None
     flow = Flow.of(report.records, report.duration_s)
     time_s = _rounded(flow.time_s, 2)
@@ -116,15 +112,8 @@ def _over_time(report: Report, samples: Sequence[Sample]) -> list[go.Scatter]:
         fillcolor=theme.FAINT,
         hovertemplate="%{y:,.0f} tokens/s at %{x:.1f} s<extra></extra>",
     )
-    told = [s for s in samples if s.running is not None and s.t_s <= report.duration_s]
-    if told:
-        told = told[:: math.ceil(len(told) / 300)]
-        time_s = [round(s.t_s, 2) for s in told]
-        lower: tuple[str, Any] = ("running", [s.running for s in told])
-        upper: tuple[str, Any] = ("queued", [s.queued for s in told])
-    else:
-        lower = ("receiving tokens", _rounded(flow.receiving, 1))
-        upper = ("waiting for the first", _rounded(flow.waiting, 1))
+    lower = ("receiving tokens", _rounded(flow.receiving, 1))
+    upper = ("waiting for the first", _rounded(flow.waiting, 1))
     return [rate, *stacked(time_s, lower, upper, axes=("x2", "y2"))]
 
 
@@ -243,10 +232,10 @@ def _axes(report: Report) -> dict[str, Any]:
 def log_axis(edges_ms: Sequence[float], room: int = 4) -> dict[str, Any]:
     """A logarithmic axis over these: at most `room` ticks, in the unit that one would say."""
     low, high = math.log10(edges_ms[0]), math.log10(edges_ms[-1])
-    margin = 0.04 * (high - low)
+    margin = 0.1 * (high - low)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         ticks = [n * 10.0**power for power in range(-2, 8) for n in steps]
-        ticks = [tick for tick in ticks if low + margin <= math.log10(tick) <= high - margin / 2]
+        ticks = [tick for tick in ticks if low + margin <= math.log10(tick) <= high - margin / 5]
         if len(ticks) <= room:
             break
     return {

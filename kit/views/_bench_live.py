@@ -77,7 +77,6 @@ class _Stage:
     def __init__(self, endpoint: client.Target, workload: Workload) -> None:
         self.running: asyncio.Task[Report] | None = None
         self._deck = _deck(endpoint, workload)
-        self._samples: list[Sample] = []
         self._panel: anywidget.AnyWidget | None = None
         self._feed: Feed | None = None
         self._id = uuid.uuid4().hex
@@ -90,7 +89,6 @@ class _Stage:
 
     def take(self, sample: Sample) -> None:
         """From the client, in the loop that measures."""
-        self._samples.append(sample)
         if self._feed is not None:
             self._feed.add(sample)
 
@@ -98,7 +96,7 @@ class _Stage:
         """Put the figure in the panel's place, and the table below."""
         table = results(report)
         if any(record.ok for record in report.records):
-            self._replace(bundle(run_figure(report, self._samples)))
+            self._replace(bundle(run_figure(report)))
             _display(table)
         else:
             self._replace({"text/html": table._repr_html_(), "text/plain": str(table)})

@@ -119,8 +119,11 @@ class Flow:
 
 
 def time_edges(duration_s: float) -> Array:
-    """Bins of a round width, POINTS of them or some more; the last ends with the run."""
-    most_s = max(duration_s, 1e-3) / POINTS
+    """Bins of a round width; the last ends with the run.
+
+    POINTS of them or some more, fewer where they would be shorter than half a second.
+    """
+    most_s = max(duration_s / POINTS, min(0.5, duration_s / 10), 1e-4)
     power = 10.0 ** math.floor(math.log10(most_s))
     width_s = next(power * n for n in (5, 2, 1) if power * n <= most_s * 1.001)
     whole = max(1, round(duration_s / width_s))

@@ -146,7 +146,8 @@ class Requests extends OverTime {
     Object.assign(this, { hatch, running, queued, name, second });
   }
 
-  draw(points, span) {
+  draw(all, span) {
+    const points = all.filter((p) => p[2] != null);
     const known = points.length > 0 && points.at(-1)[3] != null;
     const total = (p) => p[2] + (p[3] ?? 0);
     const most = round(Math.max(4, ...points.map(total)) * 1.02);
@@ -247,7 +248,7 @@ class Panel {
     this.itl = new Distribution("ITL", "inter-token latency: the gap between two chunks of an answer");
     this.count(true);
     this.charts = [this.rate, this.ttft, this.requests, this.itl];
-    this.done = h("strong", { role: "status" }, "Warming up…");
+    this.done = h("strong", {}, "Warming up…");
     this.time = h("span");
     this.failed = h("span");
     this.bar = h("progress", { max: deck.total, value: 0, "aria-label": "requests finished" });
