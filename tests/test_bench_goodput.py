@@ -1,8 +1,11 @@
 """Goodput counts who was served in time."""
 
+from dataclasses import replace
+
 import pytest
 
 from kit.bench import Record, Slo, Workload, predict, runs
+from kit.bench.lines import from_json
 from kit.bench.metrics import report
 from kit.errors import InvalidValue
 from kit.provenance import measured
@@ -29,7 +32,7 @@ def test_a_good_request_keeps_every_bound():
 
 
 def test_a_failed_request_is_none_and_counts_in_the_share():
-    judged = RUN.judged(Slo(ttft_ms=200, tpot_ms=20))
+    judged = RUN.judge(Slo(ttft_ms=200, tpot_ms=20))
     assert judged.attainment == 0.2
     assert judged.attainment_by_metric == {"ttft": 0.4, "tpot": 0.4}
 
@@ -37,6 +40,16 @@ def test_a_failed_request_is_none_and_counts_in_the_share():
 def test_one_token_has_no_tpot_to_miss():
     single = report([one(0.1, 0.0, tokens=1)], 1.0, measured("a test"))
     assert single.goodput(Slo(tpot_ms=0.001)) == 1.0
+
+
+def test_the_result_line_has_bench_servings_keys_and_is_read_again():
+    judged = replace(RUN, judged=RUN.judge(Slo(ttft_ms=200, tpot_ms=20)))
+    line = judged.to_json()
+    assert line["goodput_slos_ms"] == {"ttft": 200, "tpot": 20}
+    assert line["request_goodput"] == 0.5
+    assert from_json(line).judged == judged.judged
+    assert "SLO attainment (%):                      20.00" in judged.table()
+    assert "goodput_slos_ms" not in RUN.to_json()
 
 
 def test_slos_are_written_as_bench_serving_takes_them():

@@ -21,7 +21,7 @@ def row_of(words, label):
 
 @pytest.mark.parametrize(
     "report",
-    [OURS, RUN.report, replace(OURS, slo=Slo(ttft_ms=200, tpot_ms=9, e2el_ms=3000))],
+    [OURS, RUN.report, replace(OURS, judged=OURS.judge(Slo(ttft_ms=200, tpot_ms=9, e2el_ms=3000)))],
     ids=["simulated", "published", "judged"],
 )
 def test_every_row_of_a_table_is_explained(report):

@@ -88,6 +88,19 @@ class Goodput:
             {name: sum(one[name] for one in met) / count for name in slo.bounds_ms},
         )
 
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Goodput | None:
+        """What a result line tells of it; None where it was not asked for."""
+        bounds = line.get("goodput_slos_ms")
+        if not bounds:
+            return None
+        return cls(
+            Slo(**{f"{name}_ms": bound for name, bound in bounds.items()}),
+            line["request_goodput"],
+            line["slo_attainment"],
+            line["slo_attainment_by_metric"],
+        )
+
     def to_json(self) -> dict[str, Any]:
         """bench_serving's keys for it."""
         return {

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from kit.bench.goodput import Goodput
 from kit.bench.metrics import ItlBasis, Record, Report, Stats
 from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue, KitError
@@ -64,7 +65,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "max_itl_ms": report.itl.max,
         "itl_basis": report.itl_basis,
     }
-    line |= report.judged(report.slo).to_json() if report.slo else {}
+    line |= report.judged.to_json() if report.judged else {}
     line |= _flat(report.itl_per_chunk, "itl_per_chunk")
     line |= {
         **_drawn(report),
@@ -153,6 +154,7 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
         max_output_tokens_per_s=line.get("max_output_tokens_per_s"),
         max_concurrent_requests=line.get("max_concurrent_requests"),
         errors=_errors(line.get("errors")),
+        judged=Goodput.from_json(line),
         missing=tuple(line.get("missing") or ()),
         records=_records(line),
     )

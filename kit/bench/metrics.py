@@ -141,7 +141,7 @@ class Report:
     errors: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
-    slo: Slo | None = None  # what `to_json` and `table` judge by
+    judged: Goodput | None = None  # what `to_json` and `table` tell of goodput
 
     @property
     def total_input_text_tokens(self) -> int | None:
@@ -162,9 +162,9 @@ class Report:
 
     def goodput(self, slo: Slo) -> float:
         """Requests a second that kept `slo`. Raises InvalidValue where no request was kept."""
-        return self.judged(slo).requests_per_s
+        return self.judge(slo).requests_per_s
 
-    def judged(self, slo: Slo) -> Goodput:
+    def judge(self, slo: Slo) -> Goodput:
         """Goodput and the share of requests that kept each bound. Raises InvalidValue."""
         from kit.bench.goodput import Goodput
 

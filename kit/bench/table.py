@@ -41,9 +41,9 @@ def rows(report: Report) -> list[tuple[str, str, float | int | str | None]]:
         ("", "Concurrency:", report.concurrency),
         ("", "Accept length:", report.accept_length),
     ]
-    if report.slo is not None:
-        judged = report.judged(report.slo)
-        bounds = " ".join(f"{name}:{bound:g}" for name, bound in report.slo.bounds_ms.items())
+    if report.judged is not None:
+        judged = report.judged
+        bounds = " ".join(f"{name}:{bound:g}" for name, bound in judged.slo.bounds_ms.items())
         out += [
             ("Goodput", "SLOs (ms):", bounds),
             ("Goodput", "Request goodput (req/s):", judged.requests_per_s),

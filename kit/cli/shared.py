@@ -108,7 +108,7 @@ def judged(report: Report, args: argparse.Namespace) -> Report:
     """The report, held against the SLO that was given."""
     from kit.bench import Slo
 
-    return replace(report, slo=Slo.parse(args.goodput)) if args.goodput else report
+    return replace(report, judged=report.judge(Slo.parse(args.goodput))) if args.goodput else report
 
 
 def print_report(report: Report, args: argparse.Namespace) -> int:
