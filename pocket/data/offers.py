@@ -1,0 +1,181 @@
+"""Tools to choose from, and requests that one of them serves.
+
+A kind of tool is a way to fill its arguments: a place, words to search for, a sum, an amount, a
+message. Names, descriptions and parameters vary, so that the model has to read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from pocket.data.dialogue import Call, Json
+from pocket.data.words import Split, city, invented, phrases, pick, table, until, words
+
+ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A tool of one kind, with the names it goes by in one conversation."""
+
+    kind: str
+    topic: str
+    name: str
+    schema: Json
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question, what it is about, the call it needs, and whom or what the answer is for."""
+
+    question: str
+    about: str
+    call: Call
+    subject: str
+
+
+def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:
+    """Tools with different topics."""
+    out: dict[str, Offer] = {}
+    while len(out) < count:
+        kind = r.choices(list(_KINDS), _WEIGHTS)[0]
+        offer = _KINDS[kind][0](r, split)
+        out.setdefault(offer.topic, offer)
+    return tuple(out.values())
+
+
+def request(r: Random, split: Split, offer: Offer) -> Request:
+    """A question that the tool serves."""
+    return _KINDS[offer.kind][1](r, split, offer)
+
+
+def place_tool(r: Random, split: Split) -> Offer:
+    topic = "weather" if split == "train" and r.random() < 0.15 else _topic(r, "topics", split)
+    known = topic == "weather" and r.random() < 0.6
+    name = "get_weather" if known else _named(r, "place", topic)
+    place = r.choice(phrases("place", "parameters"))
+    about = r.choice(phrases("place", "about")).format(topic=topic, place=place)
+    types = {place: _string(r, f"Name of the {place}")}
+    if topic in ("weather", "temperature") and r.random() < 0.5:
+        types["unit"] = {"type": "string", "enum": ["celsius", "fahrenheit"]}
+    return _offer(r, "place", topic, name, about, types)
+
+
+def search_tool(r: Random, split: Split) -> Offer:
+    topic = _topic(r, "corpora", split)
+    about = r.choice(phrases("search", "about")).format(topic=topic)
+    types = {r.choice(phrases("search", "parameters")): _string(r, "What to search for")}
+    return _offer(r, "search", topic, _named(r, "search", topic), about, types)
+
+
+def sum_tool(r: Random, split: Split) -> Offer:
+    return _fixed(r, "arithmetic", {"expression": _string(r, "Arithmetic expression")})
+
+
+def money_tool(r: Random, split: Split) -> Offer:
+    amount, source, target = r.choice(phrases("money", "parameters"))
+    code = _string(r, "Currency code")
+    return _fixed(r, "money", {amount: {"type": "number"}, source: code, target: code})
+
+
+def message_tool(r: Random, split: Split) -> Offer:
+    to, text = r.choice(phrases("message", "parameters"))
+    return _fixed(r, "message", {to: _string(r, "Who gets it"), text: _string(r, "What it says")})
+
+
+def ask_place(r: Random, split: Split, offer: Offer) -> Request:
+    where = city(r, split)
+    values = [where]
+    ask = r.choice(phrases("place", "ask")).format(topic=offer.topic, c=where)
+    if "unit" in offer.parameters:
+        values.append(r.choice(("celsius", "fahrenheit")))
+        ask += r.choice(phrases("place", "unit")).format(unit=values[1])
+    return _request(offer, ask[0].upper() + ask[1:], values, where)
+
+
+def ask_search(r: Random, split: Split, offer: Offer) -> Request:
+    def word() -> str:
+        return invented(r, split) if r.random() < 0.4 else pick(r, "search_words", split)
+
+    phrase = " ".join(word() for _ in range(r.choice((1, 2, 2, 3))))
+    ask = r.choice(phrases("search", "ask")).format(topic=offer.topic, w=phrase)
+    return _request(offer, ask, [phrase], phrase)
+
+
+def ask_sum(r: Random, split: Split, offer: Offer) -> Request:
+    def draw() -> str:
+        a, b = (r.randrange(10 ** (d - 1), 10**d) for d in r.choices((2, 3, 3, 4), k=2))
+        return f"{a} {r.choice('+-*/')} {b}"
+
+    expression = until(draw, split)
+    ask = r.choice(phrases("arithmetic", "ask")).format(e=expression)
+    return _request(offer, ask, [expression], expression)
+
+
+def ask_money(r: Random, split: Split, offer: Offer) -> Request:
+    amount = until(lambda: r.randrange(1, 10 ** r.choice((2, 3, 4))), split)
+    a, b = r.sample(words("currencies"), 2)
+    ask = r.choice(phrases("money", "ask")).format(n=amount, a=a, b=b)
+    return _request(offer, ask, [amount, a, b], f"{amount} {a}")
+
+
+def ask_message(r: Random, split: Split, offer: Offer) -> Request:
+    strange = split == "train" and r.random() < 0.4
+    who = invented(r, split).capitalize() if strange else pick(r, "people", split)
+    text = " ".join(pick(r, "message_words", split) for _ in range(r.choice((2, 3, 4))))
+    ask = r.choice(phrases("message", "ask")).format(who=who, m=text)
+    return _request(offer, ask, [who, text], who)
+
+
+_KINDS: dict[
+    str, tuple[Callable[[Random, Split], Offer], Callable[[Random, Split, Offer], Request]]
+] = {
+    "place": (place_tool, ask_place),
+    "search": (search_tool, ask_search),
+    "arithmetic": (sum_tool, ask_sum),
+    "money": (money_tool, ask_money),
+    "message": (message_tool, ask_message),
+}
+_WEIGHTS = (45, 22, 15, 9, 9)
+
+
+def _topic(r: Random, name: str, split: Split) -> str:
+    if split == "train" and r.random() < 0.5:
+        return invented(r, split)
+    return pick(r, name, split)
+
+
+def _named(r: Random, kind: str, topic: str) -> str:
+    """A function's name: a verb and the topic, in one of the usual orders."""
+    verb = r.choice(table("phrases")[kind]["verbs"].split())
+    return r.choice((f"{verb}_{topic}", f"{verb}_{topic}", f"{topic}_{verb}"))
+
+
+def _string(r: Random, about: str) -> Json:
+    return {"type": "string", "description": about} if r.random() < 0.5 else {"type": "string"}
+
+
+def _fixed(r: Random, kind: str, types: dict[str, Json]) -> Offer:
+    """A tool whose topic is its kind."""
+    name, about = r.choice(phrases(kind, "names")), r.choice(phrases(kind, "about"))
+    return _offer(r, kind, kind, name, about, types)
+
+
+def _offer(
+    r: Random, kind: str, topic: str, name: str, about: str, types: dict[str, Json]
+) -> Offer:
+    body: dict[str, Any] = {"type": "object", "properties": types, "required": list(types)}
+    if r.random() < 0.2:
+        body["additionalProperties"] = False
+    function = {"name": name, "description": about, "parameters": body}
+    schema = {"type": "function", "function": function}
+    return Offer(kind, topic, name, schema, tuple(types))
+
+
+def _request(offer: Offer, question: str, values: list[Any], subject: str) -> Request:
+    call = Call(offer.name, dict(zip(offer.parameters, values, strict=True)))
+    return Request(question, offer.topic, call, subject)

@@ -1,0 +1,91 @@
+"""Several dialogues in one sequence of tokens, as the trainer reads them.
+
+The first question of a session stands as it will when served; those after it come for the sake
+of speed, since they share the tools' description. Only completions are learnt, not questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from pocket.data import lessons, sums, tools
+from pocket.data.dialogue import Dialogue, user
+from pocket.data.words import Split, city, invented, phrases, pick, until
+
+Make = Callable[[Random, Split, bool], Dialogue]
+
+PLAIN: dict[str, Make] = {
+    "percent": sums.percent,
+    "follow-up": sums.follow_up,
+    "sum": sums.small_sum,
+    "lesson": lessons.lesson,
+    "beyond": lessons.beyond,
+}
+WITH_TOOLS = {
+    "call": tools.call,
+    "two calls": tools.two_calls,
+    "no tool fits": tools.no_tool,
+    "result": tools.result,
+}
+_PLAIN_WEIGHTS = (40, 6, 16, 26, 12)
+_TOOL_WEIGHTS = (44, 14, 10, 32)
+
+
+@dataclass(frozen=True)
+class Segment:
+    text: str
+    learnt: bool
+
+
+def copying(r: Random, split: Split, thinking: bool) -> Dialogue:
+    """Words to repeat: what every argument of a call needs, dense enough to be found early."""
+
+    def word() -> str:
+        match r.randrange(10):
+            case 0 | 1:
+                return pick(r, "search_words", split)
+            case 2 | 3:
+                return city(r, split)
+            case 4 | 5:
+                return str(until(lambda: r.randrange(10 ** r.choice((2, 2, 4))), split))
+        return invented(r, split)
+
+    text = " ".join(word() for _ in range(r.choice((1, 2, 3, 5, 8, 12))))
+    ask = r.choice(phrases("repeat", "ask")).format(text=text)
+    return Dialogue("repeat", (user(ask),), "I repeat it.", text, text, thinking)
+
+
+def draw(r: Random, split: Split, kind: str, thinking: bool) -> Dialogue:
+    """One dialogue of a kind."""
+    return {**PLAIN, **WITH_TOOLS, "repeat": copying}[kind](r, split, thinking)
+
+
+def session(r: Random, copies: float) -> list[Segment]:
+    """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
+    if r.random() < copies:
+        return _joined([copying(r, "train", False) for _ in range(r.choice((2, 3, 4)))])
+    if r.random() < 0.42:
+        kinds = r.choices(list(PLAIN), _PLAIN_WEIGHTS, k=r.choice((1, 2, 3, 4)))
+        return _joined([PLAIN[kind](r, "train", r.random() < 0.6) for kind in kinds])
+    among = tools.offers(r, "train", r.choice((1, 2, 2, 3, 3)))
+    dialogues = []
+    for kind in r.choices(list(WITH_TOOLS), _TOOL_WEIGHTS, k=r.choice((4, 5, 6, 7))):
+        thinking = r.random() < 0.6
+        if kind == "two calls" and not tools.plain_places(among):
+            kind = "call"
+        dialogues.append(WITH_TOOLS[kind](r, "train", thinking, among))
+        if r.random() < 0.06:
+            dialogues.append(lessons.lesson(r, "train", thinking))
+    return _joined(dialogues)
+
+
+def _joined(dialogues: Sequence[Dialogue]) -> list[Segment]:
+    out: list[Segment] = []
+    for i, dialogue in enumerate(dialogues):
+        prompt = dialogue.prompt
+        if i:
+            prompt = "\n" + prompt[prompt.index("<|im_start|>user") :]
+        out += [Segment(prompt, False), Segment(dialogue.completion, True)]
+    return out

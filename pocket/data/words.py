@@ -1,0 +1,78 @@
+"""Words to fill sentences with. A checksum decides which of them no training sentence may hold."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Any, Literal
+from zlib import crc32
+
+Split = Literal["train", "test"]
+
+_SHORT = 20
+_ONSETS = (*"bcdfghjklmnprstvwz", "ch", "sh", "th", "br", "tr", "st", "pl", "gr", "kr", "dr")
+_VOWELS = (*"aeiou", "ai", "ou", "ea", "ee")
+_ENDS = ("", "", *"nrslmt", "ra", "ton", "ville", "berg", "nd", "rk")
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """A table of this package, such as `words` for words.toml."""
+    return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text())
+
+
+@cache
+def words(name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(table("words")[name].split()))
+
+
+def phrases(section: str, name: str) -> tuple[Any, ...]:
+    """Ways to say something, of phrases.toml."""
+    return tuple(table("phrases")[section][name])
+
+
+def belongs(item: object, split: Split, one_in: int = 8) -> bool:
+    """Whether an item may be used in a split: one in `one_in` is kept for testing."""
+    if item in table("words")["course"]:
+        return split == "train"
+    return (crc32(f"pocket {item}".encode()) % one_in == 0) == (split == "test")
+
+
+@cache
+def share(items: tuple[str, ...], split: Split) -> tuple[str, ...]:
+    """The items that a split may use; short lists are not divided."""
+    if len(items) < _SHORT:
+        return items
+    return tuple(item for item in items if belongs(item, split))
+
+
+def pick(r: Random, name: str, split: Split) -> str:
+    """A word of a list that the split may use."""
+    return r.choice(share(words(name), split))
+
+
+def until(draw: Callable[[], Any], split: Split, one_in: int = 8) -> Any:
+    """Draw until the split may use it."""
+    while not belongs(item := draw(), split, one_in):
+        pass
+    return item
+
+
+def invented(r: Random, split: Split, syllables: Sequence[int] = (1, 2, 2, 3)) -> str:
+    """A word that does not exist, so that only copying gets it right."""
+
+    def draw() -> str:
+        parts = [r.choice(_ONSETS) + r.choice(_VOWELS) for _ in range(r.choice(syllables))]
+        return "".join(parts) + r.choice(_ENDS)
+
+    return str(until(draw, split))
+
+
+def city(r: Random, split: Split) -> str:
+    """A city: a real one, or in training often an invented one."""
+    if split == "train" and r.random() < 0.6:
+        return invented(r, split).capitalize()
+    return pick(r, "cities", split)
