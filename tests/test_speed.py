@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
 from kit.models import model
-from kit.speed import Constants, SpeedModel
+from kit.speed import Constants, Origin, SpeedModel
 
 H200 = profile("h200x8")
 B200 = profile("b200x8")
@@ -119,3 +120,103 @@ def test_every_size_has_a_time(name):
     assert one.decode_s(1, 1000) < one.verify_s(1, 1000) < one.prefill_s(4096)
     rows = spec.parameters().embeddings if spec.parameters().head else 0
     assert one.decode_s(1, 0) > 2 * (spec.active_params - rows) / 4800e9
+
+
+def test_the_vision_tower_computes_what_its_config_says():
+    """By hand for 397B (27 layers, 1152 wide, 4304 between): 880 tokens are 3520 patches; a patch
+    is multiplied with 4·1152² + 2·1152·4304 weights a layer and attends to all 3520, and four of
+    them with the merger's 4608² + 4608·4096."""
+    bare = SpeedModel.of(replace(H200, tp_size=1, model=model("397b")), constants=BARE)
+    patches = 880 * 4
+    layer = 4 * 1152**2 + 2 * 1152 * 4304
+    products = 2 * patches * (27 * layer + 3 * 2 * 16**2 * 1152)
+    merger = 2 * 880 * (4608**2 + 4608 * 4096)
+    attention = 27 * 4 * 1152 * patches**2
+    flops_s = H200.gpu.flops["bf16"] * 1e12
+    assert bare.vision_s(880) == pytest.approx((products + merger + attention) / flops_s, rel=1e-9)
+
+
+def test_two_images_attend_to_themselves_only():
+    speed = SpeedModel.of(H200)
+    assert speed.vision_s(1760, 2) == pytest.approx(2 * speed.vision_s(880))
+    assert speed.vision_s(1760, 1) > speed.vision_s(1760, 2)
+    assert speed.vision_s(0) == 0
+
+
+def test_a_thumbnail_takes_as_long_as_reading_the_towers_weights():
+    bare = SpeedModel.of(replace(H200, tp_size=1), constants=BARE)
+    assert bare.vision_s(1) == pytest.approx(2 * 456_010_480 / 4800e9)
+
+
+def test_the_tower_is_bf16_whatever_the_checkpoint_is():
+    fp8 = SpeedModel.of(replace(H200, precision="fp8"))
+    assert fp8.vision_s(8000) == SpeedModel.of(H200).vision_s(8000)
+
+
+def in_one_box(machine):
+    """The same GPUs, had they a node that holds them all."""
+    return replace(machine, nodes=1, gpu=replace(machine.gpu, gpus_a_node=machine.tp_size))
+
+
+def test_a_second_node_adds_the_network_to_every_step():
+    """By hand: the all-reduce over 2 nodes sends each token's 8 KiB once more, in eight parts,
+    over ports of 50 GB/s; 120 times a token."""
+    two = replace(profile("h100x16"), mtp=None)
+    one = in_one_box(two)
+    bare_two, bare_one = (SpeedModel.of(p, constants=BARE) for p in (two, one))
+    inside = 2 * (7 / 8 - 15 / 16) * 8192 / (two.gpu.link_gb_s * 1e9)
+    between = 2 * (1 / 2) * 8192 / 8 / 50e9
+    added_s = 64 * 120 * (inside + between)
+    assert bare_two.decode_s(64, 0) - bare_one.decode_s(64, 0) == pytest.approx(added_s)
+
+
+@pytest.mark.parametrize("step", ["prefill_s", "decode_s"])
+def test_sixteen_h100_on_two_nodes_are_slower_than_on_one(step):
+    two = SpeedModel.of(profile("h100x16"))
+    one = SpeedModel.of(in_one_box(profile("h100x16")))
+    assert getattr(two, step)(64, 1) > getattr(one, step)(64, 1)
+
+
+def test_constants_come_back_from_the_file_they_were_written_to(tmp_path):
+    origin = Origin(("mine.jsonl", 'a "run"'), "measured, SGLang 0.5.23", ("35b bf16 h200x1",))
+    mine = Constants.fitted().changed(flop_efficiency=0.7).learnt(origin)
+    mine.write(tmp_path / "mine.toml")
+    read = Constants.read(tmp_path / "mine.toml")
+    assert read == mine
+    assert read.origin == origin
+    own = replace(H200, model=model("35b"), tp_size=1)
+    label = str(SpeedModel.of(own, constants=read).provenance)
+    assert "extrapolated" not in label
+    assert "mine.jsonl" in label
+    assert "measured, SGLang 0.5.23" in label
+    assert "extrapolated" in str(SpeedModel.of(H200, constants=read).provenance)
+
+
+def test_constants_set_by_hand_say_so():
+    by_hand = Constants.fitted().changed(flop_efficiency=0.7)
+    assert "by hand" in str(SpeedModel.of(H200, constants=by_hand).provenance)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        (None, KitError, "No such file"),
+        ("{}", InvalidValue, "not TOML"),
+        ("a = 1", InvalidValue, "no table"),
+        ("[constants]\nflop_efficiency = 0.5", InvalidValue, "bandwidth_efficiency"),
+    ],
+)
+def test_a_file_that_holds_no_constants_is_named(tmp_path, text, error, said):
+    path = tmp_path / "c.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(error, match=said):
+        Constants.read(path)
+
+
+def test_constants_below_zero_are_refused(tmp_path):
+    path = tmp_path / "c.toml"
+    Constants.fitted().write(path)
+    path.write_text(path.read_text().replace("request_overhead_ms = ", "request_overhead_ms = -"))
+    with pytest.raises(InvalidValue, match="above 0"):
+        Constants.read(path)
