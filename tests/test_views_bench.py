@@ -269,6 +269,17 @@ def test_sources_are_told_apart(points: list[Report]) -> None:
     assert figure.data[0].marker.symbol != figure.data[2].marker.symbol
 
 
+def test_lines_of_one_kind_are_named_by_who_draws_them_or_by_their_source(
+    points: list[Report],
+) -> None:
+    other = [replace(report, provenance=simulated("another machine")) for report in points]
+    named = [trace.name for trace in sweep([*points, *other]).data if trace.mode != "markers"]
+    assert named == [str(points[0].provenance), "simulated · another machine"]
+    ours = sweep({"with MTP": points, "without": points[:2]})
+    assert [trace.name for trace in ours.data if trace.mode != "markers"] == ["with MTP", "without"]
+    assert "without: still rising at 4" in ours.words.sentence
+
+
 def test_a_run_without_a_concurrency_is_no_point(run: Report) -> None:
     with pytest.raises(InvalidValue, match="fewer than two"):
         sweep([run])

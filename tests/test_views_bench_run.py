@@ -67,7 +67,7 @@ def test_stopped_before_anything_came_it_says_so_in_two_lines():
             running.cancel()
             await running
 
-    with pytest.raises(KitError, match="nothing was measured"):
+    with pytest.raises(KitError, match="stopped before"):
         asyncio.run(main())
 
 
@@ -81,6 +81,24 @@ def test_a_server_that_refuses_is_an_error_of_the_endpoint():
 
     with pytest.raises(EndpointError, match="401"):
         asyncio.run(main())
+
+
+def test_a_run_in_which_all_fails_is_a_report_that_counts_the_failures():
+    async def answer(asked):
+        if asked.method == "GET":
+            yield told(asked, STATE)
+        elif asked.number == 0:  # the warm-up
+            async for part in native(asked):
+                yield part
+        else:
+            yield status(503, "Service Unavailable", {"error": "too busy"})
+
+    async def main():
+        async with serving(answer) as (_, target):
+            return await live_bench(target, SMALL)
+
+    report = asyncio.run(main())
+    assert (report.completed, report.failed) == (0, 8)
 
 
 def test_options_are_those_of_measure():

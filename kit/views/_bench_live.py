@@ -42,7 +42,7 @@ async def live_bench(endpoint: client.Target, workload: Workload, **options: Any
     in one.
 
     Raises EndpointError when the warm-up request fails, KitError when stopped before it was
-    answered: then nothing was measured.
+    answered.
     """
     stage = _Stage(endpoint, workload)
     if await has_page():
@@ -54,16 +54,13 @@ async def live_bench(endpoint: client.Target, workload: Workload, **options: Any
     try:
         report = await stage.running
     except asyncio.CancelledError:
-        stage.close_empty()
         raise KitError(
-            "stopped before the first request was answered: nothing was measured",
-            "run the cell again",
+            "stopped before there was anything to report", "run the cell again"
         ) from None
-    except KitError:
-        stage.close_empty()
-        raise
     finally:
         waking.cancel()
+        if not stage.measured:
+            stage.close_empty()
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         task.uncancel()  # the interrupt has been answered: by a report of what there is
@@ -101,7 +98,14 @@ class _Stage:
         else:
             self._replace({"text/html": table._repr_html_(), "text/plain": str(table)})
 
+    @property
+    def measured(self) -> bool:
+        """Whether the run came to a report."""
+        run = self.running
+        return bool(run and run.done() and not run.cancelled() and run.exception() is None)
+
     def close_empty(self) -> None:
+        """Take the panel away: an error follows."""
         if self._panel is not None:
             self._replace({"text/plain": "Nothing was measured."})
 

@@ -6,7 +6,7 @@ sweep([bench.simulate(machine, Workload(1000, 1000, 8 * n, max_concurrency=n)) f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,28 +28,32 @@ _AXES = {
 }
 
 
-def sweep(points: Iterable[Report], against: Literal["tpot", "ttft"] = "tpot") -> Told:
+def sweep(
+    points: Iterable[Report] | Mapping[str, Iterable[Report]],
+    against: Literal["tpot", "ttft"] = "tpot",
+) -> Told:
     """A concurrency sweep: output tokens/s against mean TPOT or TTFT, labelled by concurrency.
 
-    `points` are reports of closed-loop runs, one for each `max_concurrency`; reports of another
-    provenance become a line of their own. The knee is the smallest concurrency that gives 90 % of
-    its line's best throughput: beyond it there are hardly more tokens, only longer waits. A line
-    that ends there has not shown its knee, and says so.
+    `points` are reports of closed-loop runs, one for each `max_concurrency`, in any order; those
+    of another provenance become a line of their own. `{"with MTP": […], "without": […]}` names the
+    lines. The knee is the smallest concurrency that gives 90 % of its line's best throughput:
+    beyond it there are hardly more tokens, only longer waits. A line that ends there has not
+    shown its knee, and says so.
     Raises InvalidValue for fewer than two points, or a report without concurrency or times.
     """
     lines = _lines(points)
     traces: list[Any] = []
     notes: list[dict[str, Any]] = []
     plane = _Plane.of([report for line in lines.values() for report in line], against)
-    for number, line in enumerate(lines.values()):
-        traces.append(_trace(line, plane, number, named=len(lines) > 1))
+    for number, (name, line) in enumerate(lines.items()):
+        traces.append(_trace(name, line, plane, number))
         if (at := knee(line)) is not None:
             traces.append(_ring(line[at], against))
             notes.append(_flag(line[at], plane))
     layout = theme.layout(
         "More at once: more tokens, longer waits",
-        "; ".join(_said(line) for line in lines.values()),
-        _joined(list(lines)),
+        "; ".join(_said(name, line) for name, line in lines.items()),
+        _joined(lines),
         height=520,
         showlegend=len(lines) > 1,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
@@ -76,11 +80,21 @@ def knee(line: Sequence[Report]) -> int | None:
     return at if at + 1 < len(line) else None
 
 
-def _lines(points: Iterable[Report]) -> dict[Provenance, list[Report]]:
-    """Reports by provenance, in order of their concurrency."""
-    lines: dict[Provenance, list[Report]] = {}
-    for report in sorted(points, key=concurrency):
-        lines.setdefault(report.provenance, []).append(report)
+def _lines(
+    points: Iterable[Report] | Mapping[str, Iterable[Report]],
+) -> dict[str, list[Report]]:
+    """Reports by the name of their line, in order of their concurrency."""
+    if isinstance(points, Mapping):
+        lines = {name: sorted(line, key=concurrency) for name, line in points.items()}
+    else:
+        found: dict[Provenance, list[Report]] = {}
+        for report in sorted(points, key=concurrency):
+            found.setdefault(report.provenance, []).append(report)
+        kinds = [label.kind for label in found]
+        lines = {
+            str(label.kind) if kinds.count(label.kind) == 1 else str(label): line
+            for label, line in found.items()
+        }
     if not lines or min(map(len, lines.values())) < 2:
         raise InvalidValue(
             "a sweep of fewer than two runs", "give reports of the same source at several sizes"
@@ -155,14 +169,14 @@ class _Plane:
         return labels
 
 
-def _trace(line: Sequence[Report], plane: _Plane, number: int, named: bool) -> go.Scatter:
+def _trace(name: str, line: Sequence[Report], plane: _Plane, number: int) -> go.Scatter:
     colour = theme.COLOURS[number]
     return go.Scatter(
         x=[round(_latency_ms(report, plane.against), 2) for report in line],
         y=[round(_rate(report), 1) for report in line],
         text=plane.labels(line),
         customdata=[concurrency(report) for report in line],
-        name=str(line[0].provenance.kind) if named else "",
+        name=name,
         mode="lines+markers+text",
         textposition="top left",
         textfont={"size": 15, "color": theme.INK},
@@ -202,35 +216,32 @@ def _flag(report: Report, plane: _Plane) -> dict[str, Any]:
     }
 
 
-def _said(line: Sequence[Report]) -> str:
-    kind = line[0].provenance.kind
+def _said(name: str, line: Sequence[Report]) -> str:
     if (at := knee(line)) is None:
-        return f"{kind}: still rising at {concurrency(line[-1])} at once, no knee yet"
-    share = _rate(line[at]) / max(map(_rate, line))
-    return (
-        f"{kind}: {concurrency(line[at])} at once give {share * 100:.0f} % of the best throughput"
-    )
+        return f"{name}: still rising at {concurrency(line[-1])} at once, no knee yet"
+    share = 100 * _rate(line[at]) / max(map(_rate, line))
+    return f"{name}: {concurrency(line[at])} at once give {share:.0f} % of the best throughput"
 
 
-def _words(lines: dict[Provenance, list[Report]]) -> Words:
-    head = ("at once", "source", "output tokens/s", "a request (tokens/s)", "TPOT", "TTFT")
+def _words(lines: Mapping[str, Sequence[Report]]) -> Words:
+    head = ("at once", "line", "output tokens/s", "a request (tokens/s)", "TPOT", "TTFT")
     rows = tuple(
         (
             f"{concurrency(report)}{' (knee)' if i == knee(line) else ''}",
-            str(provenance.kind),
+            name,
             f"{_rate(report):,.0f}",
             f"{1e3 / _latency_ms(report, 'tpot'):,.1f}",
             duration(_latency_ms(report, "tpot")),
             duration(_latency_ms(report, "ttft")),
         )
-        for provenance, line in lines.items()
+        for name, line in lines.items()
         for i, report in enumerate(line)
     )
-    sentence = "; ".join(_said(line) for line in lines.values())
-    return Words(f"{sentence[:1].upper()}{sentence[1:]}.", head, rows, _joined(list(lines)))
+    sentence = "; ".join(_said(name, line) for name, line in lines.items())
+    return Words(f"{sentence[:1].upper()}{sentence[1:]}.", head, rows, _joined(lines))
 
 
-def _joined(labels: Sequence[Provenance]) -> Provenance:
-    """One label for several lines: the first, and what stands beside it."""
-    first, *others = labels
+def _joined(lines: Mapping[str, Sequence[Report]]) -> Provenance:
+    """One label for all of it: the first, and what stands beside it."""
+    first, *others = dict.fromkeys(r.provenance for line in lines.values() for r in line)
     return Provenance(first.kind, "; ".join([first.source, *map(str, others)]))
