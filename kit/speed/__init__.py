@@ -6,6 +6,8 @@ activations between ranks:
     time = floor × layers  +  max(weight bytes / bandwidth, FLOPs / peak)
                            +  cache bytes / bandwidth  +  all-reduce bytes / link
 
+Between nodes the network is the link, and its latency is added to the floor.
+
 A mixture of experts reads only the experts that the step's tokens choose. With t tokens, each
 choosing k of E experts, E·(1 − (1 − k/E)^t) of them are touched in a layer: for Qwen3.5-397B
 (10 of 512) a step of 4 tokens touches 39, one of 192 tokens 500.

@@ -7,6 +7,7 @@ rank) is not. Links and network count one direction.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 from kit.hardware import Profile
@@ -54,9 +55,10 @@ class Shape:
         kv = m.kv_bytes_per_token_per_rank(tp, False, p.kv_dtype)
         draft_kv = m.kv_bytes_per_token_per_rank(tp, True, p.kv_dtype) - kv
         rows = parts.embeddings if parts.head else 0  # a look-up, no product
+        hops_us = 2 * _hops_us(p)  # two all-reduces a layer
         return cls(
-            decode_floor_s=m.num_hidden_layers * c.decode_floor_us_per_layer / 1e6,
-            prefill_floor_s=m.num_hidden_layers * c.prefill_floor_us_per_layer / 1e6,
+            decode_floor_s=m.num_hidden_layers * (c.decode_floor_us_per_layer + hops_us) / 1e6,
+            prefill_floor_s=m.num_hidden_layers * (c.prefill_floor_us_per_layer + hops_us) / 1e6,
             dense_weights_s=weights["dense"] * shared,
             expert_weights_s=weights["experts"] * shared,
             miss=1 - m.num_experts_per_tok / m.num_experts if m.num_experts else 0.0,
@@ -80,6 +82,7 @@ class VisionShape:
     """The vision tower, always bf16, as seconds per thing."""
 
     weights_s: float
+    hops_s: float
     merge: int  # patches that become one token
     s_per_patch: float  # products and all-reduces
     s_per_pair: float  # of a patch and one that it attends to
@@ -87,7 +90,7 @@ class VisionShape:
     def seconds(self, image_tokens: int, images: int) -> float:
         patches = image_tokens * self.merge
         computing_s = patches * (self.s_per_patch + patches / images * self.s_per_pair)
-        return max(self.weights_s, computing_s) if patches else 0.0
+        return max(self.weights_s, computing_s) + self.hops_s if patches else 0.0
 
     @classmethod
     def of(cls, p: Profile, c: Constants) -> VisionShape:
@@ -104,6 +107,7 @@ class VisionShape:
         bandwidth = p.gpu.bandwidth_gb_s * 1e9 * c.bandwidth_efficiency
         return cls(
             weights_s=2 * p.model.parameters().vision / p.tp_size / bandwidth,
+            hops_s=2 * v.depth * _hops_us(p) / 1e6,
             merge=merge,
             s_per_patch=2 * (weights + merger) * s_per_flop + exchange_s,
             s_per_pair=4 * v.depth * v.hidden_size * s_per_flop,
@@ -143,3 +147,8 @@ def _all_reduce_s(p: Profile, width: int | None = None) -> float:
     link_s = 2 * (inside - 1) / inside * size / (p.gpu.link_gb_s * 1e9)
     network_s = 2 * (p.nodes - 1) / p.nodes * size / inside / (table()["network_gb_s"] * 1e9)
     return float(link_s + network_s)
+
+
+def _hops_us(p: Profile) -> float:
+    """What the network adds to a small all-reduce: up the tree of nodes and down again."""
+    return float(2 * math.ceil(math.log2(p.nodes)) * table()["network_hop_us"])
