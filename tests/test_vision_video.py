@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from kit.models.images import video_cost
 from kit.vision import avi, drawings, message, video
 from kit.vision.avi import Film
 from kit.vision.clips import MOST_FRAMES
+from kit.vision.mp4 import Timing, timing
+
+DATA = Path(__file__).parent / "data"
 
 COLOURS = ["red", "green", "blue", "white", "black", "orange"]
 
@@ -134,6 +138,30 @@ def test_what_only_the_server_decodes_is_sent_as_it_is(data: bytes, media_type: 
     with pytest.raises(InvalidValue, match="decoded by the server alone") as refused:
         part.frames()
     assert "ffmpeg" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "size"), [("clip.mp4", (448, 256)), ("clip_turned.mp4", (256, 448))]
+)
+def test_an_mp4_tells_its_price_though_nobody_here_decodes_it(
+    file: str, size: tuple[int, int]
+) -> None:
+    """The kit's clip, encoded by FFmpeg; decord decodes 32 frames of this size out of it."""
+    part = video(DATA / file)
+    assert part.timing == Timing(32, 8, *size)
+    assert part.tokens == video_cost(32, 8, *size).tokens
+    assert part.film is None
+
+
+def test_a_fragmented_mp4_does_not_tell() -> None:
+    assert video(DATA / "clip_fragmented.mp4").timing is None
+
+
+@pytest.mark.parametrize("length", range(8, 4782, 97))
+def test_an_mp4_cut_anywhere_never_lies(length: int) -> None:
+    whole = (DATA / "clip.mp4").read_bytes()
+    assert timing(whole[:length]) in (None, Timing(32, 8, 448, 256))
+    assert timing(whole[:length] + b"\xff" * 64) in (None, Timing(32, 8, 448, 256))
 
 
 def test_frames_are_images_from_the_first_to_the_last() -> None:

@@ -11,7 +11,7 @@ the server read its own disk. The parts, left to right:
     fetch       an http(s) address → bytes, with limits
     pictures    a source → a checked, upright, opaque picture
     parts       a picture → an ImagePart: sized, encoded, with its cost
-    avi         Motion JPEG files
+    avi, mp4    Motion JPEG files, written and read; how long an MP4 is, and how large
     clips       a video → a VideoPart, or its frames as images
     drawings    pictures drawn by the kit, with what is in them
 """

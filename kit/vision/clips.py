@@ -17,8 +17,9 @@ from typing import Any
 from kit.errors import InvalidValue
 from kit.models.images import VideoCost, video_cost
 from kit.provenance import Provenance, computed
-from kit.vision import avi
+from kit.vision import avi, mp4
 from kit.vision.avi import Film
+from kit.vision.mp4 import Timing
 from kit.vision.parts import ImagePart, by, data_url, image
 from kit.vision.pictures import Source, load, open_checked, read
 
@@ -33,20 +34,20 @@ _CONVERT = "convert it: ffmpeg -i INPUT -an -c:v mjpeg -q:v 3 OUTPUT.avi"
 
 @dataclass(frozen=True)
 class VideoPart:
-    """A video that is ready to send. `film` is None where its frames are the server's to decode,
-    and with it `cost` and `tokens`."""
+    """A video that is ready to send. `film` are its frames, None where only the server can decode
+    them; `timing` is None where not even their number is known, and with it `cost`."""
 
     data: bytes = field(repr=False)
     media_type: str
-    film: Film | None = field(repr=False)
+    timing: Timing | None
+    film: Film | None = field(default=None, repr=False)
     name: str = "video"
 
     @cached_property
     def cost(self) -> VideoCost | None:
         """The frames that SGLang will look at, and their tokens."""
-        if self.film is None:
-            return None
-        return video_cost(len(self.film.jpegs), self.film.fps, self.film.width, self.film.height)
+        t = self.timing
+        return video_cost(t.count, t.fps, t.width, t.height) if t else None
 
     @property
     def tokens(self) -> int | None:
@@ -58,7 +59,7 @@ class VideoPart:
 
     @property
     def duration_s(self) -> float | None:
-        return len(self.film.jpegs) / self.film.fps if self.film else None
+        return self.timing.count / self.timing.fps if self.timing else None
 
     def to_part(self) -> dict[str, Any]:
         """The content part that SGLang takes, the video inside it."""
@@ -78,12 +79,12 @@ class VideoPart:
 
     def __str__(self) -> str:
         said = f"{self.name}: {len(self.data) / 1000:,.0f} kB"
-        if self.film is None or self.cost is None:
+        if self.timing is None or self.cost is None:
             return f"{said} · the server decodes it, and tells its tokens afterwards"
-        film, cost = self.film, self.cost
+        size, cost = by((self.timing.width, self.timing.height)), self.cost
         return (
-            f"{said}, {by((film.width, film.height))} pixels, {self.duration_s:g} s · "
-            f"{len(cost.frames)} of {len(film.jpegs)} frames, {cost.tokens:,} tokens · "
+            f"{said}, {size} pixels, {self.duration_s:g} s · "
+            f"{len(cost.frames)} of {self.timing.count} frames, {cost.tokens:,} tokens · "
             f"{self.provenance.kind}"
         )
 
@@ -99,16 +100,16 @@ def video(source: Source | Sequence[Source], fps: float | None = None) -> VideoP
             raise InvalidValue("a list of pictures has no pace", "say fps=2, or how many a second")
         return _made([load(one).image for one in source], fps, "video")
     if isinstance(film := getattr(source, "film", None), Film):  # the kit's own clip
-        return VideoPart(avi.write(film), _AVI, film, str(getattr(source, "name", "video")))
+        return _of_film(film, str(getattr(source, "name", "video")))
     data, name = read(source)
     if data is None:
         raise InvalidValue(f"a {type(source).__name__} is no video", "give a path, bytes or a URL")
     if avi.is_avi(data):
         return _of_avi(data, name)
-    if data[4:8] == b"ftyp" and data[8:12] not in (b"heic", b"mif1", b"avif"):
-        return VideoPart(data, "video/mp4", None, name)
+    if mp4.is_mp4(data):
+        return VideoPart(data, "video/mp4", mp4.timing(data), name=name)
     if data[:4] == _WEBM:
-        return VideoPart(data, "video/webm", None, name)
+        return VideoPart(data, "video/webm", None, name=name)
     moving = open_checked(data, name)
     if getattr(moving, "n_frames", 1) < 2:
         raise InvalidValue(f"{name} is one picture", "send it with kit.vision.image(…)")
@@ -119,7 +120,12 @@ def _of_avi(data: bytes, name: str) -> VideoPart:
     film = avi.read(data)
     _check_count(len(film.jpegs), name)
     size = open_checked(film.jpegs[0], name).size
-    return VideoPart(data, _AVI, Film(film.jpegs, film.fps, *size), name)
+    return _of_film(Film(film.jpegs, film.fps, *size), name, data)
+
+
+def _of_film(film: Film, name: str, data: bytes = b"") -> VideoPart:
+    timing = Timing(len(film.jpegs), film.fps, film.width, film.height)
+    return VideoPart(data or avi.write(film), _AVI, timing, film, name)
 
 
 def _made(pictures: Sequence[Any], fps: float, name: str) -> VideoPart:
@@ -134,8 +140,7 @@ def _made(pictures: Sequence[Any], fps: float, name: str) -> VideoPart:
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=_QUALITY)
         jpegs.append(out.getvalue())
-    film = Film(tuple(jpegs), fps, *size)
-    return VideoPart(avi.write(film), _AVI, film, name)
+    return _of_film(Film(tuple(jpegs), fps, *size), name)
 
 
 def _unrolled(moving: Any, name: str, fps: float | None) -> tuple[list[Any], float]:

@@ -16,7 +16,9 @@ from kit.vision.pictures import Source, load
 if TYPE_CHECKING:
     from kit.vision.clips import VideoPart
 
-COUNTED = computed("smart_resize of Qwen's image processor, its limits as released")
+COUNTED = computed(
+    f"smart_resize of Qwen's image processor, between {MIN_PIXELS:,} and {MAX_PIXELS:,} pixels"
+)
 _MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _QUALITY = 92
 
