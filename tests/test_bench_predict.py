@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kit.bench import Workload, predict, run, runs, simulate
-from kit.bench import fit as fitting
+from kit.bench import Workload, predict, run, simulate
+from kit.bench.ratios import HEADLINE
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile
-from kit.speed import Constants
+from kit.speed import Constants, SpeedModel
 
 H200 = profile("h200x8")
 
 
 @pytest.mark.parametrize("name", ["cookbook-latency", "cookbook-throughput", "lambda-b200"])
-@pytest.mark.parametrize("key", fitting.HEADLINE)
+@pytest.mark.parametrize("key", HEADLINE.values())
 def test_headline_figures_are_near_the_published(name, key):
     published = run(name)
     predicted = _predicted(name)
@@ -114,16 +114,60 @@ def test_unknown_names_name_the_nearest():
         simulate(H200, Workload(10, 10, 1), accept_length=9)
 
 
-def test_the_constants_in_the_data_are_no_worse_than_their_neighbours():
-    """A fit: moving any constant by a fifth, either way, makes the headline rows no better."""
-    quick = [r for r in runs() if r.name == "cookbook-latency"]
+def test_a_ramp_queues_where_its_rate_passes_the_capacity():
+    work = Workload(1000, 1000, 300, ramp=(1.0, 12.0))
+    r = simulate(H200, work)
+    assert [x.sent_s for x in r.records] == pytest.approx(list(work.send_s))
+    early, late = r.records[:60], r.records[-60:]
+    assert np.mean([x.ttft_s for x in late]) > 5 * np.mean([x.ttft_s for x in early])
 
-    def cost(constants):
-        rows = fitting.rows(constants, quick)
-        return sum(abs(row.ratio - 1) for row in rows if row.headline)
 
-    best = cost(Constants.fitted())
-    assert best < 0.1
-    for name in ("decode_floor_us_per_layer", "request_overhead_ms", "bandwidth_efficiency"):
-        for factor in (0.8, 1.25):
-            assert cost(fitting.changed(Constants.fitted(), name, factor)) > best
+def test_images_are_part_of_the_prompt_and_cost_a_vision_pass():
+    seen = Workload(128, 64, 20, max_concurrency=1, dataset="image", image_count=2)
+    r = simulate(H200, seen)
+    assert all(x.input_tokens == text + 1764 for x, (text, _) in _pairs(r, seen))
+    assert r.total_input_vision_tokens == 20 * 1764
+    plain = simulate(H200, Workload(128, 64, 20, max_concurrency=1))
+    assert r.ttft.mean > plain.ttft.mean
+
+
+def _pairs(r, work):
+    return zip(r.records, work.text_lengths, strict=True)
+
+
+def test_samples_add_up_to_the_report():
+    samples = []
+    work = Workload(1000, 300, 60, max_concurrency=20)
+    r = simulate(H200, work, on_sample=samples.append)
+    last = samples[-1]
+    assert (last.sent, last.finished, last.failed, last.in_flight) == (60, 60, 0, 0)
+    assert last.output_tokens == r.total_output_tokens
+    assert last.t_s == pytest.approx(r.duration_s)
+    assert [s.t_s for s in samples] == sorted(s.t_s for s in samples)
+    assert len(samples) == pytest.approx(r.duration_s * 5, rel=0.35)
+    assert sum(len(s.ttft_s) for s in samples) == 60
+    firsts = sorted(t for s in samples for t in s.ttft_s)
+    assert firsts == pytest.approx(sorted(x.ttft_s for x in r.records))
+    gaps = [gap for s in samples for gap in s.itl_s]
+    assert np.median(gaps) * 1e3 == pytest.approx(r.itl.median, rel=0.25)
+    for s in samples:
+        assert s.in_flight == s.sent - s.finished <= 20
+        assert s.running + s.queued <= s.in_flight
+        assert s.counted
+
+
+def test_looking_changes_nothing():
+    work = Workload(800, 200, 40, max_concurrency=10)
+    seen = simulate(H200, work, on_sample=lambda _: None)
+    assert seen.to_json() == simulate(H200, work).to_json()
+
+
+def test_other_constants_are_labelled_as_theirs():
+    speed = SpeedModel.of(H200, "0.5.9", Constants.fitted().changed(flop_efficiency=0.9))
+    assert "by hand" in str(predict(H200, "cookbook-latency", speed=speed).provenance)
+
+
+@pytest.mark.parametrize("machine", ["h100x16", "35b-bf16-h200x1", "4b-bf16-h200x1"])
+def test_what_was_never_fitted_says_extrapolated(machine):
+    r = predict(machine, Workload(100, 20, 4, max_concurrency=1))
+    assert str(r.provenance).startswith("simulated · extrapolated")

@@ -1,0 +1,220 @@
+"""Constants refitted: to published runs, and to result lines of three tools."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kit.bench import Workload, fit, predict, run, runs, simulate
+from kit.bench.own_runs import own_runs
+from kit.bench.ratios import beside, off, other_tools, ratios
+from kit.cli import main
+from kit.errors import InvalidValue, KitError
+from kit.hardware import profile
+from kit.speed import Constants, SpeedModel
+
+SMALL = profile("35b-bf16-h200x1")
+OURS = ("seed", "num_prompts", "image_count", "image_resolution", "ramp", "provenance", "failed")
+WORKS = (
+    Workload(1000, 200, 8, max_concurrency=1),
+    Workload(600, 200, 60, max_concurrency=30),
+    Workload(6000, 20, 20, max_concurrency=4),
+)
+
+
+def line(work, constants=None, **more):
+    """A result line of a machine that has `constants`, as `kit bench` would write it."""
+    speed = SpeedModel.of(SMALL, constants=constants)
+    return simulate(SMALL, work, speed=speed).to_json() | more
+
+
+def write(path: Path, *lines) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    return path
+
+
+def without_ours(found):
+    """As bench_serving writes it: no seed, no label."""
+    return {key: value for key, value in found.items() if key not in OURS}
+
+
+def test_the_constants_in_the_data_are_no_worse_than_their_neighbours():
+    """A fit: moving any constant by a fifth, either way, makes the headline rows no better."""
+    quick = [r for r in runs() if r.name == "cookbook-latency"]
+
+    def cost(constants):
+        rows = fit.rows(constants, quick)
+        return sum(abs(row.ratio - 1) for row in rows if row.headline)
+
+    best = cost(Constants.fitted())
+    assert best < 0.1
+    for name in ("decode_floor_us_per_layer", "request_overhead_ms", "bandwidth_efficiency"):
+        for factor in (0.8, 1.25):
+            assert cost(fit.changed(Constants.fitted(), name, factor)) > best
+
+
+def test_a_machine_is_learnt_from_its_runs(tmp_path):
+    """A machine with a slower host and faster memory: the fit finds its rows within 5 %."""
+    there = Constants.fitted().changed(bandwidth_efficiency=0.65, request_overhead_ms=90)
+    path = write(tmp_path / "mine.jsonl", *(line(work, there) for work in WORKS))
+    mine = own_runs([path], SMALL)
+    told = []
+    found = fit.fit(mine, Constants.fitted(), on_progress=lambda n, away: told.append((n, away)))
+    before = [abs(r.ratio - 1) for r in fit.rows(Constants.fitted(), mine) if r.headline]
+    after = [abs(r.ratio - 1) for r in found.rows if r.headline]
+    assert sum(after) / 9 < 0.05 < sum(before) / 9
+    assert found.constants.bandwidth_efficiency == pytest.approx(0.65, rel=0.12)
+    assert found.constants.request_overhead_ms == pytest.approx(90, rel=0.25)
+    assert [n for n, _ in told] == list(range(1, len(told) + 1))
+    assert found.constants.origin.machines == ("35b bf16 h200x1",)
+
+
+def test_one_short_run_leaves_most_constants_at_their_start(tmp_path):
+    """A run at concurrency 1 with short prompts says nothing of FLOPs, and the fit says so."""
+    work = Workload(50, 60, 3, max_concurrency=1)
+    path = write(tmp_path / "short.jsonl", line(work))
+    found = fit.fit(own_runs([path], SMALL), Constants.fitted())
+    assert "flop_efficiency" in found.held
+    assert found.known["flop_efficiency"] < 0.05
+    start = Constants.fitted().flop_efficiency
+    assert found.constants.flop_efficiency == pytest.approx(start, rel=0.02)
+    assert 1 < sum(found.known.values()) < 3  # a step's time, a first token's, no more
+
+
+@pytest.mark.parametrize("seed", [42, 1])
+def test_bench_servings_lengths_are_drawn_again(tmp_path, seed):
+    work = Workload(300, 50, 12, max_concurrency=3, seed=seed)
+    path = write(tmp_path / "theirs.jsonl", without_ours(line(work)))
+    (mine,) = own_runs([path], SMALL)
+    assert mine.workload.lengths == work.lengths
+    assert mine.workload.max_concurrency == 3
+
+
+def test_lengths_of_an_unknown_seed_are_asked_for(tmp_path):
+    path = write(tmp_path / "theirs.jsonl", without_ours(line(Workload(300, 50, 12, seed=7))))
+    with pytest.raises(InvalidValue, match='"seed": N'):
+        own_runs([path], SMALL)
+
+
+def test_vllms_exact_lengths_are_taken_from_its_totals(tmp_path):
+    theirs = {
+        "duration": 425.6,
+        "completed": 512,
+        "failed": 0,
+        "total_input_tokens": 4_194_304,
+        "total_output_tokens": 524_288,
+        "total_token_throughput": 11_092.0,
+        "output_throughput": 1232.0,
+        "max_concurrency": 32,
+        "request_rate": "inf",
+        "mean_ttft_ms": 1825.0,
+        "mean_tpot_ms": 24.0,
+    }
+    (mine,) = own_runs([write(tmp_path / "v.json", theirs)], profile("b200x8"), "0.5.9")
+    assert set(mine.workload.lengths) == {(8192, 1024)}
+    assert mine.workload.num_prompts == 512
+    assert {row.key for row in fit.rows(Constants.fitted(), [mine])} == set(fit.HEADLINE)
+
+
+def test_what_the_server_said_of_itself_is_honoured(tmp_path):
+    info = {"disable_radix_cache": True, "max_running_requests": 7, "version": "0.5.20"}
+    info["speculative_algorithm"] = None
+    path = write(tmp_path / "a.jsonl", line(WORKS[0], server_info=info))
+    (mine,) = own_runs([path], SMALL)
+    assert not mine.profile.radix_cache
+    assert mine.profile.max_running_requests == 7
+    assert mine.profile.mtp is None
+    assert mine.sglang == "0.5.20"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mean_tpot_ms": None}, "has no mean_tpot_ms"),
+        ({"failed": 2, "errors": {"timeout": 2}}, "2 requests failed"),
+        ({"duration": None, "mean_ttft_ms": None}, "has no mean_ttft_ms"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_refused(tmp_path, change, said):
+    path = write(tmp_path / "a.jsonl", line(WORKS[0], **change))
+    with pytest.raises(InvalidValue, match=said):
+        own_runs([path], SMALL)
+
+
+def test_no_file_and_an_empty_file_are_named(tmp_path):
+    with pytest.raises(KitError, match=r"no\.jsonl"):
+        own_runs([tmp_path / "no.jsonl"], SMALL)
+    with pytest.raises(KitError, match=r"empty\.jsonl"):
+        own_runs([write(tmp_path / "empty.jsonl")], SMALL)
+
+
+def test_kit_fit_writes_constants_that_kit_predict_takes(tmp_path, capsys):
+    path = write(tmp_path / "mine.jsonl", line(Workload(50, 60, 3, max_concurrency=1)))
+    out = tmp_path / "mine.toml"
+    asked = ["fit", str(path), "--profile", "35b-bf16-h200x1", "--out", str(out)]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    assert "flop_efficiency" in said.split("Too little")[1]
+    assert "mine.jsonl" in said
+    options = ["--num-prompts", "2", "--output-len", "20", "--constants", str(out), "--json"]
+    assert main(["predict", "35b-bf16-h200x1", *options]) == 0
+    label = json.loads(capsys.readouterr().out)["provenance"]
+    assert "fitted to mine.jsonl" in label["source"]
+    assert "extrapolated" not in label["source"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["fit", "no.jsonl"], "which machine"),
+        (["fit", "no.jsonl", "--profile", "h200x8"], "No such file"),
+        (["fit", "no.jsonl", "--profile", "h20x8"], "no profile"),
+        (["predict", "h200x8", "--constants", "no.toml"], "No such file"),
+        (["predict", "h200x8", "--like", "cookbook"], "no published run"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(asked, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(asked) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "→" in told
+
+
+def test_on_its_own_profile_a_run_stands_beside(capsys):
+    assert main(["predict", "h200x8", "--like", "cookbook-latency"]) == 0
+    shown = capsys.readouterr().out
+    assert "190.40" in shown
+    assert "published · SGLang cookbook" in shown
+    assert main(["predict", "b200x8", "--like", "cookbook-latency"]) == 0
+    assert "190.40" not in capsys.readouterr().out
+
+
+def test_predict_takes_images_and_an_slo(capsys):
+    asked = "predict 35b-bf16-h200x1 --dataset image --image-count 2 --image-resolution 360p"
+    asked += " --input-len 64 --output-len 32 --num-prompts 4 --goodput ttft:5000 --json"
+    assert main(asked.split()) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["total_input_vision_tokens"] == 4 * 2 * (220 + 2)
+    assert line["provenance"]["kind"] == "simulated"
+
+
+@pytest.mark.parametrize("name", [r.name for r in runs()])
+def test_rows_of_a_kind_are_compared(name):
+    """A published ITL per chunk is held against the predicted one per chunk."""
+    given = run(name).report
+    found = {r.label: r for r in ratios(predict(run(name).profile, name), given)}
+    assert sum(r.headline for r in found.values()) == 3
+    ours = predict(run(name).profile, name)
+    itl = ours.itl if given.itl_basis == "token" else ours.itl_per_chunk
+    assert found["Mean ITL (ms):"].predicted == itl.mean
+    assert "Total input tokens:" not in found
+    assert f"{given.ttft.mean:,.2f}" in beside(ours, given)
+
+
+def test_our_worst_headline_row_is_nearer_than_the_best_of_the_others():
+    """As the table says: they were not fitted to these runs."""
+    for one in runs():
+        ours = [r for r in ratios(predict(one.profile, one.name), one.report) if r.headline]
+        theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_tools()]
+        assert off(ours)[1] < min(theirs)
