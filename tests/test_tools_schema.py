@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -271,3 +273,9 @@ def test_a_tool_is_still_the_function() -> None:
     assert isinstance(made, Tool)
     assert made("Beijing") == get_weather("Beijing")
     assert (made.name, made.schema["function"]["description"]) == ("weather", "Ask the sky.")
+
+
+def test_importing_the_tools_costs_no_more_than_importing_chat() -> None:
+    code = "import sys, kit.tools; print({'openai', 'pydantic', 'anywidget'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
