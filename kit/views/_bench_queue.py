@@ -18,7 +18,7 @@ from kit.views._bench_series import Flow, cumulative
 from kit.views.told import Told, Words
 
 _LEFT, _RIGHT = (0.0, 0.46), (0.58, 1.0)
-_WINDOW = 2.2  # of the wait drawn at the right: this many times as long
+_WINDOW = 1.6  # of the wait drawn at the right: this many times as long
 
 
 def little(report: Report, cap: int | None = None) -> Told:

@@ -136,7 +136,7 @@ class _Plane:
     def of(cls, reports: Sequence[Report], against: str) -> _Plane:
         every = [_latency_ms(report, against) for report in reports]
         ends = (min(every) / 1.35, max(every) * 1.35) if against == "ttft" else (0, max(every))
-        return cls(against, ends[0], ends[1] * 1.08, 1.1 * max(map(_rate, reports)))
+        return cls(against, ends[0], ends[1] * 1.08, 1.25 * max(map(_rate, reports)))
 
     @property
     def axis(self) -> dict[str, Any]:
@@ -166,6 +166,8 @@ class _Plane:
             else:
                 labels.append(str(concurrency(report)))
                 anchor, first = i, report
+        if (at := knee(line)) is not None and labels[at] == str(concurrency(line[at])):
+            labels[at] = ""  # its flag says it
         return labels
 
 
@@ -178,7 +180,7 @@ def _trace(name: str, line: Sequence[Report], plane: _Plane, number: int) -> go.
         customdata=[concurrency(report) for report in line],
         name=name,
         mode="lines+markers+text",
-        textposition="top left",
+        textposition="top left" if number % 2 == 0 else "bottom right",
         textfont={"size": 15, "color": theme.INK},
         line={"color": colour, "width": 2.5},
         marker={"size": 11, "color": colour, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
@@ -202,16 +204,16 @@ def _ring(report: Report, against: str) -> go.Scatter:
 
 
 def _flag(report: Report, plane: _Plane) -> dict[str, Any]:
-    left = plane.place(report)[0] < 0.6  # there is room under the line, at its right or below
+    """Above its point, where no line of less throughput can be."""
+    across, _ = plane.place(report)
     return {
         "text": f"<b>knee: {concurrency(report)} at once</b>",
         "x": plane.across(_latency_ms(report, plane.against)),
         "y": _rate(report),
-        "ax": 70 if left else 0,
-        "ay": 62 if left else 170,
-        "xanchor": "left" if left else "center",
-        "arrowcolor": theme.DEEP_RED,
-        "standoff": 14,
+        "yshift": 32,  # above its label, where several share one
+        "yanchor": "bottom",
+        "xanchor": "right" if across > 0.8 else "center",
+        "showarrow": False,
         "font": {"size": 16, "color": theme.DEEP_RED},
     }
 
