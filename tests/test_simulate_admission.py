@@ -10,8 +10,9 @@ from kit.hardware import profile
 from kit.simulate import Request, Scheduler
 from kit.simulate.rules import Rules
 from kit.sizing import plan
-from kit.speed import SpeedModel
+from kit.speed import Constants, SpeedModel
 
+ROUND = Constants(0.44, 0.53, 117.0, 1370.0, 55.7)  # whatever the kit's are fitted to next
 B200 = profile("b200x8")  # no MTP: a step is a token
 H200 = profile("h200x8")
 
@@ -25,7 +26,7 @@ def server(machine=B200, kv_tokens=1000, running=64, sglang="0.5.23", **options)
         memory, kv_tokens=kv_tokens, max_running_requests=running, slots=max(slots, memory.slots)
     )
     accept = Scheduler.of(machine, sglang).acceptance
-    return Scheduler(memory, SpeedModel.of(machine, sglang), accept)
+    return Scheduler(memory, SpeedModel.of(machine, sglang, ROUND), accept)
 
 
 def crowd(limit=400):

@@ -56,12 +56,13 @@ class Acceptance:
         return 1 + sum(self.survival)
 
     @functools.cached_property
-    def _thresholds(self) -> tuple[float, ...]:
+    def thresholds(self) -> tuple[float, ...]:
+        """A uniform draw accepts as many drafts as there are thresholds not above it."""
         return tuple(1 - p for p in self.survival)
 
     def tokens(self, draw: float) -> int:
         """Accepted drafts + 1, for a uniform draw in [0, 1)."""
-        return 1 + bisect_right(self._thresholds, draw)
+        return 1 + bisect_right(self.thresholds, draw)
 
 
 def default_accept_length() -> float:
