@@ -10,6 +10,7 @@ metrics    records of requests → a report, by the field's definitions
 goodput    how many of the requests kept an SLO
 table      a report as bench_serving prints it
 lines      result files: ours, bench_serving's, vLLM's
+theirs     the benchmarks of SGLang and vLLM, run on the same server
 published  runs that others published, row by row
 """
 
