@@ -10,7 +10,7 @@ import pytest
 from scripted import DONE, Scripted, chunk, finish, say, think, usage
 
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
-from kit.errors import KitError, StreamCut
+from kit.errors import StreamCut
 from kit.tools import Problem, StepLimit, ToolEvent, ToolResult, ToolRun, ToolStarted
 from kit.views import _trace, trace
 from kit.views._trace_rows import Rows
@@ -198,7 +198,7 @@ def test_stop_ends_it_and_gives_back_what_there_is(shown: list[dict[str, str]]) 
     assert "ended: stopped" in shown[0]["text/plain"]
 
 
-def test_an_interrupted_cell_says_so_in_two_lines(shown: list[dict[str, str]]) -> None:
+def test_a_run_that_is_cancelled_leaves_what_there_was(shown: list[dict[str, str]]) -> None:
     async def interrupted(endpoint: Any) -> None:
         cell = asyncio.create_task(trace(endpoint, "Weather?", [get_weather]))
         await asyncio.sleep(0.3)
@@ -206,9 +206,55 @@ def test_an_interrupted_cell_says_so_in_two_lines(shown: list[dict[str, str]]) -
         await cell
 
     script = [think("a"), *[0.05, think("b")] * 200, finish(), DONE]
-    with Scripted(script) as server, pytest.raises(KitError, match="interrupted"):
+    with Scripted(script) as server, pytest.raises(asyncio.CancelledError):
         asyncio.run(interrupted(server.endpoint))
-    assert len(shown) == 1
+    assert "ended: stopped" in shown[0]["text/plain"]
+
+
+class Page:
+    """Stands where the card would: keeps what is sent to a page."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.states, self.messages = [state], []
+        self.on_stop = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "state":
+            self.states.append(value)
+        super().__setattr__(name, value)
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+
+async def yes() -> bool:
+    return True
+
+
+def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
+    shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[Page] = []
+    monkeypatch.setattr(_trace, "has_page", yes)
+    monkeypatch.setattr(_trace, "TraceCard", lambda state: pages.append(Page(state)) or pages[0])
+    words = [step for i in range(300) for step in (think(f"w{i} "), 0.002)]
+    argument = [
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": letter}}]})
+        for letter in ' {"location": "Beijing"}'
+    ]
+    first = chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "get_weather"}}]})
+    turn = [*words, first, *argument, finish("tool_calls"), DONE]
+    with Scripted(wire(turn, answering("22."))) as server:
+        asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
+    (page,) = pages
+    assert page.messages
+    assert len(page.messages) < 60  # not one a chunk: a page that is flooded loses messages
+    assert len(page.states) < 20
+    grown = "".join(m["text"] for m in page.messages if m["row"] == 0)
+    assert grown
+    assert "".join(f"w{i} " for i in range(300)).strip().startswith("w0 " + grown[:20])
+    assert page.states[-1]["rows"][0]["text"].endswith("w299 ")
+    assert page.states[-1]["status"] == "done"
 
 
 def test_each_event_of_chat_is_taken() -> None:

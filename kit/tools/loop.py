@@ -61,9 +61,10 @@ def run_tools(
     with `for` or `async for`.
 
     After `max_steps` rounds of calls the loop ends without an answer. A function that takes more
-    than `timeout_s` seconds is given up. `approve(call)` is asked before each function runs, and
-    may be a coroutine. `params` go to `chat.stream`: thinking, stall_s, temperature, …; a
-    `tool_choice` that demands a call holds for the first request only, or no answer would come.
+    than `timeout_s` seconds is given up. `approve(call)` is asked before each function runs; it
+    may be a coroutine, and with a plain `for` it is asked in another thread. `params` go to
+    `chat.stream`: thinking, stall_s, temperature, …; a `tool_choice` that demands a call holds
+    for the first request only, or no answer would come.
 
     Raises InvalidValue for tools that cannot be offered; while iterating, EndpointError or
     StreamCut. What a model writes and what a function does never raise: the model is told.

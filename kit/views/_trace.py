@@ -18,7 +18,7 @@ import anywidget
 import traitlets
 
 from kit.errors import KitError
-from kit.tools import Tool, ToolEvent, ToolRun, run_tools
+from kit.tools import Tool, ToolRun, run_tools
 from kit.views._trace_rows import Rows
 from kit.views._trace_text import bundle
 from kit.views.audience import has_page
@@ -80,7 +80,7 @@ class Trace:
         self.error: KitError | None = None
         self._card: TraceCard | None = None  # only where a page can draw it
         self._sent: dict[int, int] = {}  # row → characters that the page has
-        self._due_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> ToolRun:
@@ -96,6 +96,8 @@ class Trace:
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is not None and current.cancelling():  # the cell, not the Stop button
+                if self._card is None:
+                    raise
                 again = "run the cell again"
                 raise KitError("interrupted while the tools were at work", again) from None
         finally:
@@ -156,7 +158,7 @@ class Trace:
             async for event in self._run:
                 if not self.rows.started and self._run.turns[0].asked_s is not None:
                     self.rows.start(self._run.turns[0].asked_s)
-                self._tell(event, self.rows.add(event))
+                self._tell(self.rows.add(event))
             self.status = "done"
         except asyncio.CancelledError:
             self.status = "stopped"
@@ -167,23 +169,27 @@ class Trace:
             self.rows.stop()
             self._send_all()
 
-    def _tell(self, event: ToolEvent, changed: bool) -> None:
+    def _tell(self, changed: bool) -> None:
         """News for the page: growing text gathers, everything else is worth the full state."""
         if self._card is None:
             return
         if changed:
             self._send_all()
-            return
-        now = asyncio.get_running_loop().time()
-        if not self.rows.rows or now < self._due_s:
-            return
-        number, row = len(self.rows.rows) - 1, self.rows.rows[-1]
-        more = row.text[self._sent.get(number, 0) :]
-        self._sent[number] = len(row.text)
-        self._due_s = now + EVERY_S
-        self._card.send({"row": number, "text": more, "now_s": self.rows.time_s()})
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._send_growth)
+
+    def _send_growth(self) -> None:
+        self._timer = None
+        for number, row in enumerate(self.rows.rows):
+            more = row.text[self._sent.get(number, 0) :]
+            if more and self._card:
+                self._sent[number] = len(row.text)
+                self._card.send({"row": number, "text": more, "now_s": self.rows.time_s()})
 
     def _send_all(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._card:
             self._sent = {number: len(row.text) for number, row in enumerate(self.rows.rows)}
             self._card.state = self.state()

@@ -91,7 +91,7 @@ class Rows:
                     self._said.kind, self._said.title = "thinking", "thinking"
                     self._quiet(at)
             case ToolCall():
-                self._call(event, at)
+                return self._call(event, at)
             case Finish():
                 self._quiet(at)
                 self._calls.clear()
@@ -132,10 +132,11 @@ class Rows:
         self._said.text = text.lstrip()
         return True
 
-    def _call(self, call: ToolCall, at: float) -> None:
+    def _call(self, call: ToolCall, at: float) -> bool:
         self._next_turn()
         self._quiet(at)
         row = self._calls.get(call.index)
+        is_new = row is None
         if row is None:
             for earlier in self.rows:
                 if earlier.kind == "answer" and earlier.step == self.steps:
@@ -144,6 +145,7 @@ class Rows:
         row.title, row.text = call.name, call.arguments
         if call.done and row.end_s is None:
             row.end_s = at
+        return is_new or call.done
 
     def _result(self, result: ToolResult, at: float) -> None:
         row = self._running.pop((result.step, result.id), None)

@@ -41,7 +41,8 @@ CHOICES: dict[str, Any] = {"auto": None, "required": "required", "named": NAMED,
 
 @pytest.fixture(scope="module")
 def toy() -> Iterator[str]:
-    with server.start(cpu_tiny.command(free_port())) as running:
+    longer = {"--context-length": "4096"}  # the agent of lesson 06 asks with more than 1,024 tokens
+    with server.start(cpu_tiny.command(free_port(), options=longer)) as running:
         yield running.url
 
 
@@ -163,3 +164,20 @@ def test_the_kits_loop_runs_on_the_real_server(toy: str, wants: str) -> None:
     (result,) = run.results
     assert ran == (["Paris"] if wants == "city" else [])
     assert result.problem == (None if wants == "city" else Problem.BAD_ARGUMENTS)
+
+
+def test_lesson_06_runs_unedited_on_the_real_server(toy: str, tmp_path: Path) -> None:
+    """The toy calls get_weather whatever it is asked: cells that tell of Beijing, of the agent or
+    of the step limit show its one call and its one sentence there.
+    """
+    kit = str(ROOT / ".venv" / "bin" / "kit")
+    done = subprocess.run(
+        [kit, "run", "06", "--url", toy, "--out", str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=170,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
+    cells = json.loads((tmp_path / "06_use_tools.ipynb").read_text())["cells"]
+    shown = json.dumps([cell.get("outputs") for cell in cells])
+    assert "written by cpu-tiny" in shown
+    assert "unknown tool" in shown  # the agent offers no get_weather, and the loop says so
+    assert "simulated" not in shown

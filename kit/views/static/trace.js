@@ -56,6 +56,7 @@ class RowView {
     if (row.kind === "answer" || row.kind === "said") this.text.replaceChildren(...formatted(row.text));
     else this.text.textContent = row.kind === "tool" && open ? "…" : row.text.trim();
     this.track.hidden = !timed;
+    if (open) this.text.scrollTop = this.text.scrollHeight;
   }
 
   // Where its bar stands on a clock of `total` seconds, and how long it took.
