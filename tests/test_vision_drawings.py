@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from html import escape
 
 import pytest
 from PIL import Image
@@ -95,6 +96,7 @@ def test_every_drawing_says_in_words_what_it_shows() -> None:
         drawing = make()
         shown = drawing._repr_mimebundle_()
         assert shown["text/plain"] == drawing.alt
+        assert f'alt="{escape(drawing.alt)}"' in shown["text/html"]
         assert len(drawing.alt) > 40
     assert all(day in drawings.chart().alt for day in drawings.chart().data)
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 import openai
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from kit.endpoint import Endpoint, connect
+from kit.hardware import profile
 from kit.models import model
+from kit.simulate import Request, Scheduler
+from kit.twin.app import app
 from kit.twin.chat_format import render
+from kit.twin.engine import Clock, Engine
+from kit.twin.server import Twin
 from kit.twin.tokens import vocabulary
 from kit.vision import avi, drawings, image, message, video
 
+B200 = profile("b200x8")
 DESCRIBE = "Describe this image in detail."
 
 
@@ -117,6 +126,67 @@ def test_pictures_stand_in_the_prompt_where_they_were_put() -> None:
     content = [{"type": "text", "text": "a"}, picture("x"), {"type": "text", "text": "b"}]
     text = render([{"role": "user", "content": content}], shown=["<|image_pad|>"])
     assert "user\na<|image_pad|>b<|im_end|>" in text
+
+
+# --- how long it takes
+
+
+class Waiting:
+    """A generation that notes when its first token is due."""
+
+    rid = "one"
+
+    def __init__(self) -> None:
+        self.due_s = asyncio.get_running_loop().create_future()
+
+    def prepare(self, tokens: int, finished: bool, due_s: float) -> None:
+        if not self.due_s.done():
+            self.due_s.set_result(due_s)
+
+    def deliver(self, due_s: float) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+async def first_token_s(image_tokens: int, images: int) -> float:
+    """Scheduler seconds from the request to its first token."""
+    engine, one, arrived_s = Engine(Scheduler.of(B200), Clock(200)), Waiting(), monotonic()
+    serving = asyncio.create_task(engine.run())
+    engine.submit(one, 4000, 5, True, arrived_s, image_tokens, images)
+    wait_s = engine.clock.at_s(await one.due_s) - engine.clock.at_s(arrived_s)
+    serving.cancel()
+    return wait_s
+
+
+@pytest.mark.parametrize(("tokens", "images"), [(880, 1), (1760, 2), (3520, 1)])
+def test_the_first_token_waits_for_the_vision_tower(tokens: int, images: int) -> None:
+    async def scenario() -> float:
+        return await first_token_s(tokens, images) - await first_token_s(0, 0)
+
+    tower_s = Scheduler.of(B200).speed.vision_s(tokens, images)
+    assert tower_s > 0
+    assert asyncio.run(scenario()) == pytest.approx(tower_s, rel=1e-3)
+
+
+def test_a_request_hands_its_pictures_to_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the app, up to the scheduler: tokens and number of pictures."""
+    seen: list[Request] = []
+    submit = Scheduler.submit
+
+    def noted(self: Scheduler, request: Request) -> None:
+        seen.append(request)
+        submit(self, request)
+
+    monkeypatch.setattr(Scheduler, "submit", noted)
+    twin = Twin("b200x8", speed=500)
+    body = {"messages": [message("Hi", png(64, 64), png(1280, 720))], "max_tokens": 1}
+    with TestClient(app(twin)) as client:
+        assert client.post("/v1/chat/completions", json=body).status_code == 200
+    (request,) = seen
+    assert (request.image_tokens, request.images) == (64 + 880, 2)
+    assert request.input_tokens > request.image_tokens
 
 
 # --- what is said

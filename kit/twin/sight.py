@@ -20,7 +20,7 @@ from kit.twin.chat_format import IMAGE, ROW, Message, parts_of, time_stamp, vide
 from kit.twin.refusals import bad_request, invalid, not_served
 from kit.vision import avi, drawings, video
 from kit.vision.fetch import fetch
-from kit.vision.pictures import check_size
+from kit.vision.pictures import FORMATS, check_size
 
 FETCH_S = 3.0  # SGLang's REQUEST_TIMEOUT for what it fetches
 _CONTAINERS = "videos but Motion JPEG in AVI, for it has no decoder"
@@ -127,7 +127,7 @@ def _image(data: bytes, turn: int) -> Shown:
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         check_size(*image.size, "the image", least=1)
         picture = image.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as problem:

@@ -27,7 +27,7 @@ def test_a_picture_of_ones_own_shows_its_price_before_it_is_sent(
     notebook.wait_until_done(150)
     page = notebook.page
     expect(page.locator(".jp-mod-error")).to_have_count(0)
-    expect(page.locator(".jp-RenderedImage img")).not_to_have_count(0)
+    expect(page.get_by_alt_text("Line drawing: a square")).not_to_have_count(0)
     for card in notebook.card.all():
         expect(card.locator("[data-status=done]")).to_be_visible()
 

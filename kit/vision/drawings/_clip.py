@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kit.vision.avi import Film
-from kit.vision.drawings._pen import BLUE, GRID, INK, ORANGE, SHARPER, at, finish, page
+from kit.vision.drawings._pen import BLUE, GRID, INK, ORANGE, SHARPER, at, finish, page, shown
 
 SIZE = WIDTH, HEIGHT = 448, 256
 FPS = 8
@@ -28,10 +28,8 @@ class Clip:
     data: Mapping[str, Any]
     alt: str
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """It plays where a notebook is read: as an animated GIF."""
-        import base64
-
         from PIL import Image
 
         frames = [Image.open(io.BytesIO(jpeg)) for jpeg in self.film.jpegs]
@@ -39,7 +37,7 @@ class Clip:
         frames[0].save(
             out, "GIF", save_all=True, append_images=frames[1:], duration=1000 / FPS, loop=0
         )
-        return {"image/gif": base64.b64encode(out.getvalue()).decode(), "text/plain": self.alt}
+        return shown(out.getvalue(), "image/gif", self.alt)
 
 
 def clip() -> Clip:

@@ -27,13 +27,22 @@ class Drawing:
     data: Mapping[str, Any]
     alt: str
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        import base64
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         import io
 
         out = io.BytesIO()
         self.picture.save(out, "PNG")
-        return {"image/png": base64.b64encode(out.getvalue()).decode(), "text/plain": self.alt}
+        return shown(out.getvalue(), "image/png", self.alt)
+
+
+def shown(data: bytes, media_type: str, alt: str) -> dict[str, str]:
+    """A picture in a notebook, and its words for who cannot see it."""
+    import base64
+    from html import escape
+
+    source = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    html = f'<img src="{source}" alt="{escape(alt)}" style="max-width:100%">'
+    return {"text/html": html, "text/plain": alt}
 
 
 def page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
