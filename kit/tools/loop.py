@@ -26,6 +26,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -148,11 +149,13 @@ class ToolRun:
                 self.ended = "answer"
                 return
             if step > self._max_steps:
-                async for event in self._give_up(step, calls):
+                for event in self._give_up(step, calls):
                     yield event
                 return
-            async for event in self._answer(step, calls, turn.finish_reason in _CUT_OFF):
-                yield event
+            cut_off = turn.finish_reason in _CUT_OFF
+            async with aclosing(self._answer(step, calls, cut_off)) as answered:
+                async for happened in answered:
+                    yield happened
 
     def _ask(self, step: int) -> chat.Stream:
         params = dict(self._params)
@@ -163,9 +166,7 @@ class ToolRun:
         self.turns.append(turn)
         return turn
 
-    async def _give_up(
-        self, step: int, calls: Sequence[ToolCall]
-    ) -> AsyncGenerator[ToolEvent, None]:
+    def _give_up(self, step: int, calls: Sequence[ToolCall]) -> Iterator[ToolEvent]:
         self.ended = "step limit"
         for call in calls:
             result = _not_run(step, call, f"the limit of {self._max_steps} steps is reached")
@@ -189,11 +190,12 @@ class ToolRun:
                     yield verdict
                 else:
                     allowed.append(verdict)
-            async for event in _side_by_side(allowed, self._timeout_s):
-                if isinstance(event, ToolResult):
-                    results[event.id] = event
-                    self.results.append(event)
-                yield event
+            async with aclosing(_side_by_side(allowed, self._timeout_s)) as events:
+                async for event in events:
+                    if isinstance(event, ToolResult):
+                        results[event.id] = event
+                        self.results.append(event)
+                    yield event
         finally:  # the reader may stop here, and a call without a result is no conversation
             for call in calls:
                 result = results.get(call.id) or _not_run(step, call, "stopped by the user")
