@@ -69,6 +69,12 @@ class Chart {
     return s("text", { x, y, "text-anchor": anchor }, text);
   }
 
+  // Under its place on the axis; at the right end, as far as there is room.
+  below(x, text) {
+    const fits = x < this.width - 28;
+    return this.label(fits ? x : this.width - 2, HEIGHT - 5, text, fits ? "middle" : "end");
+  }
+
   // Lines across with their values at the left.
   rules(most) {
     return ticks(most, 4).flatMap((value) => {
@@ -91,7 +97,7 @@ class OverTime extends Chart {
   seconds(span) {
     const last = ticks(span, 6).at(-1);
     return ticks(span, 6).map((at) =>
-      this.label(this.x(at / span), HEIGHT - 5, at === last ? `${number(at)} s` : number(at), "middle"),
+      this.below(this.x(at / span), at === last ? `${number(at)} s` : number(at)),
     );
   }
 
@@ -157,16 +163,15 @@ class Requests extends OverTime {
       s("line", { class: "kit-bench-hatch", y2: 7 }),
     );
     const running = (p) => p[2];
-    const areas = points.length
-      ? [
-          s("path", {
-            class: "kit-bench-queued",
-            fill: `url(#${this.hatch})`,
-            d: this.path(points, span, most, total, running),
-          }),
-          s("path", { class: "kit-bench-running", d: this.path(points, span, most, running, () => 0) }),
-        ]
-      : [];
+    const areas = [];
+    if (known) {
+      const d = this.path(points, span, most, total, running);
+      areas.push(s("path", { class: "kit-bench-queued", fill: `url(#${this.hatch})`, d }));
+    }
+    if (points.length) {
+      const d = this.path(points, span, most, running, () => 0);
+      areas.push(s("path", { class: "kit-bench-running", d }));
+    }
     this.replace(s("defs", {}, stripes), ...this.rules(most), ...this.seconds(span), ...areas);
     this.name.textContent = known || !points.length ? "running" : "in flight";
     this.second.style.display = known || !points.length ? "" : "none";
@@ -227,12 +232,7 @@ class Distribution extends Chart {
     const tens = values.filter((v) => /^1(e|0*$)|^0\.0*1$/.test(String(+v.toPrecision(6))));
     const room = (this.width - PAD.left) / 62;
     const chosen = values.length > room && tens.length > 1 ? tens : values;
-    const edge = this.width - 30;
-    return chosen.map((v) =>
-      at(v) > edge
-        ? this.label(this.width - 2, HEIGHT - 5, duration(v), "end")
-        : this.label(at(v), HEIGHT - 5, duration(v), "middle"),
-    );
+    return chosen.map((v) => this.below(at(v), duration(v)));
   }
 }
 
