@@ -47,9 +47,10 @@ def padded(rows: Sequence[Row], padding: int) -> tuple[Any, Any]:
 
 
 class Blocks:
-    """Item `i` holds the batches of the `AT_ONCE` steps from `AT_ONCE * i` on, as (ids, labels)."""
+    """Item `i` holds what the `AT_ONCE` steps from `AT_ONCE * i` on read, as lists of rows."""
 
     def __init__(self, tokenizer: Any, training: dict[str, Any], steps: int, seed: int) -> None:
+        self.padding = tokenizer.pad_token_id
         self._tokenizer = tokenizer
         self._training = training
         self.steps = steps
@@ -58,7 +59,7 @@ class Blocks:
     def __len__(self) -> int:
         return -(-self.steps // AT_ONCE)
 
-    def __getitem__(self, block: int) -> list[tuple[Any, Any]]:
+    def __getitem__(self, block: int) -> list[list[Row]]:
         r = Random(f"{self._seed} {block}")
         tokens = self._training["tokens_a_step"]
         share = copies(AT_ONCE * block / self.steps, self._training)
@@ -74,7 +75,7 @@ class Blocks:
                 groups.append([])
             groups[-1].append(row)
         r.shuffle(groups)
-        return [padded(group, self._tokenizer.pad_token_id) for group in groups[:AT_ONCE]]
+        return groups[:AT_ONCE]
 
 
 def copies(done: float, training: dict[str, Any]) -> float:
@@ -84,12 +85,15 @@ def copies(done: float, training: dict[str, Any]) -> float:
 
 
 def stream(blocks: Blocks, first_step: int, workers: int) -> Iterator[tuple[Any, Any]]:
-    """The batches from a step to the last; `workers` processes prepare them (0: this one does)."""
+    """Ids and labels from a step to the last; `workers` processes prepare them (0: this one)."""
     from torch.utils.data import DataLoader
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     order = range(first_step // AT_ONCE, len(blocks))
-    loader: Any = DataLoader(blocks, batch_size=None, sampler=order, num_workers=workers)
-    every = (batch for batches in loader for batch in batches)
+    loader: Any = DataLoader(
+        blocks, batch_size=None, sampler=order, num_workers=workers, collate_fn=list
+    )
+    groups = (group for block in loader for group in block)
     skip = first_step % AT_ONCE
-    return islice(every, skip, skip + blocks.steps - first_step)
+    for group in islice(groups, skip, skip + blocks.steps - first_step):
+        yield padded(group, blocks.padding)

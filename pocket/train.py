@@ -26,9 +26,7 @@ from pocket.model import fresh, text_parameters
 from pocket.plot import loss_plot
 
 SEED = 35
-_SAVE_EVERY_S = 480
 _TELL_EVERY_S = 30
-_HELD_OUT = 8  # of each kind, looked at while training
 
 
 @dataclass
@@ -72,7 +70,7 @@ def loss_of(model: Any, x: Any, y: Any, device: str) -> Any:
     return torch.nn.functional.cross_entropy(logits.float(), targets[kept])
 
 
-def held_out(model: Any, tokenizer: Any, device: str) -> dict[str, float]:
+def held_out(model: Any, tokenizer: Any, device: str, each: int) -> dict[str, float]:
     """Share of held-out completions that greedy decoding would give word for word, by kind.
 
     One pass tells: greedy output equals the right text exactly if each token of it is the most
@@ -84,8 +82,7 @@ def held_out(model: Any, tokenizer: Any, device: str) -> dict[str, float]:
     for kind in (*PLAIN, *WITH_TOOLS, "repeat"):
         r = Random(f"held out {kind}")
         rows = [
-            dialogue_tokens(tokenizer, draw(r, "test", kind, r.random() < 0.5))
-            for _ in range(_HELD_OUT)
+            dialogue_tokens(tokenizer, draw(r, "test", kind, r.random() < 0.5)) for _ in range(each)
         ]
         x, y = padded(rows, tokenizer.pad_token_id)
         x, y = x.to(device), y.to(device)
@@ -106,6 +103,7 @@ class Run:
         self.of, self.training = of, of.training
         self.steps = steps or of.training["steps"]
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_float32_matmul_precision("high")  # TF32 where there is a GPU
         self.tokenizer = vocabulary.load(of)
         self.model = fresh(of, self.tokenizer).to(self.device)
         self.optimizers = optimizers(self.model, self.training)
@@ -168,7 +166,7 @@ class Run:
     def check(self) -> None:
         """Save, look at held-out questions, draw the loss."""
         self.save()
-        exact = held_out(self.model, self.tokenizer, self.device)
+        exact = held_out(self.model, self.tokenizer, self.device, self.training["held_out_each"])
         self.log({"held_out": exact})
         self.say("word for word: " + ", ".join(f"{k} {v:.0%}" for k, v in exact.items()))
         loss_plot(self.of.folder)
@@ -191,13 +189,14 @@ class Run:
                     f"step {p.step} of {self.steps}  {p.tokens / 1e6:.2f} M tokens  "
                     f"loss {p.loss:.3f}  {speed:.0f} tokens/s"
                 )
-            if now - saved > _SAVE_EVERY_S:
+            if now - saved > 60 * self.training["check_minutes"]:
                 self.check()
                 saved = time.monotonic()
-        self.check()
         if self.stopped:
+            self.save()
             self.say("stopped; the same command goes on from here")
             return
+        self.check()
         trunk = self.of.folder / "trunk"
         self.model.save_pretrained(trunk)
         self.tokenizer.save_pretrained(trunk)

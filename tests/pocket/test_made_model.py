@@ -12,7 +12,7 @@ import torch
 
 from kit.twin.chat_format import render
 from pocket import config, export, mtp, tokenizer
-from pocket.batches import IGNORED, dialogue_tokens
+from pocket.batches import IGNORED, Blocks, dialogue_tokens, stream
 from pocket.config import Size, size
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
 from pocket.engines import LlamaCpp, Transformers
@@ -28,7 +28,7 @@ def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Size:
     small = size("small")
     shape = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 32}
     shape |= {"linear_key_head_dim": 32, "linear_value_head_dim": 32}
-    training = {"steps": STEPS, "mtp_steps": 2, "tokens_a_step": 512, "workers": 0}
+    training = {"steps": STEPS, "mtp_steps": 2, "tokens_a_step": 512, "held_out_each": 2}
     of = replace(
         small,
         model={**small.model, **shape},
@@ -73,6 +73,16 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     )
     for name, value in one.items():
         torch.testing.assert_close(value, two[name], msg=name)
+
+
+def test_workers_prepare_the_same_batches(made: tuple[Size, Path]) -> None:
+    of, folder = made
+    blocks = Blocks(Transformers(folder).tokenizer, of.training, 20, 1)
+    alone, helped = (list(stream(blocks, 5, workers)) for workers in (0, 2))
+    assert len(alone) == len(helped) == 15
+    for (x, y), (other_x, other_y) in zip(alone, helped, strict=True):
+        assert torch.equal(x, other_x)
+        assert torch.equal(y, other_y)
 
 
 def test_loss_and_held_out_answers_are_logged_and_drawn(made: tuple[Size, Path]) -> None:
