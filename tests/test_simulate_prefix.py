@@ -3,10 +3,12 @@
 The rules are SGLang 0.5.23's: see kit/simulate/prefix.py for where they stand.
 """
 
+import random
 from dataclasses import replace
 
 import pytest
 from test_simulate import drain, given
+from test_simulate_admission import server
 
 from kit.errors import InvalidValue
 from kit.hardware import profile
@@ -132,3 +134,44 @@ def test_images_add_the_vision_towers_time_once():
 def test_what_cannot_be_asked_is_refused():
     with pytest.raises(InvalidValue, match="cannot hold"):
         Scheduler.of(H200).submit(Request("a", 100, 1, image_tokens=60, shared=("p", 50)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("machine", [H200, B200], ids=lambda p: p.name)
+def test_the_books_balance_whatever_comes(machine, seed):
+    """Shared and unshared prompts, guesses that fail, aborts: nothing is lost or counted twice."""
+    rng = random.Random(seed)
+    scheduler = server(machine, kv_tokens=6000, running=20)
+    asked = {}
+    for i in range(80):
+        shared = rng.choice([None, ("a", 300), ("b", 1000), ("c", 70)])
+        prompt = (shared[1] if shared else 0) + rng.randint(1, 900)
+        out = rng.randint(1, 400)
+        limit = rng.choice([None, 400])
+        scheduler.submit(
+            Request(str(i), prompt, out, i * rng.random() * 0.2, shared=shared, max_tokens=limit)
+        )
+        asked[str(i)] = out
+    now, got, cache = 0.0, dict.fromkeys(asked, 0), scheduler._cache
+    while scheduler.wake_s() is not None or scheduler.running or scheduler.queued:
+        step = scheduler.step(now)
+        if step is None:
+            now = scheduler.wake_s()
+            continue
+        now += step.duration_s
+        for rid, tokens, _ in step.emissions:
+            got[rid] += tokens
+        if rng.random() < 0.02 and scheduler._running:
+            victim = rng.choice(scheduler._running).rid
+            assert scheduler.abort(victim)
+            del asked[victim]
+        kept = list(cache._kept)
+        assert cache.free_tokens == sum(state.tokens for state in kept if not state.locks)
+        assert cache.locked_tokens == sum(state.tokens for state in kept if state.locks)
+        own = sum(live.own_tokens for live in scheduler._running)
+        own += scheduler._chunked.own_tokens if scheduler._chunked else 0
+        assert scheduler.kv_tokens_used == own + cache.locked_tokens
+        assert scheduler.kv_tokens_used + cache.free_tokens <= 6000 + 20 * 8
+    assert {rid: got[rid] for rid in asked} == asked
+    assert scheduler.kv_tokens_used == cache.locked_tokens == 0
+    assert all(state.locks == 0 for state in cache._kept)
