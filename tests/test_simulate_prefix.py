@@ -142,6 +142,7 @@ def test_the_books_balance_whatever_comes(machine, seed):
     """Shared and unshared prompts, guesses that fail, aborts: nothing is lost or counted twice."""
     rng = random.Random(seed)
     scheduler = server(machine, kv_tokens=6000, running=20)
+    scheduler.rules = replace(scheduler.rules, clip_max_new_tokens=20)  # a guess that fails
     asked = {}
     for i in range(80):
         shared = rng.choice([None, ("a", 300), ("b", 1000), ("c", 70)])
@@ -172,6 +173,7 @@ def test_the_books_balance_whatever_comes(machine, seed):
         own += scheduler._chunked.own_tokens if scheduler._chunked else 0
         assert scheduler.kv_tokens_used == own + cache.locked_tokens
         assert scheduler.kv_tokens_used + cache.free_tokens <= 6000 + 20 * 8
+    assert scheduler.retractions > 0
     assert {rid: got[rid] for rid in asked} == asked
     assert scheduler.kv_tokens_used == cache.locked_tokens == 0
     assert all(state.locks == 0 for state in cache._kept)
