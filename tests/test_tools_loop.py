@@ -13,7 +13,7 @@ import pytest
 from scripted import DONE, Drop, Scripted, chunk, finish, say, think
 
 from kit.chat import Answer, Thinking
-from kit.errors import InvalidValue, StreamCut
+from kit.errors import EndpointError, InvalidValue, StreamCut
 from kit.tools import Problem, StepLimit, ToolResult, ToolRun, ToolStarted, run_tools
 from kit.tools.loop import MAX_CALLS_A_TURN
 
@@ -203,6 +203,25 @@ def test_a_call_that_is_wrong_runs_nothing_and_the_model_is_told(
     assert isinstance(json.loads(kept), dict)  # SGLang refuses a history with anything else
     assert len(kept) < 1000
     assert not any(isinstance(event, ToolStarted) for event in events)
+
+
+AS_TEXT = "<tool_call>\n<function=get_weather>\n<parameter=location>\nBeijing\n</parameter>"
+
+
+@pytest.mark.parametrize("wire", [think, say], ids=["in the thinking", "in the answer"])
+def test_a_call_that_the_server_left_in_the_text_is_explained(wire: Any) -> None:
+    with (
+        Scripted([wire(AS_TEXT), finish(), DONE]) as server,
+        pytest.raises(EndpointError, match="--tool-call-parser qwen3_coder"),
+    ):
+        ask(server, [get_weather])
+
+
+def test_an_answer_about_tool_calls_is_an_answer() -> None:
+    text = "Qwen writes <tool_call>, then <function=name>; see <tool_call>\n<function=other>."
+    with Scripted(answering(text)) as server:
+        run, _ = ask(server, [get_weather])
+    assert run.answer == text
 
 
 def test_markup_inside_an_argument_is_text() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kit import chat
 from kit.chat import ToolCall
-from kit.errors import InvalidValue
+from kit.errors import EndpointError, InvalidValue
 from kit.provenance import Author, Provenance
 from kit.tools import calling
 from kit.tools.events import Problem, StepLimit, ToolEvent, ToolResult, ToolStarted
@@ -45,6 +46,7 @@ Message = dict[str, Any]
 Approve = Callable[[ToolStarted], bool | Awaitable[bool]]
 
 MAX_CALLS_A_TURN = 16
+_CALL_AS_TEXT = re.compile(r"<tool_call>\s*<function=([\w-]+)>")
 _CUT_OFF = ("length", "abort", "content_filter")
 
 
@@ -146,6 +148,7 @@ class ToolRun:
             calls = _identified((call for _, call in sorted(turn.tool_calls.items())), step)
             self.messages.append(_message(turn, calls))
             if not calls:
+                self._check_not_swallowed(turn)
                 self.ended = "answer"
                 return
             if step > self._max_steps:
@@ -165,6 +168,18 @@ class ToolRun:
         turn = chat.stream(self.endpoint, chat.conversation(self.messages), tools=schemas, **params)
         self.turns.append(turn)
         return turn
+
+    def _check_not_swallowed(self, turn: chat.Stream) -> None:
+        """Raises EndpointError where a call came as text: the server has no parser for it, or
+        (SGLang before its pull request 26172) took it for a part of the thinking.
+        """
+        called = _CALL_AS_TEXT.search(turn.thinking) or _CALL_AS_TEXT.search(turn.answer)
+        if called and called[1] in self.tools:
+            raise EndpointError(
+                f"the model called {called[1]}, and the server passed the call on as text",
+                "start it with --tool-call-parser qwen3_coder --reasoning-parser qwen3 "
+                "(kit command), on SGLang 0.5.23 or newer",
+            )
 
     def _give_up(self, step: int, calls: Sequence[ToolCall]) -> Iterator[ToolEvent]:
         self.ended = "step limit"
