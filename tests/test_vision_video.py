@@ -17,7 +17,7 @@ from kit.errors import InvalidValue
 from kit.models.images import video_cost
 from kit.vision import avi, drawings, message, video
 from kit.vision.avi import Film
-from kit.vision.clips import MOST_FRAMES
+from kit.vision.clips import MOST_FRAMES, _check_count
 from kit.vision.mp4 import Timing, timing
 
 DATA = Path(__file__).parent / "data"
@@ -194,6 +194,17 @@ def test_a_bad_video_is_a_line_and_what_to_do(source: Any, says: str) -> None:
         video(source, fps=2)
     assert says in str(refused.value)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_a_pace_that_cannot_be_is_refused(fps: float) -> None:
+    with pytest.raises(InvalidValue, match="frames a second"):
+        video(frames(3), fps=fps)
+
+
+def test_a_small_animation_that_unpacks_to_gigabytes_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="2,058 million pixels"):
+        _check_count(42, "a film", 7000 * 7000)
 
 
 # --- cost: what SGLang does is in tests/reference/test_images.py; here, what follows from it

@@ -9,10 +9,10 @@ wheels bundle codecs under the GPL.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue
 from kit.models.images import VideoCost, video_cost
@@ -23,8 +23,12 @@ from kit.vision.mp4 import Timing
 from kit.vision.parts import ImagePart, by, data_url, image
 from kit.vision.pictures import Source, load, open_checked, read
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 COUNTED = computed("how SGLang 0.5.23 picks frames, and Qwen's video processor sizes them")
 MOST_FRAMES = 4_096
+MOST_PIXELS = 2_000_000_000  # of all frames together
 _QUALITY = 90
 _LEAST_MS = 20  # a GIF that says less means "as fast as you can": browsers take 100
 _AVI = "video/x-msvideo"
@@ -95,10 +99,13 @@ def video(source: Source | Sequence[Source], fps: float | None = None) -> VideoP
     Raises InvalidValue for what is no video, is damaged or has too many frames; EndpointError
     for a URL that cannot be had.
     """
+    if fps is not None and not 0 < fps < 1000:
+        raise InvalidValue(f"{fps:g} frames a second", "give more than 0, and less than 1,000")
     if isinstance(source, list | tuple):
         if fps is None:
             raise InvalidValue("a list of pictures has no pace", "say fps=2, or how many a second")
-        return _made([load(one).image for one in source], fps, "video")
+        _check_count(len(source), "this list")
+        return _of_film(_filmed((load(one).image for one in source), fps), "video")
     if isinstance(film := getattr(source, "film", None), Film):  # the kit's own clip
         return _of_film(film, str(getattr(source, "name", "video")))
     data, name = read(source)
@@ -110,10 +117,15 @@ def video(source: Source | Sequence[Source], fps: float | None = None) -> VideoP
         return VideoPart(data, "video/mp4", mp4.timing(data), name=name)
     if data[:4] == _WEBM:
         return VideoPart(data, "video/webm", None, name=name)
+    from PIL import ImageSequence
+
     moving = open_checked(data, name)
-    if getattr(moving, "n_frames", 1) < 2:
+    count = int(getattr(moving, "n_frames", 1))
+    if count < 2:
         raise InvalidValue(f"{name} is one picture", "send it with kit.vision.image(…)")
-    return _made(*_unrolled(moving, name, fps), name)
+    _check_count(count, name, moving.width * moving.height)
+    frames = (load(frame.copy()).image for frame in ImageSequence.Iterator(moving))
+    return _of_film(_filmed(frames, fps or count / _seconds(moving)), name)
 
 
 def _of_avi(data: bytes, name: str) -> VideoPart:
@@ -128,11 +140,12 @@ def _of_film(film: Film, name: str, data: bytes = b"") -> VideoPart:
     return VideoPart(data or avi.write(film), _AVI, timing, film, name)
 
 
-def _made(pictures: Sequence[Any], fps: float, name: str) -> VideoPart:
-    _check_count(len(pictures), name)
-    size = pictures[0].size
-    jpegs = []
+def _filmed(pictures: Iterable[Image.Image], fps: float) -> Film:
+    """Each as a JPEG, one after the other: of a long animation no more than one is unpacked."""
+    jpegs: list[bytes] = []
+    size: tuple[int, int] | None = None
     for picture in pictures:
+        size = size or picture.size
         if picture.size != size:
             raise InvalidValue(
                 f"frames of {by(size)} and of {by(picture.size)} pixels", "make them one size"
@@ -140,25 +153,28 @@ def _made(pictures: Sequence[Any], fps: float, name: str) -> VideoPart:
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=_QUALITY)
         jpegs.append(out.getvalue())
-    return _of_film(Film(tuple(jpegs), fps, *size), name)
+    return Film(tuple(jpegs), fps, *(size or (0, 0)))
 
 
-def _unrolled(moving: Any, name: str, fps: float | None) -> tuple[list[Any], float]:
-    """Every frame of an animation, and its pace: by its own clock where none is given."""
+def _seconds(moving: Image.Image) -> float:
+    """How long an animation takes by its own clock."""
     from PIL import ImageSequence
 
-    _check_count(moving.n_frames, name)
-    frames, total_ms = [], 0.0
+    total_ms = 0.0
     for frame in ImageSequence.Iterator(moving):
         frame.load()  # WebP tells a frame's time only then
         shown_ms = float(frame.info.get("duration") or 0)
         total_ms += shown_ms if shown_ms >= _LEAST_MS else 100.0
-        frames.append(load(frame.copy()).image)
-    return frames, fps or len(frames) / (total_ms / 1000)
+    return total_ms / 1000
 
 
-def _check_count(count: int, name: str) -> None:
+def _check_count(count: int, name: str, pixels: int = 1) -> None:
     if not 2 <= count <= MOST_FRAMES:
         raise InvalidValue(
             f"{name} has {count:,} frames", f"between 2 and {MOST_FRAMES:,}: cut it, or lower fps"
+        )
+    if count * pixels > MOST_PIXELS:
+        raise InvalidValue(
+            f"{name} unpacks to {count * pixels / 1e6:,.0f} million pixels",
+            f"{MOST_PIXELS / 1e6:,.0f} million at most: shrink it, or cut it",
         )
