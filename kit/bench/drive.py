@@ -64,6 +64,7 @@ def predict(
     accept_length: float | None = None,
     speed: SpeedModel | None = None,
     max_running_requests: int | None = None,
+    on_sample: Callable[[Sample], None] | None = None,
 ) -> Report:
     """What `profile` would give on a workload, or on that of a published run.
 
@@ -87,6 +88,7 @@ def predict(
         accept_length=accept_length,
         speed=speed,
         max_running_requests=max_running_requests,
+        on_sample=on_sample,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,11 @@ from kit.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from kit.bench import Sample
     from kit.bench.fit import Fit
+
+
+_CLEAR = "\r\x1b[K"  # the line that progress is told on
 
 
 def add(add_command: Add) -> None:
@@ -71,7 +77,10 @@ def _predict(args: argparse.Namespace) -> int:
         accept_length=args.accept_length,
         max_running_requests=args.max_running_requests,
         speed=SpeedModel.of(chosen, version, constants),
+        on_sample=_passing() if sys.stderr.isatty() else None,
     )
+    if sys.stderr.isatty():
+        print(_CLEAR, end="", file=sys.stderr, flush=True)
     report = judged(report, args)
     if args.like and run(args.like).profile.name == chosen.name and not args.json:
         print(report.table())
@@ -79,6 +88,20 @@ def _predict(args: argparse.Namespace) -> int:
         print(beside(report, run(args.like).report))
         return 0
     return print_report(report, args)
+
+
+def _passing() -> Callable[[Sample], None]:
+    """Tells how far a simulation is, where it takes longer than two seconds."""
+    told_s = time.monotonic() + 1.0
+
+    def tell(sample: Sample) -> None:
+        nonlocal told_s
+        if time.monotonic() > told_s + 1.0:
+            told_s = time.monotonic()
+            said = f"{sample.finished} requests done, {sample.t_s:.0f} s in virtual time"
+            print(f"{_CLEAR}{said} ", end="", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -112,7 +135,8 @@ def _fit(args: argparse.Namespace) -> int:
 
 
 def _progress(simulations: int, off: float) -> None:
-    print(f"\r{simulations} simulations of the runs, {off:.1%} off ", end="", file=sys.stderr)
+    said = f"{simulations} simulations of the runs, {off:.1%} off "
+    print(f"{_CLEAR}{said}", end="", file=sys.stderr, flush=True)
 
 
 def _print(found: Fit, out: Path | None) -> None:
