@@ -115,7 +115,7 @@ def test_ctrl_c_gives_the_report_of_what_there_is():
     [
         (status(401, "No", {"message": "invalid key"}), "HTTP 401: invalid key", "API key"),
         (status(404, "No", {"detail": "Not Found"}), "HTTP 404", "without /v1"),
-        (status(500, "No", {"error": {"message": "boom"}}), "HTTP 500: boom", "nothing was"),
+        (status(500, "No", {"error": {"message": "boom"}}), "HTTP 500: boom", "its log"),
     ],
 )
 def test_a_failed_warm_up_measures_nothing_and_says_why(answer, says, hint):

@@ -5,6 +5,7 @@ drive      a workload on the scheduler, in virtual time
 live       a run while it goes, five samples a second
 race       a workload on the wire: sent, stamped, kept
 aside      questions to the server beside it
+gate       connections read in a thread of their own
 client     a workload against a server, timestamps taken as bytes arrive
 metrics    records of requests → a report, by the field's definitions
 goodput    how many of the requests kept an SLO

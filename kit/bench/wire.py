@@ -1,8 +1,9 @@
 """HTTP/1.1 for measuring: bytes and the time they came, on connections opened beforehand.
 
 A measuring client must not be slow where the server is quick. So nothing here understands a
-response: `data_received` reads the clock first, lets httptools (C) take the HTTP framing off,
-and keeps the body as it came. Meaning is read out of it after the run (`kit.bench.streams`).
+response: `data_received` reads the clock first, takes the HTTP framing off (httptools does, but
+for the read that is just one chunk), and keeps the body as it came, on Linux in a thread of its
+own (`kit.bench.gate`). Meaning is read out of it after the run (`kit.bench.streams`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from time import perf_counter
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from kit.bench import gate
 from kit.errors import EndpointError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -77,6 +79,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, keep: Callable[[bytes], bytes] | None = None) -> None:
         import httptools  # not there where only workloads and figures are wanted
 
+        self._loop = asyncio.get_running_loop()
         self._new_parser = httptools.HttpResponseParser
         self._no_http = httptools.HttpParserError
         self.open = True
@@ -87,8 +90,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._response = Response()
         self._done: asyncio.Future[None] | None = None
-        self._parser: Any = None
+        self._parser: Any = self._new_parser(self)
         self._framed = False  # the response says where it ends; else its end is the connection's
+        self._between_chunks = False
         self._now = 0.0
 
     def send(self, request: bytes) -> asyncio.Future[None]:
@@ -97,8 +101,8 @@ class Connection(asyncio.Protocol):
         self.used = True
         self._response = Response()
         self._parser = self._new_parser(self)
-        self._framed = False
-        self._done = asyncio.get_running_loop().create_future()
+        self._framed = self._between_chunks = False
+        self._done = self._loop.create_future()
         self._response.sent = self.last = perf_counter()
         self._transport.write(request)
         return self._done
@@ -121,8 +125,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._now = self.last = perf_counter()
+        if self._between_chunks and (body := _one_chunk(data)) is not None:
+            self.on_body(body)
+            return
         try:
             self._parser.feed_data(data)
+            self._between_chunks = self._between_chunks and data.endswith(b"\r\n")
         except self._no_http as error:
             self.close(f"no HTTP: {error}")
 
@@ -146,15 +154,38 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._response.parts.append((self._now, self._keep(body) if self._keep else body))
 
+    def on_chunk_header(self) -> None:
+        self._between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        self._between_chunks = True
+
     def on_message_complete(self) -> None:
+        self._between_chunks = False
         self.reusable = self._parser.should_keep_alive()
         self._end("")
 
     def _end(self, error: str) -> None:
-        if self._done is None or self._done.done():
-            return
-        self._response.error = error
-        self._done.set_result(None)
+        if self._done is not None:  # we may be in the reader's thread, the future is the loop's
+            self._loop.call_soon_threadsafe(_settle, self._done, self._response, error)
+
+
+def _settle(done: asyncio.Future[None], response: Response, error: str) -> None:
+    if not done.done():
+        response.error = error
+        done.set_result(None)
+
+
+def _one_chunk(data: bytes) -> bytes | None:
+    """The body, where a read is one HTTP chunk and nothing else, as nearly every read is."""
+    start = data.find(b"\r\n", 0, 10) + 2
+    try:
+        size = int(data[: start - 2], 16)
+    except ValueError:
+        return None
+    if not size or len(data) != start + size + 2 or not data.endswith(b"\r\n"):
+        return None
+    return data[start:-2]
 
 
 class Pool:
@@ -164,6 +195,7 @@ class Pool:
         self.origin = origin
         self._make = make
         self._idle: list[Connection] = []
+        self._gate: gate.Gate | None = None
         self.busy: set[Connection] = set()
 
     async def warm(self, count: int) -> None:
@@ -203,6 +235,8 @@ class Pool:
         for connection in (*self._idle, *self.busy):
             connection.close()
         self._idle.clear()
+        if self._gate is not None:
+            self._gate.close()
 
     async def _take(self) -> tuple[Connection | None, str]:
         while self._idle:
@@ -219,6 +253,10 @@ class Pool:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         o = self.origin
+        if o.tls is None and gate.AVAILABLE:
+            self._gate = self._gate or gate.Gate()
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._gate.connect(self._make, o.host, o.port)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, connection = await loop.create_connection(
                 self._make, o.host, o.port, ssl=o.tls, server_hostname=o.host if o.tls else None
