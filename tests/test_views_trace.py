@@ -18,6 +18,7 @@ from kit.views._trace_rows import Rows
 CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}')
 DONE_CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}', done=True)
 STARTED = ToolStarted(1, "c1", "get_weather", {"location": "Beijing"})
+ENDLESS = [think("a"), *[0.05, think("b")] * 200, finish(), DONE]
 RESULT = ToolResult(1, "c1", "get_weather", "22 °C", seconds=2.0)
 
 
@@ -191,23 +192,24 @@ def test_stop_ends_it_and_gives_back_what_there_is(shown: list[dict[str, str]]) 
         view.stop()
         return await following
 
-    with Scripted([think("a"), *[0.05, think("b")] * 200, finish(), DONE]) as server:
+    with Scripted(ENDLESS) as server:
         run = asyncio.run(stopped(server.endpoint))
         assert server.hung_up.wait(5)
     assert (run.ended, run.answer) == (None, "")
     assert "ended: stopped" in shown[0]["text/plain"]
 
 
-def test_a_run_that_is_cancelled_leaves_what_there_was(shown: list[dict[str, str]]) -> None:
-    async def interrupted(endpoint: Any) -> None:
-        cell = asyncio.create_task(trace(endpoint, "Weather?", [get_weather]))
-        await asyncio.sleep(0.3)
-        cell.cancel()
-        await cell
+async def cancelled(endpoint: Any) -> None:
+    """A cell that is interrupted while the model still thinks."""
+    cell = asyncio.create_task(trace(endpoint, "Weather?", [get_weather]))
+    await asyncio.sleep(0.3)
+    cell.cancel()
+    await cell
 
-    script = [think("a"), *[0.05, think("b")] * 200, finish(), DONE]
-    with Scripted(script) as server, pytest.raises(asyncio.CancelledError):
-        asyncio.run(interrupted(server.endpoint))
+
+def test_a_run_that_is_cancelled_leaves_what_there_was(shown: list[dict[str, str]]) -> None:
+    with Scripted(ENDLESS) as server, pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled(server.endpoint))
     assert "ended: stopped" in shown[0]["text/plain"]
 
 
@@ -255,6 +257,16 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
     assert "".join(f"w{i} " for i in range(300)).strip().startswith("w0 " + grown[:20])
     assert page.states[-1]["rows"][0]["text"].endswith("w299 ")
     assert page.states[-1]["status"] == "done"
+
+
+def test_in_a_notebook_an_interrupt_says_so_in_two_lines(
+    shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_trace, "has_page", yes)
+    monkeypatch.setattr(_trace, "TraceCard", Page)
+    with Scripted(ENDLESS) as server, pytest.raises(KitError, match="interrupted"):
+        asyncio.run(cancelled(server.endpoint))
+    assert len(shown) == 2  # the card, and the text that stays
 
 
 def test_each_event_of_chat_is_taken() -> None:
