@@ -152,6 +152,22 @@ def test_the_busiest_day_is_the_busiest() -> None:
     assert str(data[best]) in answer("see_busiest")
 
 
+def test_what_is_described_is_what_is_drawn() -> None:
+    data = drawings.chart().data
+    said = answer("see_chart_described")
+    ordered = sorted(data, key=lambda day: data[day])
+    assert (ordered[0], ordered[-1]) == ("Wed", "Fri")
+    assert re.search(r"highest\*\* bar is Friday, at about 75", said)
+    assert re.search(r"lowest\*\* is Wednesday, just under 30", said)
+    bill = drawings.receipt().data
+    amounts = [float(x) for x in re.findall(r"\| (\d+\.\d\d) \|", answer("see_receipt_described"))]
+    assert amounts == list(bill["items"].values())
+    assert f"{bill['total']:.2f}" in answer("see_receipt_described")
+    for fact in ("3 November", "seven ships", "eleven days"):
+        assert fact in answer("see_letter_described")
+        assert fact.split()[0].casefold() in drawings.letter().data["text"].casefold()
+
+
 def test_receipt_and_page_are_read_right() -> None:
     assert json.loads(answer("see_receipt")) == drawings.receipt().data
     assert answer("see_letter") == drawings.letter().data["text"]

@@ -239,7 +239,7 @@ def test_a_question_may_come_a_turn_later(endpoint: Endpoint) -> None:
         (png(800, 600), DESCRIBE),
         (drawings.chart({"Mon": 3, "Tue": 9}), "Which day was the busiest?"),
         (drawings.chart(), "What colour is the sky?"),
-        (drawings.chart(), DESCRIBE),
+        (drawings.geometry(3), DESCRIBE),
     ],
     ids=["a stranger", "other values", "a question nobody answered", "for another drawing"],
 )
