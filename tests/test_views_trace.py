@@ -10,7 +10,7 @@ import pytest
 from scripted import DONE, Scripted, chunk, finish, say, think, usage
 
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
-from kit.errors import StreamCut
+from kit.errors import KitError, StreamCut
 from kit.tools import Problem, StepLimit, ToolEvent, ToolResult, ToolRun, ToolStarted
 from kit.views import _trace, trace
 from kit.views._trace_rows import Rows
