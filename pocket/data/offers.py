@@ -19,13 +19,19 @@ ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
 
 @dataclass(frozen=True)
 class Offer:
-    """A tool of one kind, with the names it goes by in one conversation."""
+    """A tool of one kind, with the names it goes by in one conversation; `more` may be left out."""
 
     kind: str
     topic: str
     name: str
     schema: Json
     parameters: tuple[str, ...]
+    more: tuple[str, ...] = ()
+
+    @property
+    def many(self) -> str:
+        """How questions about several things are named in phrases.toml."""
+        return "_many" if self.topic.endswith("s") else ""
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,21 @@ def place_tool(r: Random, split: Split) -> Offer:
     place = r.choice(phrases("place", "parameters"))
     about = r.choice(phrases("place", "about")).format(topic=topic, place=place)
     types = {place: _string(r, f"Name of the {place}")}
+    more: dict[str, Json] = {}
     if topic in ("weather", "temperature") and r.random() < 0.5:
-        types["unit"] = {"type": "string", "enum": ["celsius", "fahrenheit"]}
-    return _offer(r, "place", topic, name, about, types)
+        more["unit"] = _unit(r)
+    if r.random() < 0.2:
+        more["days"] = {"type": "integer"}
+    return _offer(r, "place", topic, name, about, types, more)
+
+
+def _unit(r: Random) -> Json:
+    unit: dict[str, Any] = {"type": "string", "enum": ["celsius", "fahrenheit"]}
+    if r.random() < 0.5:
+        unit["description"] = "Temperature unit"
+    if r.random() < 0.3:
+        unit["default"] = "celsius"
+    return unit
 
 
 def search_tool(r: Random, split: Split) -> Offer:
@@ -89,12 +107,22 @@ def message_tool(r: Random, split: Split) -> Offer:
 
 def ask_place(r: Random, split: Split, offer: Offer) -> Request:
     where = city(r, split)
-    values = [where]
-    ask = r.choice(phrases("place", "ask")).format(topic=offer.topic, c=where)
-    if "unit" in offer.parameters:
-        values.append(r.choice(("celsius", "fahrenheit")))
-        ask += r.choice(phrases("place", "unit")).format(unit=values[1])
-    return _request(offer, ask[0].upper() + ask[1:], values, where)
+    values: dict[str, Any] = {offer.parameters[0]: where}
+    form, said = "ask" + offer.many, {"topic": offer.topic, "c": where}
+    if "days" in offer.more and r.random() < 0.6:
+        values["days"] = r.randrange(2, 8)
+        word = phrases("place", "numbers")[values["days"] - 2]
+        form, said["n"] = "days", r.choice((word, str(values["days"])))
+    ask = r.choice(phrases("place", form)).format(**said)
+    if "unit" in offer.more and r.random() < 0.5:
+        values["unit"] = r.choice(("celsius", "fahrenheit"))
+        ask += r.choice(phrases("place", "unit")).format(unit=values["unit"])
+    call = Call(offer.name, {name: values[name] for name in _order(offer) if name in values})
+    return Request(ask[0].upper() + ask[1:], offer.topic, call, where)
+
+
+def _order(offer: Offer) -> tuple[str, ...]:
+    return (*offer.parameters, *offer.more)
 
 
 def ask_search(r: Random, split: Split, offer: Offer) -> Request:
@@ -107,6 +135,11 @@ def ask_search(r: Random, split: Split, offer: Offer) -> Request:
 
 
 def ask_sum(r: Random, split: Split, offer: Offer) -> Request:
+    if r.random() < 0.3:
+        p, n = until(lambda: (r.randrange(1, 100), r.randrange(10, 1000)), split)
+        ask = r.choice(phrases("arithmetic", "percent")).format(p=p, n=n)
+        return _request(offer, ask, [f"{n} * {p} / 100"], f"{p}% of {n}")
+
     def draw() -> str:
         a, b = (r.randrange(10 ** (d - 1), 10**d) for d in r.choices((2, 3, 3, 4), k=2))
         return f"{a} {r.choice('+-*/')} {b}"
@@ -166,14 +199,21 @@ def _fixed(r: Random, kind: str, types: dict[str, Json]) -> Offer:
 
 
 def _offer(
-    r: Random, kind: str, topic: str, name: str, about: str, types: dict[str, Json]
+    r: Random,
+    kind: str,
+    topic: str,
+    name: str,
+    about: str,
+    types: dict[str, Json],
+    more: dict[str, Json] | None = None,
 ) -> Offer:
-    body: dict[str, Any] = {"type": "object", "properties": types, "required": list(types)}
-    if r.random() < 0.2:
+    every = {**types, **(more or {})}
+    body: dict[str, Any] = {"type": "object", "properties": every, "required": list(types)}
+    if r.random() < 0.3:
         body["additionalProperties"] = False
     function = {"name": name, "description": about, "parameters": body}
     schema = {"type": "function", "function": function}
-    return Offer(kind, topic, name, schema, tuple(types))
+    return Offer(kind, topic, name, schema, tuple(types), tuple(more or ()))
 
 
 def _request(offer: Offer, question: str, values: list[Any], subject: str) -> Request:

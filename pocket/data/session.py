@@ -28,9 +28,10 @@ WITH_TOOLS = {
     "two calls": tools.two_calls,
     "no tool fits": tools.no_tool,
     "result": tools.result,
+    "two results": tools.two_results,
 }
 _PLAIN_WEIGHTS = (40, 6, 16, 26, 12)
-_TOOL_WEIGHTS = (44, 14, 10, 32)
+_TOOL_WEIGHTS = (42, 12, 10, 28, 8)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def session(r: Random, copies: float) -> list[Segment]:
     dialogues = []
     for kind in r.choices(list(WITH_TOOLS), _TOOL_WEIGHTS, k=r.choice((4, 5, 6, 7))):
         thinking = r.random() < 0.6
-        if kind == "two calls" and not tools.plain_places(among):
-            kind = "call"
+        if kind.startswith("two") and not tools.places(among):
+            kind = kind.removeprefix("two ").removesuffix("s")
         dialogues.append(WITH_TOOLS[kind](r, "train", thinking, among))
         if r.random() < 0.06:
             dialogues.append(lessons.lesson(r, "train", thinking))

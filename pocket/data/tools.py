@@ -25,17 +25,22 @@ def call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialog
 
 def two_calls(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
     """Two calls at once: the same tool for two places."""
-    among = among or offers(r, split, r.choice(_COUNTS))
-    if not plain_places(among):
-        among = (*among[1:], _plain_place(r, split, among[1:]))
-    offer = r.choice(plain_places(among))
-    a, b = city(r, split), city(r, split)
-    ask = r.choice(phrases("place", "two")).format(topic=offer.topic, c=a, d=b)
-    calls = [Call(offer.name, {offer.parameters[0]: where}) for where in (a, b)]
-    text = "\n".join(one.text for one in calls)
-    reason = f"This is about {offer.topic}, twice. I call {offer.name} for {a} and for {b}."
-    messages = (user(ask[0].upper() + ask[1:]),)
+    among, first, second = _two(r, split, among)
+    text = "\n".join((first.call.text, second.call.text))
+    messages, reason = (user(first.question),), _reason_for_two(first, second)
     return Dialogue("two calls", messages, reason, text, text, thinking, _schemas(among))
+
+
+def two_results(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+    """The answer after two calls at once."""
+    among, first, second = _two(r, split, among)
+    shape = r.random()
+    given = [_result_of(r, split, asked, shape) for asked in (first, second)]
+    called = _called(r, [first, second], thinking and _reason_for_two(first, second))
+    answers = [{"role": "tool", "content": content} for content, _ in given]
+    answer = "\n".join(said for _, said in given)
+    messages, reason = (user(first.question), called, *answers), "Both tools have answered."
+    return Dialogue("two results", messages, reason, answer, answer, thinking, _schemas(among))
 
 
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -54,27 +59,42 @@ def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dial
     """The answer after a tool has been called."""
     among = among or offers(r, split, r.choice(_COUNTS))
     asked = request(r, split, r.choice(among))
-    content, answer = _result_of(r, split, asked)
-    called: dict[str, Any] = {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [asked.call.message],
-    }
-    if thinking and r.random() < 0.5:
-        called["reasoning_content"] = _reason(asked)
+    content, answer = _result_of(r, split, asked, r.random())
+    called = _called(r, [asked], thinking and _reason(asked))
     messages = (user(asked.question), called, {"role": "tool", "content": content})
     reason = "The tool has answered."
     return Dialogue("result", messages, reason, answer, answer, thinking, _schemas(among))
 
 
-def plain_places(among: tuple[Offer, ...]) -> list[Offer]:
-    """The tools that need a place and nothing else."""
-    return [offer for offer in among if offer.kind == "place" and not offer.parameters[1:]]
+def _called(r: Random, asked: list[Request], reason: str | bool) -> Json:
+    """The assistant's message with the calls; clients send its thinking back, or do not."""
+    calls = [one.call.message for one in asked]
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    return {**message, "reasoning_content": reason} if reason and r.random() < 0.5 else message
 
 
-def _plain_place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
+def _two(r: Random, split: Split, among: Among) -> tuple[tuple[Offer, ...], Request, Request]:
+    """Tools, and one question that needs one of them twice, as two requests."""
+    among = among or offers(r, split, r.choice(_COUNTS))
+    if not places(among):
+        among = (*among[1:], _place(r, split, among[1:]))
+    offer = r.choice(places(among))
+    a, b = city(r, split), city(r, split)
+    ask = r.choice(phrases("place", "two" + offer.many)).format(topic=offer.topic, c=a, d=b)
+    ask = ask[0].upper() + ask[1:]
+    calls = [Call(offer.name, {offer.parameters[0]: where}) for where in (a, b)]
+    first, second = (Request(ask, offer.topic, c, w) for c, w in zip(calls, (a, b), strict=True))
+    return among, first, second
+
+
+def places(among: tuple[Offer, ...]) -> list[Offer]:
+    """The tools that can be asked about a place."""
+    return [offer for offer in among if offer.kind == "place"]
+
+
+def _place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
     taken = {x.topic for x in others}
-    while (offer := place_tool(r, split)).parameters[1:] or offer.topic in taken:
+    while (offer := place_tool(r, split)).topic in taken:
         pass
     return offer
 
@@ -83,22 +103,36 @@ def _reason(asked: Request) -> str:
     return f"This is about {asked.about}. I call {asked.call.name}."
 
 
+def _reason_for_two(first: Request, second: Request) -> str:
+    name, (a, b) = first.call.name, (first.subject, second.subject)
+    return f"This is about {first.about}, twice. I call {name} for {a} and for {b}."
+
+
 def _schemas(among: tuple[Offer, ...]) -> tuple[Json, ...]:
     return tuple(offer.schema for offer in among)
 
 
-def _result_of(r: Random, split: Split, asked: Request) -> tuple[str, str]:
-    """What a tool may send back, as text, and how the model passes it on."""
+def _result_of(r: Random, split: Split, asked: Request, shape: float) -> tuple[str, str]:
+    """What a tool may send back, as text, and how the model passes it on; `shape` is its kind."""
     number: float = r.choice((r.randrange(100), r.randrange(9999), r.randrange(990) / 10))
-    shape = r.random()
-    if shape < 0.12:
-        problem = f"{invented(r, split)} {invented(r, split)}"
+    words = {
+        "n": number,
+        "c": asked.subject,
+        "unit": pick(r, "units", split),
+        "condition": pick(r, "conditions", split),
+        "w": invented(r, split),
+        "v": invented(r, split),
+    }
+    if shape < 0.07:
+        problem = f"{words['w']} {words['v']}"
         return json.dumps({"error": problem}), f"The tool failed: {problem}."
-    if shape < 0.3:
-        unit, condition = pick(r, "units", split), pick(r, "conditions", split)
-        plain = r.choice((f"{number}", f"{number} {unit}", f"{condition}, {number}"))
-        return plain, f"The tool says: **{plain}**"
-    if asked.about == "arithmetic" or shape < 0.45:
+    if shape < 0.15:
+        text = r.choice(phrases("results", "errors")).format(**words)
+        return text, f"The tool failed: {text.removeprefix('error: ')}."
+    if shape < 0.45:
+        text = r.choice(phrases("results", "plain")).format(**words)
+        return text, f"The tool says: **{text}**"
+    if asked.about == "arithmetic" or shape < 0.58:
         key = r.choice(phrases("arithmetic", "results"))
         return json.dumps({key: number}), f"The {key} is **{number}**."
     return _entries(r, split, asked, number)
