@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -18,7 +16,7 @@ CURVE = """() => [...document.querySelectorAll('.js-plotly-plot')]
 
 
 def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
-    open_notebook: OpenNotebook, screenshots: Path
+    open_notebook: OpenNotebook,
 ) -> None:
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.present()
@@ -40,7 +38,6 @@ def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
     page.mouse.click(rail["x"] + 0.2 * rail["width"], rail["y"] + rail["height"] / 2)
     page.wait_for_timeout(600)
     after = page.evaluate(CURVE)
-    notebook.screenshot(screenshots / "lesson_08_slider.png")
     assert after[0] < before[0]
     assert "crosses 1" in after[1]
     assert "crosses 1" not in before[1]
