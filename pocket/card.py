@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kit.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
 from pocket.data.sums import LARGEST, PERCENTS
 from pocket.evaluate import wilson
@@ -45,6 +46,7 @@ def card(of: Size, folder: Path) -> str:
     evaluation = json.loads((folder / "evaluation.json").read_text())
     about = json.loads((folder / "pocket.json").read_text())
     guessed = json.loads((of.folder / "mtp.json").read_text())
+    lengths = [accept_length(chances) for chances in guessed.values()]
     last = read_log(of.folder)[-1]
     rows = evaluation["rows"]
     holds = [row["right"] / row["asked"] >= CLAIM for row in rows]
@@ -72,7 +74,7 @@ def card(of: Size, folder: Path) -> str:
             tokens=last["tokens"] / 1e6,
             minutes=last["spent_s"] / 60,
             size=of.name,
-            mtp=f"{min(guessed.values()):.0%} to {max(guessed.values()):.0%}",
+            mtp=f"{min(lengths):.1f} to {max(lengths):.1f}",
             identical=evaluation["identical"],
         )
     )

@@ -3,8 +3,9 @@
     python -m pocket.mtp --size small
 
 From the model's last hidden state at a token and the embedding of the next one, the layer
-predicts the token after that. Its names and shapes are Qwen3.5's, so that SGLang's NEXTN and
-llama.cpp load it. `mtp.json` keeps its accuracy on held-out dialogues.
+predicts the token after that; from its own hidden state and that token, the one after; and so on,
+as a server drafts with it. Names and shapes are Qwen3.5's, so that SGLang's NEXTN and llama.cpp
+load it. `mtp.json` keeps how often each draft is right on held-out dialogues.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5DecoderLayer, Qwen3_5RMSNorm
 
+from kit.speculation import accept_length
 from pocket import tokenizer as vocabulary
 from pocket.batches import IGNORED, Blocks, dialogue_tokens, padded, stream
 from pocket.config import Size, parser, size
@@ -26,6 +28,7 @@ from pocket.model import trained
 from pocket.train import rate
 
 SEED = 36
+DRAFTS = 3  # as SGLang's usual options draft
 _TELL_EVERY_S = 20
 _NO_COPIES = {"copies_first": 0.0, "copies_last": 0.0}
 
@@ -67,20 +70,26 @@ class MtpLayer(nn.Module):
             self.fc.weight[:, width:] += half
 
 
-def guess(model: Any, layer: MtpLayer, x: Any, y: Any, device: str) -> tuple[Any, Any]:
-    """Logits [n, vocabulary] and the n tokens that they should name."""
+def drafts(model: Any, layer: MtpLayer, x: Any, y: Any, device: str) -> list[tuple[Any, Any]]:
+    """For each of DRAFTS drafts: logits [n, vocabulary] of the n tokens that count, and labels.
+
+    The labels are [rows, tokens], with IGNORED where a token does not count.
+    """
     language_model = model.model.language_model
-    kept = y[:, 2:] != IGNORED
+    out = []
     with torch.autocast(device, torch.bfloat16):
         with torch.no_grad():
             hidden = language_model(input_ids=x, use_cache=False).last_hidden_state
-            embedding = language_model.embed_tokens(x[:, 1:])
-        rows, tokens = x.shape[0], x.shape[1] - 1
-        places = torch.arange(tokens, device=device)[None, None].expand(3, rows, tokens)
-        positions = language_model.rotary_emb(embedding, places)
-        out = layer(embedding, hidden[:, :-1], positions)
-        logits = model.lm_head(out[:, :-1][kept])
-    return logits.float(), y[:, 2:][kept]
+        for ahead in range(1, DRAFTS + 1):
+            tokens = x.shape[1] - ahead
+            embedding = language_model.embed_tokens(x[:, ahead:])
+            places = torch.arange(tokens, device=device)[None, None].expand(3, len(x), tokens)
+            positions = language_model.rotary_emb(embedding, places)
+            hidden = layer(embedding, hidden[:, :tokens], positions)
+            labels = y[:, ahead + 1 :]
+            logits = model.lm_head(hidden[:, :-1][labels != IGNORED])
+            out.append((logits.float(), labels))
+    return out
 
 
 def train(of: Size, steps: int) -> tuple[Any, MtpLayer]:
@@ -106,32 +115,41 @@ def train(of: Size, steps: int) -> tuple[Any, MtpLayer]:
             for group in optimizer.param_groups:
                 group["lr"] = base * share
         x, y = (part.to(device) for part in batch)
-        logits, targets = guess(model, layer, x, y, device)
-        loss = nn.functional.cross_entropy(logits, targets)
+        guesses = drafts(model, layer, x, y, device)
+        losses = [
+            nn.functional.cross_entropy(logits, labels[labels != IGNORED])
+            for logits, labels in guesses
+        ]
+        loss = torch.stack(losses).mean()
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         if time.monotonic() - told > _TELL_EVERY_S:
             told = time.monotonic()
-            right = (logits.argmax(-1) == targets).float().mean().item()
-            minutes = (told - begin) / 60
-            print(
-                f"{minutes:6.1f} min  step {step}  loss {loss:.3f}  right {right:.1%}", flush=True
-            )
+            each = ", ".join(f"{one.item():.3f}" for one in losses)
+            print(f"{(told - begin) / 60:6.1f} min  step {step}  losses {each}", flush=True)
     return model.to("cpu"), layer.to("cpu")
 
 
-def accuracy(model: Any, layer: MtpLayer, tokenizer: Any, each: int = 20) -> dict[str, float]:
-    """Share of held-out tokens that the layer guesses, by kind of dialogue."""
+def chances(model: Any, layer: MtpLayer, tokenizer: Any, each: int = 20) -> dict[str, list[float]]:
+    """By kind of held-out dialogue: how often each draft is right where those before it are."""
     out = {}
     for kind in (*PLAIN, *WITH_TOOLS):
         r = Random(f"mtp {kind}")
         rows = [dialogue_tokens(tokenizer, draw(r, "test", kind, i % 2 == 0)) for i in range(each)]
         x, y = padded(rows, tokenizer.pad_token_id)
         with torch.no_grad():
-            logits, targets = guess(model, layer, x, y, "cpu")
-        out[kind] = (logits.argmax(-1) == targets).float().mean().item()
+            guesses = drafts(model, layer, x, y, "cpu")
+        out[kind] = []
+        alive = torch.ones_like(y, dtype=torch.bool)
+        for logits, labels in guesses:
+            asked = labels != IGNORED
+            right = torch.zeros_like(asked)
+            right[asked] = logits.argmax(-1) == labels[asked]
+            asked &= alive[:, : asked.shape[1]]
+            alive = right & asked
+            out[kind].append((alive.sum() / asked.sum().clamp(min=1)).item())
     return out
 
 
@@ -142,9 +160,11 @@ def main() -> None:
     of = size(asked.size)
     model, layer = train(of, asked.steps or of.training["mtp_steps"])
     torch.save(layer.state_dict(), of.folder / "mtp.pt")
-    right = accuracy(model, layer, vocabulary.load(of))
+    right = chances(model, layer, vocabulary.load(of))
     (of.folder / "mtp.json").write_text(json.dumps(right, indent=1) + "\n")
-    print("held out: " + ", ".join(f"{kind} {share:.1%}" for kind, share in right.items()))
+    for kind, shares in right.items():
+        each = ", ".join(f"{share:.1%}" for share in shares)
+        print(f"{kind:<14} {each}: accept length {accept_length(shares):.2f}")
 
 
 if __name__ == "__main__":
