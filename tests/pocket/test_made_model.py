@@ -16,6 +16,7 @@ from pocket.batches import IGNORED, Blocks, dialogue_tokens, stream
 from pocket.config import Size, size
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
 from pocket.engines import LlamaCpp, Transformers
+from pocket.model import fresh
 from pocket.train import Run
 
 KINDS = (*PLAIN, *WITH_TOOLS, "repeat")
@@ -46,7 +47,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Size, Path]:
         of = tiny(tmp_path_factory.mktemp("pocket"), patch)
         tokenizer.make(of).save_pretrained(tokenizer.folder(of))
         Run(of, None).go()
-        _, layer = mtp.train(of, of.training["mtp_steps"])
+        model, layer = mtp.train(of, of.training["mtp_steps"])
+        right = mtp.chances(model, layer, tokenizer.load(of), each=2)
+        (of.folder / "mtp.json").write_text(json.dumps(right))
         torch.save(layer.state_dict(), of.folder / "mtp.pt")
         folder = of.folder / "export"
         export.export(of, folder)
@@ -137,9 +140,29 @@ def test_transformers_counts_the_parameters_as_the_export_says(made: tuple[Size,
     assert about["parameters"] == text
 
 
+def test_each_of_three_drafts_has_its_chance(made: tuple[Size, Path]) -> None:
+    chances = json.loads((made[1].parent / "mtp.json").read_text())
+    assert set(chances) == {*PLAIN, *WITH_TOOLS}
+    assert all(len(each) == mtp.DRAFTS for each in chances.values())
+    assert all(0 <= chance <= 1 for each in chances.values() for chance in each)
+
+
 def test_a_published_folder_is_sealed_and_small(made: tuple[Size, Path], tmp_path: Path) -> None:
     export.publish(made[1], tmp_path / "weights")
     sums = (tmp_path / "weights" / "SHA256SUMS").read_text().split()
     assert set(sums[1::2]) == {p.name for p in made[1].iterdir()}
     with pytest.raises(SystemExit, match="MB"):
         export.publish(made[1], tmp_path / "other", limit_mb=0.1)
+
+
+@pytest.mark.parametrize("name", ["small", "full"])
+def test_both_forms_of_the_weights_fit_into_the_repository(
+    made: tuple[Size, Path], name: str
+) -> None:
+    of = size(name)
+    model = fresh(of, Transformers(made[1]).tokenizer)
+    parameters = sum(p.numel() for p in model.parameters())
+    mtp_parameters = sum(p.numel() for p in mtp.MtpLayer(model.config.text_config).parameters())
+    assert 2 * 2 * (parameters + mtp_parameters) / 1e6 < export.LIMIT_MB - 0.5
+    layers = model.config.text_config.layer_types
+    assert layers == (["linear_attention"] * 3 + ["full_attention"]) * (len(layers) // 4)
