@@ -102,7 +102,8 @@ def exercises() -> dict[str, Exercise]:
     import kit.exercises as package
 
     found: dict[str, Exercise] = {}
-    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
+    names = (m.name for m in pkgutil.iter_modules(package.__path__))
+    for module in sorted(name for name in names if name.startswith("lesson")):
         for exercise in importlib.import_module(f"kit.exercises.{module}").EXERCISES:
             found[exercise.name] = exercise
     return found

@@ -18,28 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
-from typing import Protocol
 
 from kit.bench import lines
+from kit.bench.client import Target
 from kit.bench.metrics import Report
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance
 
 TIMEOUT_S = 600.0
-
-
-class Target(Protocol):
-    """What a command needs to know of an endpoint."""
-
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def speed(self) -> float: ...
-    @property
-    def provenance(self) -> Provenance: ...
 
 
 Arguments = Callable[[Target, Workload], list[str]]

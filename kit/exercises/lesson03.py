@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kit.check import Exercise, Mistake
+from kit.exercises._ways import told
 from kit.hardware import Profile, profile
 from kit.launch import launch_plan
 from kit.recorded import recorded
@@ -25,12 +26,7 @@ WAYS: dict[str, Profile] = {
 
 def ways() -> str:
     """The flags that each way adds to the command of h200x8, a line each."""
-    usual = {flag.words for flag in launch_plan(_BASE).flags}
-    lines = []
-    for letter, way in WAYS.items():
-        new = [" ".join(f.words) for f in launch_plan(way).flags if f.words not in usual]
-        lines.append(f"{letter}: {'  '.join(new)}")
-    return "\n".join(lines)
+    return told(_BASE, WAYS)
 
 
 def _holding() -> set[str]:

@@ -7,8 +7,8 @@ from functools import cache
 
 from kit.bench import published, simulate
 from kit.check import Exercise, Mistake
+from kit.exercises._ways import told
 from kit.hardware import SGLANG, Profile
-from kit.launch import launch_plan
 from kit.sizing import plan
 
 _RUN = published.run("cookbook-throughput")
@@ -27,12 +27,7 @@ WAYS: dict[str, Profile] = {
 
 def ways() -> str:
     """The flags that each way adds to the command of the published run, a line each."""
-    usual = {flag.words for flag in launch_plan(_BASE).flags}
-    lines = []
-    for letter, way in WAYS.items():
-        new = [" ".join(f.words) for f in launch_plan(way).flags if f.words not in usual]
-        lines.append(f"{letter}: {'  '.join(new)}")
-    return "\n".join(lines)
+    return told(_BASE, WAYS)
 
 
 def _row(key: str) -> float:

@@ -1,0 +1,18 @@
+"""Ways to launch one server, told by the flags in which each differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kit.hardware import Profile
+from kit.launch import launch_plan
+
+
+def told(base: Profile, ways: Mapping[str, Profile]) -> str:
+    """The flags that each way adds to the command of `base`, a line each."""
+    usual = {flag.words for flag in launch_plan(base).flags}
+    lines = []
+    for letter, way in ways.items():
+        new = [" ".join(f.words) for f in launch_plan(way).flags if f.words not in usual]
+        lines.append(f"{letter}: {'  '.join(new)}")
+    return "\n".join(lines)
