@@ -134,7 +134,7 @@ def train(of: Size, steps: int) -> tuple[Any, MtpLayer]:
 
 def chances(model: Any, layer: MtpLayer, tokenizer: Any, each: int = 20) -> dict[str, list[float]]:
     """By kind of held-out dialogue: how often each draft is right where those before it are."""
-    out = {}
+    out: dict[str, list[float]] = {}
     for kind in (*PLAIN, *WITH_TOOLS):
         r = Random(f"mtp {kind}")
         rows = [dialogue_tokens(tokenizer, draw(r, "test", kind, i % 2 == 0)) for i in range(each)]

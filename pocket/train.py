@@ -40,7 +40,7 @@ class Progress:
 def rate(step: int, steps: int, training: dict[str, Any]) -> float:
     """The share of the full learning rate: a short rise, a plateau, a fall to zero."""
     rise = min(1.0, (step + 1) / training["warmup_steps"])
-    return rise * min(1.0, (1 - step / steps) / training["decay_share"])
+    return rise * float(min(1.0, (1 - step / steps) / training["decay_share"]))
 
 
 def optimizers(model: Any, training: dict[str, Any]) -> list[Any]:

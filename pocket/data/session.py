@@ -7,11 +7,12 @@ of speed, since they share the tools' description. Only completions are learnt, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from pocket.data import lessons, sums, tools
-from pocket.data.dialogue import Dialogue, user
+from pocket.data.dialogue import Dialogue, assistant, user
+from pocket.data.offers import offers
 from pocket.data.words import Split, city, invented, phrases, pick, until
 
 Make = Callable[[Random, Split, bool], Dialogue]
@@ -67,19 +68,44 @@ def session(r: Random, copies: float) -> list[Segment]:
     """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
     if r.random() < copies:
         return _joined([copying(r, "train", False) for _ in range(r.choice((2, 3, 4)))])
-    if r.random() < 0.42:
-        kinds = r.choices(list(PLAIN), _PLAIN_WEIGHTS, k=r.choice((1, 2, 3, 4)))
-        return _joined([PLAIN[kind](r, "train", r.random() < 0.6) for kind in kinds])
-    among = tools.offers(r, "train", r.choice((1, 2, 2, 3, 3)))
-    dialogues = []
+    dialogues = _plain(r) if r.random() < 0.42 else _with_tools(r)
+    if r.random() < 0.15:
+        dialogues = [_after(dialogues[:2])]
+    if r.random() < 0.15:
+        dialogues[0] = _instructed(r, dialogues[0])
+    return _joined(dialogues)
+
+
+def _plain(r: Random) -> list[Dialogue]:
+    kinds = r.choices(list(PLAIN), _PLAIN_WEIGHTS, k=r.choice((1, 2, 3, 4)))
+    return [PLAIN[kind](r, "train", r.random() < 0.6) for kind in kinds]
+
+
+def _with_tools(r: Random) -> list[Dialogue]:
+    among = offers(r, "train", r.choice((1, 2, 2, 3, 3)))
+    out = []
     for kind in r.choices(list(WITH_TOOLS), _TOOL_WEIGHTS, k=r.choice((4, 5, 6, 7))):
         thinking = r.random() < 0.6
         if kind.startswith("two") and not tools.places(among):
             kind = kind.removeprefix("two ").removesuffix("s")
-        dialogues.append(WITH_TOOLS[kind](r, "train", thinking, among))
+        out.append(WITH_TOOLS[kind](r, "train", thinking, among))
         if r.random() < 0.06:
-            dialogues.append(lessons.lesson(r, "train", thinking))
-    return _joined(dialogues)
+            other = lessons.lesson(r, "train", thinking)
+            out.append(replace(other, tools=out[0].tools))
+    return out
+
+
+def _after(dialogues: Sequence[Dialogue]) -> Dialogue:
+    """The last question, with those before it answered: what a client sends back of a talk."""
+    *before, last = dialogues
+    history = [message for one in before for message in (*one.messages, assistant(one.answer))]
+    return replace(last, messages=(*history, *last.messages))
+
+
+def _instructed(r: Random, dialogue: Dialogue) -> Dialogue:
+    """The dialogue under a system message."""
+    system = {"role": "system", "content": r.choice(phrases("system", "lines"))}
+    return replace(dialogue, messages=(system, *dialogue.messages))
 
 
 def _joined(dialogues: Sequence[Dialogue]) -> list[Segment]:
