@@ -1,0 +1,117 @@
+"""The pocket model's words taken apart, and its weights looked at before they are used."""
+
+import hashlib
+import json
+import sys
+
+import pytest
+
+from kit.provenance import Hand
+from kit.twin.pocket import Pocket, PocketMissing, Weights, parse
+from kit.twin.replies import Call
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "convert",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "amount": {"type": "number"},
+                    "unit": {"type": "string"},
+                    "parts": {"type": "array"},
+                },
+            },
+        },
+    }
+]
+CALL = """<tool_call>
+<function=convert>
+<parameter=amount>
+12.5
+</parameter>
+<parameter=unit>
+100
+</parameter>
+</function>
+</tool_call>"""
+
+
+def test_thinking_ends_where_the_tag_is():
+    said = parse("Ten percent is 24.\n</think>\n\n36", thinking=True)
+    assert (said.thinking, said.answer, said.hand) == ("Ten percent is 24.", "36", Hand.POCKET)
+
+
+def test_thinking_that_never_ends_has_no_answer():
+    said = parse("Ten percent is", thinking=True)
+    assert (said.thinking, said.answer) == ("Ten percent is", "")
+
+
+def test_without_thinking_all_of_it_is_the_answer():
+    said = parse("36", thinking=False)
+    assert (said.thinking, said.answer) == (None, "36")
+
+
+def test_values_of_a_call_are_what_its_schema_says():
+    said = parse(f"Converting.\n{CALL}", thinking=False, tools=TOOLS)
+    assert said.calls == (Call("convert", (("amount", 12.5), ("unit", "100"))),)
+    assert said.answer == "Converting."
+
+
+def test_a_value_that_is_no_json_stays_text_for_the_check_to_refuse():
+    said = parse(CALL.replace("12.5", "a dozen"), thinking=False, tools=TOOLS)
+    assert said.calls[0].arguments[0] == ("amount", "a dozen")
+
+
+def test_two_calls_of_one_turn_are_both_read():
+    assert len(parse(f"{CALL}\n{CALL}", thinking=False, tools=TOOLS).calls) == 2
+
+
+def test_a_call_of_a_function_that_was_not_offered_stays_text():
+    said = parse(CALL, thinking=False)
+    assert said.calls == ()
+    assert said.answer == CALL
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Weights as they are released, but for the weights."""
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    about = {
+        "gguf": "a.gguf",
+        "name": "pocket model",
+        "parameters": 4,
+        "context_tokens": 64,
+        "sha256": hashlib.sha256(b"GGUF").hexdigest(),
+    }
+    (tmp_path / "pocket.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+def test_released_weights_are_taken(folder):
+    assert Weights.read(folder).parameters == 4
+
+
+def test_altered_weights_are_refused(folder):
+    (folder / "a.gguf").write_bytes(b"GGUF2")
+    with pytest.raises(PocketMissing, match="another checksum"):
+        Weights.read(folder)
+
+
+def test_missing_weights_are_told_in_one_line(tmp_path):
+    with pytest.raises(PocketMissing, match="cannot be read") as told:
+        Weights.read(tmp_path)
+    assert "git checkout" in told.value.hint
+
+
+def test_without_llama_cpp_it_says_so(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with pytest.raises(PocketMissing, match="not installed"):
+        Pocket.load(Weights.read(folder))
+
+
+def test_a_file_that_is_no_model_is_told_in_one_line(folder, capfd):
+    pytest.importorskip("xllamacpp")
+    with pytest.raises(PocketMissing, match="does not run here"):
+        Pocket.load(Weights.read(folder))
