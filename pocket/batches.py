@@ -95,5 +95,5 @@ def stream(blocks: Blocks, first_step: int, workers: int) -> Iterator[tuple[Any,
     )
     groups = (group for block in loader for group in block)
     skip = first_step % AT_ONCE
-    for group in islice(groups, skip, skip + blocks.steps - first_step):
+    for group in islice(groups, skip, skip + max(0, blocks.steps - first_step)):
         yield padded(group, blocks.padding)

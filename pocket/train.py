@@ -9,7 +9,6 @@ and data follow the step alone, so a run that was interrupted is the run it woul
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import time
@@ -206,22 +205,16 @@ class Run:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--steps", type=int, help="instead of config.toml's")
-    arguments.add_argument("--threads", type=int, help="of the CPU")
     asked = arguments.parse_args()
     of = size(asked.size)
     of.folder.mkdir(parents=True, exist_ok=True)
-    if asked.threads:
-        import torch
-
-        torch.set_num_threads(asked.threads)
     run = Run(of, asked.steps)
 
     def stop(*_: object) -> None:
         run.stopped = True
 
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     run.go()
 
 
