@@ -142,7 +142,15 @@ def native_events(asked: Asked, tokens_a_chunk: int = 3) -> list[bytes]:
 def told(asked: Asked, state: dict, metrics: str = "") -> bytes:
     """What an SGLang says of itself: its state, and /metrics where that is on."""
     if asked.path.endswith("/server_info"):
-        return status(200, "OK", {"version": "0.5.23", "internal_states": [state]})
+        return status(
+            200,
+            "OK",
+            {
+                "version": "0.5.23",
+                "model_path": "Qwen/Qwen3.5-397B-A17B",
+                "internal_states": [state],
+            },
+        )
     if asked.path.endswith("/metrics") and metrics:
         page = metrics.encode()
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(page), page)

@@ -167,7 +167,8 @@ def _hint(failed: Record) -> str:
 
 
 async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
-    """Native where the server is an SGLang: only those have /server_info with its states.
+    """Native where the server is an SGLang with Qwen3.5's vocabulary: the prompts are its ids, and
+    an id that a smaller vocabulary lacks would end the server.
 
     Images go by chat: there the server itself puts their place into the prompt.
     """
@@ -175,7 +176,9 @@ async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
         return "chat"
     if endpoint.kind == "twin":
         return "native"
-    return "native" if "internal_states" in await aside.server_info(side) else "chat"
+    info = await aside.server_info(side)
+    knows_ids = "qwen3.5" in str(info.get("model_path", "")).lower()
+    return "native" if "internal_states" in info and knows_ids else "chat"
 
 
 async def _accept_length(side: Pool, before: Speculation) -> tuple[float | None, tuple[str, ...]]:
