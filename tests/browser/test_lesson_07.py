@@ -31,7 +31,7 @@ SET = """([part, text]) => {
 def lesson(open_notebook: OpenNotebook) -> Notebook:
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.present()
-    notebook.page.evaluate(SET, ["speed = 8.0", "speed = 3.0"])  # longer to look at
+    notebook.page.evaluate(SET, ["speed = 10.0", "speed = 3.0"])  # longer to look at
     notebook.run_all()
     return notebook
 
@@ -39,7 +39,7 @@ def lesson(open_notebook: OpenNotebook) -> Notebook:
 def test_the_throughput_run_is_seen_moving(lesson: Notebook, screenshots: Path) -> None:
     page = lesson.page
     crowd = page.get_by_role("progressbar", name="requests finished")
-    expect(crowd).to_have_attribute("max", "160", timeout=90_000)
+    expect(crowd).to_have_attribute("max", "120", timeout=90_000)
     expect(page.locator(".kit-bench-queued[d]").first).to_be_attached(timeout=30_000)
     looks = []
     for number in (0, 1, 2):  # the first look lets Lab draw what is around it, and moves it
