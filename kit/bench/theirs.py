@@ -8,7 +8,6 @@ Their tools read the clock of this machine: against a twin, give one that runs a
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import shlex
 import shutil
@@ -25,6 +24,7 @@ from kit.bench.metrics import Report
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance
+from kit.server.processes import finished
 
 TIMEOUT_S = 600.0
 
@@ -63,8 +63,8 @@ class Tool:
         with tempfile.TemporaryDirectory(prefix="kit-bench-") as folder:
             file = Path(folder) / "result.json"
             flags = [flag.format(folder=folder, name=file.name) for flag in self.file_flags]
-            said, code = await _finished(
-                [*self.argv, *self.arguments(endpoint, workload), *self.extra, *flags]
+            said, code = await finished(
+                [*self.argv, *self.arguments(endpoint, workload), *self.extra, *flags], TIMEOUT_S
             )
             if code or not file.is_file():
                 last = (said.strip().splitlines() or ["it said nothing"])[-1]
@@ -161,21 +161,3 @@ def _sglang() -> tuple[tuple[str, ...], str]:
     if cpu_tiny.installed():
         return (str(cpu_tiny.HOME / "python"), *module), str(cpu_tiny.checkpoint())
     return (), ""
-
-
-async def _finished(argv: list[str]) -> tuple[str, int]:
-    """What a command said, and its exit status. It is ended with the task that waits."""
-    pipe = asyncio.subprocess.PIPE
-    running = await asyncio.create_subprocess_exec(
-        *argv, stdout=pipe, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            said, _ = await running.communicate()
-    except TimeoutError:
-        raise KitError(f"{argv[0]} took longer than {TIMEOUT_S:g} s", "ask for less") from None
-    finally:
-        if running.returncode is None:
-            running.kill()
-            await running.wait()
-    return said.decode(errors="replace"), running.returncode or 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from kit.errors import KitError
 
 GRACE_S = 3.0
 _POLL_S = 0.05
@@ -85,3 +88,23 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def finished(argv: Sequence[str], timeout_s: float) -> tuple[str, int]:
+    """What a command said, and its exit status. It is ended with the task that waits.
+
+    Raises KitError when it takes longer than `timeout_s`.
+    """
+    running = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            said, _ = await running.communicate()
+    except TimeoutError:
+        raise KitError(f"{argv[0]} took longer than {timeout_s:g} s", "ask for less") from None
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+    return said.decode(errors="replace"), running.returncode or 0
