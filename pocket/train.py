@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pocket import fast
 from pocket import tokenizer as vocabulary
 from pocket.batches import IGNORED, Blocks, dialogue_tokens, padded, stream
 from pocket.config import Size, parser, size
@@ -103,6 +104,8 @@ class Run:
         self.steps = steps or of.training["steps"]
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.set_float32_matmul_precision("high")  # TF32 where there is a GPU
+        if self.device == "cpu":
+            fast.install()
         self.tokenizer = vocabulary.load(of)
         self.model = fresh(of, self.tokenizer).to(self.device)
         self.optimizers = optimizers(self.model, self.training)

@@ -15,6 +15,7 @@ from pocket.data.dialogue import Call, Json
 from pocket.data.words import Split, city, invented, phrases, pick, table, until, words
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
+COUNTS = (1, 2, 2, 2, 3, 3, 3, 4, 5, 6)  # of tools in one request
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Offer:
     schema: Json
     parameters: tuple[str, ...]
     more: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The topic's last word: weather, of winter weather."""
+        return self.topic.split()[-1]
 
     @property
     def many(self) -> str:
@@ -45,12 +51,12 @@ class Request:
 
 
 def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:
-    """Tools with different topics."""
+    """Tools with different subjects."""
     out: dict[str, Offer] = {}
     while len(out) < count:
         kind = r.choices(list(_KINDS), _WEIGHTS)[0]
         offer = _KINDS[kind][0](r, split)
-        out.setdefault(offer.topic, offer)
+        out.setdefault(offer.subject, offer)
     return tuple(out.values())
 
 
@@ -62,8 +68,8 @@ def request(r: Random, split: Split, offer: Offer) -> Request:
 def place_tool(r: Random, split: Split) -> Offer:
     topic = "weather" if split == "train" and r.random() < 0.15 else _topic(r, "topics", split)
     known = topic == "weather" and r.random() < 0.6
-    name = "get_weather" if known else _named(r, "place", topic)
-    place = r.choice(phrases("place", "parameters"))
+    name = "get_weather" if known else _named(r, split, "place", topic)
+    place = _parameter(r, split, phrases("place", "parameters"))
     about = r.choice(phrases("place", "about")).format(topic=topic, place=place)
     types = {place: _string(r, f"Name of the {place}")}
     more: dict[str, Json] = {}
@@ -86,8 +92,9 @@ def _unit(r: Random) -> Json:
 def search_tool(r: Random, split: Split) -> Offer:
     topic = _topic(r, "corpora", split)
     about = r.choice(phrases("search", "about")).format(topic=topic)
-    types = {r.choice(phrases("search", "parameters")): _string(r, "What to search for")}
-    return _offer(r, "search", topic, _named(r, "search", topic), about, types)
+    parameter = _parameter(r, split, phrases("search", "parameters"))
+    types = {parameter: _string(r, "What to search for")}
+    return _offer(r, "search", topic, _named(r, split, "search", topic), about, types)
 
 
 def sum_tool(r: Random, split: Split) -> Offer:
@@ -177,15 +184,26 @@ _WEIGHTS = (45, 22, 15, 9, 9)
 
 
 def _topic(r: Random, name: str, split: Split) -> str:
-    if split == "train" and r.random() < 0.5:
-        return invented(r, split)
-    return pick(r, name, split)
+    """One word or two; in training half of them are invented."""
+
+    def word(known: str) -> str:
+        strange = split == "train" and r.random() < 0.5
+        return invented(r, split) if strange else pick(r, known, split)
+
+    last = word(name)
+    return f"{word('qualities')} {last}" if r.random() < 0.15 else last
 
 
-def _named(r: Random, kind: str, topic: str) -> str:
+def _named(r: Random, split: Split, kind: str, topic: str) -> str:
     """A function's name: a verb and the topic, in one of the usual orders."""
-    verb = r.choice(table("phrases")[kind]["verbs"].split())
+    verb = _parameter(r, split, tuple(table("phrases")[kind]["verbs"].split()))
+    topic = topic.replace(" ", "_")
     return r.choice((f"{verb}_{topic}", f"{verb}_{topic}", f"{topic}_{verb}"))
+
+
+def _parameter(r: Random, split: Split, usual: tuple[str, ...]) -> str:
+    """A usual name; in training now and then an invented one, so that names have to be read."""
+    return invented(r, split) if split == "train" and r.random() < 0.12 else r.choice(usual)
 
 
 def _string(r: Random, about: str) -> Json:

@@ -12,7 +12,7 @@ from random import Random
 
 from pocket.data import lessons, sums, tools
 from pocket.data.dialogue import Dialogue, assistant, user
-from pocket.data.offers import offers
+from pocket.data.offers import COUNTS, offers
 from pocket.data.words import Split, city, invented, phrases, pick, until
 
 Make = Callable[[Random, Split, bool], Dialogue]
@@ -82,7 +82,7 @@ def _plain(r: Random) -> list[Dialogue]:
 
 
 def _with_tools(r: Random) -> list[Dialogue]:
-    among = offers(r, "train", r.choice((1, 2, 2, 3, 3)))
+    among = offers(r, "train", r.choice(COUNTS))
     out = []
     for kind in r.choices(list(WITH_TOOLS), _TOOL_WEIGHTS, k=r.choice((4, 5, 6, 7))):
         thinking = r.random() < 0.6

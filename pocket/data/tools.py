@@ -7,16 +7,15 @@ from random import Random
 from typing import Any
 
 from pocket.data.dialogue import Call, Dialogue, Json, user
-from pocket.data.offers import ONCE, Offer, Request, offers, place_tool, request
+from pocket.data.offers import COUNTS, ONCE, Offer, Request, offers, place_tool, request
 from pocket.data.words import Split, city, invented, phrases, pick, table
 
 Among = tuple[Offer, ...] | None
-_COUNTS = (1, 2, 2, 3, 3)
 
 
 def call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
     """One call to one of the tools offered."""
-    among = among or offers(r, split, r.choice(_COUNTS))
+    among = among or offers(r, split, r.choice(COUNTS))
     asked = request(r, split, r.choice(among))
     text = asked.call.text
     messages = (user(asked.question),)
@@ -45,9 +44,9 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
 
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
     """A request that none of the tools offered can serve."""
-    among = among or offers(r, split, r.choice(_COUNTS))
-    taken = {x.topic for x in among} | {x.kind for x in among if x.kind in ONCE}
-    while (other := offers(r, split, 1)[0]).topic in taken or other.kind in taken:
+    among = among or offers(r, split, r.choice(COUNTS))
+    taken = {x.subject for x in among} | {x.kind for x in among if x.kind in ONCE}
+    while (other := offers(r, split, 1)[0]).subject in taken or other.kind in taken:
         pass
     said = table("lessons")["no_tool"]
     reason, answer = said["thinking"], said["answer"]
@@ -57,7 +56,7 @@ def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dia
 
 def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
     """The answer after a tool has been called."""
-    among = among or offers(r, split, r.choice(_COUNTS))
+    among = among or offers(r, split, r.choice(COUNTS))
     asked = request(r, split, r.choice(among))
     content, answer = _result_of(r, split, asked, r.random())
     called = _called(r, [asked], thinking and _reason(asked))
@@ -75,7 +74,7 @@ def _called(r: Random, asked: list[Request], reason: str | bool) -> Json:
 
 def _two(r: Random, split: Split, among: Among) -> tuple[tuple[Offer, ...], Request, Request]:
     """Tools, and one question that needs one of them twice, as two requests."""
-    among = among or offers(r, split, r.choice(_COUNTS))
+    among = among or offers(r, split, r.choice(COUNTS))
     if not places(among):
         among = (*among[1:], _place(r, split, among[1:]))
     offer = r.choice(places(among))
@@ -93,8 +92,8 @@ def places(among: tuple[Offer, ...]) -> list[Offer]:
 
 
 def _place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
-    taken = {x.topic for x in others}
-    while (offer := place_tool(r, split)).topic in taken:
+    taken = {x.subject for x in others}
+    while (offer := place_tool(r, split)).subject in taken:
         pass
     return offer
 

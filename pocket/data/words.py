@@ -72,7 +72,10 @@ def invented(r: Random, split: Split, syllables: Sequence[int] = (1, 2, 2, 3)) -
 
 
 def city(r: Random, split: Split) -> str:
-    """A city: a real one, or in training often an invented one."""
-    if split == "train" and r.random() < 0.6:
-        return invented(r, split).capitalize()
-    return pick(r, "cities", split)
+    """A place, of one word or two; in training often an invented one."""
+    strange = split == "train" and r.random() < 0.6
+    name = invented(r, split).capitalize() if strange else pick(r, "cities", split)
+    shape = r.random()
+    if strange and shape < 0.05:
+        return name.upper()
+    return f"{pick(r, 'before_cities', split)} {name}" if shape > 0.88 else name
