@@ -4,8 +4,8 @@
 
 The layout is Qwen3.5's: turns, the thinking block opened or closed empty, tools in the system
 turn, tool results in a user turn, thoughts kept only after the last question. The sentences that
-explain tool calling to the model are our own, so a prompt with tools counts a few dozen tokens
-more or fewer than behind a real server; every other prompt counts the same.
+explain tool calling to the model are our own; `UNSAID_WITH_TOOLS` is what the published ones count
+more. tests/reference compares with the published template.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Message = Mapping[str, Any]
+
+# Tokens of Qwen3.5's vocabulary; the same whatever the tools.
+UNSAID_WITH_TOOLS = 109
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 ROW = "<|vision_start|><|video_pad|><|vision_end|>"  # two frames of a video
@@ -56,9 +59,10 @@ def render(
     if tools:
         system.append(_TOOLS.format(tools="\n".join(_json(tool) for tool in tools)))
     if turns and turns[0].get("role") in ("system", "developer"):
-        system.append(text_of(turns.pop(0)))
+        said = text_of(turns.pop(0)).strip()
+        system += [said] if said or not tools else []
     out = [_turn("system", "\n\n".join(system))] if system else []
-    question = max((i for i, m in enumerate(turns) if m.get("role") == "user"), default=-1)
+    question = max((i for i, m in enumerate(turns) if _asks(m)), default=-1)
     for i, message in enumerate(turns):
         role = message.get("role")
         if role == "assistant":
@@ -68,13 +72,21 @@ def render(
             first = before.get("role") != role
             last = after.get("role") != role
             out.append("<|im_start|>user" if first else "")
-            out.append(f"\n<tool_response>\n{text_of(message)}\n</tool_response>")
+            out.append(f"\n<tool_response>\n{text_of(message).strip()}\n</tool_response>")
             out.append("<|im_end|>\n" if last else "")
         else:
-            out.append(_turn("system" if role == "developer" else str(role), text_of(message)))
+            said = text_of(message).strip()
+            out.append(_turn("system" if role == "developer" else str(role), said))
     out.append("<|im_start|>assistant\n")
     out.append("<think>\n" if thinking else "<think>\n\n</think>\n\n")
     return "".join(out)
+
+
+def _asks(message: Message) -> bool:
+    """Whether it is the user's question, and not a tool's answer that stands in such a turn."""
+    text = text_of(message).strip()
+    answer = text.startswith("<tool_response>") and text.endswith("</tool_response>")
+    return message.get("role") == "user" and not answer
 
 
 def text_of(message: Message) -> str:
@@ -103,9 +115,13 @@ def time_stamp(at_s: float) -> str:
 
 
 def call_text(name: str, arguments: Mapping[str, Any]) -> str:
-    """A tool call as the model writes it, from its `<tool_call>` to its `</tool_call>`."""
+    """A tool call as the model writes it, from its `<tool_call>` to its `</tool_call>`.
+
+    Only lists and objects are written as JSON: that is how the published template has it.
+    """
     parameters = "".join(
-        f"<parameter={key}>\n{value if isinstance(value, str) else _json(value)}\n</parameter>\n"
+        f"<parameter={key}>\n{_json(value) if isinstance(value, dict | list) else value}\n"
+        "</parameter>\n"
         for key, value in arguments.items()
     )
     return f"<tool_call>\n<function={name}>\n{parameters}</function>\n</tool_call>"
