@@ -34,10 +34,12 @@ def add(add_command: Add) -> None:
     sub = add_command(
         "serve", _serve, "start the real server of a profile, follow it, end it on Ctrl-C"
     )
-    sub.add_argument("profile", help="a named profile, or cpu-tiny (make sglang-cpu)")
+    sub.add_argument(
+        "profile", help="a named profile; without a GPU: cpu-pocket, cpu-tiny (make sglang-cpu)"
+    )
     sub.add_argument("--port", type=int, default=30000)
     sub.add_argument("--docker", action="store_true", help="in SGLang's container")
-    sub.add_argument("--sglang", help="SGLang version (default: the newest known)")
+    mtp_and_version(sub)
 
     sub = add_command("stop", _stop, "end the servers that this kit started")
     sub.add_argument("--port", type=int, help="only the one on this port")
@@ -62,12 +64,15 @@ def _machine(sub: argparse.ArgumentParser) -> None:
 
 def _profiles(args: argparse.Namespace) -> int:
     from kit.hardware import profiles
+    from kit.server.on_cpu import ON_CPU
 
     if args.json:
         print_json([p.to_json() for p in profiles()])
         return 0
     for p in profiles():
         print(f"{p.name:<22} {p}")
+    for name, about in ON_CPU.items():
+        print(f"{name:<22} {about}")
     return 0
 
 
@@ -96,7 +101,15 @@ def _command(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     from kit.server.serve import command, serve
 
-    return serve(command(args.profile, sglang=version(args), port=args.port, docker=args.docker))
+    return serve(
+        command(
+            args.profile,
+            sglang=version(args),
+            port=args.port,
+            docker=args.docker,
+            mtp=not args.no_mtp,
+        )
+    )
 
 
 def _stop(args: argparse.Namespace) -> int:

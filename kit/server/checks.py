@@ -65,7 +65,7 @@ def _program(command: ServerCommand) -> Check:
         return Check("program", True, found)
     hint = {
         "sglang": f'uv pip install "sglang=={command.sglang}" on the GPU machine; '
-        "without a GPU: kit serve cpu-tiny",
+        "without a GPU: kit serve cpu-pocket",
         "docker": "install docker and the NVIDIA container toolkit, or leave --docker out",
     }.get(program, "see the course's set-up")
     return Check("program", False, f"{program} is not installed here", hint)
@@ -102,7 +102,7 @@ def _gpus(command: ServerCommand) -> Check | None:
     if here is None:
         return Check(
             "GPUs", False, f"{command.title} wants {command.gpus} GPUs; no GPU driver is here",
-            "run it on the GPU machine: kit command prints what to type; here: kit serve cpu-tiny",
+            "where GPUs are: kit command prints what to type; on this CPU: kit serve cpu-pocket",
         )  # fmt: skip
     if len(here.gpus) < command.gpus:
         return Check(

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import sleep as pause
 
 from kit import server
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, launch_plan
-from kit.server import cpu_tiny
+from kit.server import cpu_pocket, cpu_tiny
 from kit.server.command import ServerCommand, of_plan
 from kit.server.startup_log import Event
 
@@ -21,12 +22,25 @@ WATCH_S = 0.5
 
 
 def command(
-    name: str, *, sglang: str = SGLANG, port: int = HTTP_PORT, docker: bool = False
+    name: str,
+    *,
+    sglang: str = SGLANG,
+    port: int = HTTP_PORT,
+    docker: bool = False,
+    mtp: bool = True,
 ) -> ServerCommand:
-    """What is started for a profile's name; `cpu-tiny` is the toy."""
+    """What is started for a profile's name, `cpu-pocket` and `cpu-tiny` among them.
+
+    The toy has no MTP to leave out.
+    """
+    if name == cpu_pocket.NAME:
+        return cpu_pocket.command(port, steps=cpu_pocket.STEPS if mtp else 0)
     if name == cpu_tiny.NAME:
         return cpu_tiny.command(port)
-    return of_plan(launch_plan(profile(name), sglang=sglang, port=port), docker=docker)
+    chosen = profile(name)
+    if not mtp:
+        chosen = replace(chosen, mtp=None)
+    return of_plan(launch_plan(chosen, sglang=sglang, port=port), docker=docker)
 
 
 def serve(what: ServerCommand, say: Say = print) -> int:
