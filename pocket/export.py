@@ -41,6 +41,7 @@ def export(of: Size, folder: Path) -> None:
     weights |= {f"mtp.{name}": value for name, value in layer.items()}
     rounded = {n: p.detach().to(torch.bfloat16).contiguous() for n, p in weights.items()}
     save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
+    shutil.copy(of.folder / "mtp.json", folder)
     _complete(folder)
     gguf.write(folder, folder / GGUF)
     text = sum(p.numel() for n, p in weights.items() if "visual" not in n and "mtp." not in n)

@@ -19,6 +19,7 @@ _CUT = (
     r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _CONTEXT = 4096
+TEMPLATE = HERE / "chat_template.jinja"
 
 
 def folder(of: Size) -> Path:
@@ -65,14 +66,16 @@ def make(of: Size) -> Any:
         clean_up_tokenization_spaces=False,
     )
     out.add_special_tokens({"additional_special_tokens": special[1:]})
-    out.chat_template = (HERE / "chat_template.jinja").read_text()
     return out
 
 
 def load(of: Size) -> Any:
+    """The vocabulary that was counted, with the chat template as it is now."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast.from_pretrained(folder(of))
+    out = PreTrainedTokenizerFast.from_pretrained(folder(of))
+    out.chat_template = TEMPLATE.read_text()
+    return out
 
 
 def main() -> None:
