@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
+from pocket.data.words import phrases
 from pocket.engines import LlamaCpp, Transformers
 
 SEED = 11
@@ -86,9 +87,16 @@ def questions(kind: str, count: int) -> tuple[Dialogue, ...]:
     return tuple(out.values())
 
 
+def as_asked() -> tuple[Dialogue, ...]:
+    """Each whole prompt of the lessons, with thinking and without, alone and under a system line."""
+    system = {"role": "system", "content": phrases("system", "lines")[0]}
+    under = (replace(d, messages=(system, *d.messages)) for d in authored())
+    return (*authored(), *under)
+
+
 def rows(complete: Callable[[str], str], count: int) -> Iterator[Row]:
     """The table, line by line as it is worked out."""
-    yield _row("lesson, as the course asks it (trained on)", authored(), complete)[0]
+    yield _row("lesson, as the course asks it (trained on)", as_asked(), complete)[0]
     for kind in (*PLAIN, *WITH_TOOLS, "repeat"):
         name = "lesson, in other words" if kind == "lesson" else kind
         row, texts = _row(name, questions(kind, count), complete)
