@@ -88,7 +88,7 @@ def questions(kind: str, count: int) -> tuple[Dialogue, ...]:
 
 
 def as_asked() -> tuple[Dialogue, ...]:
-    """Each whole prompt of the lessons, with thinking and without, alone and under a system line."""
+    """Each prompt of the lessons: with thinking and without, alone and under a system line."""
     system = {"role": "system", "content": phrases("system", "lines")[0]}
     under = (replace(d, messages=(system, *d.messages)) for d in authored())
     return (*authored(), *under)

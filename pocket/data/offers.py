@@ -1,53 +1,23 @@
 """Tools to choose from, and requests that one of them serves.
 
 A kind of tool is a way to fill its arguments: a place, words to search for, a sum, an amount, a
-message. Names, descriptions and parameters vary, so that the model has to read them.
+message, something to do. Names, descriptions and parameters vary, so that the model has to read
+them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from pocket.data.actions import action_tool, ask_action
 from pocket.data.dialogue import Call, Json
+from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, string
 from pocket.data.words import Split, city, invented, phrases, pick, table, until, words
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
 COUNTS = (1, 2, 2, 2, 3, 3, 3, 4, 5, 6)  # of tools in one request
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A tool of one kind, with the names it goes by in one conversation; `more` may be left out."""
-
-    kind: str
-    topic: str
-    name: str
-    schema: Json
-    parameters: tuple[str, ...]
-    more: tuple[str, ...] = ()
-
-    @property
-    def subject(self) -> str:
-        """The topic's last word: weather, of winter weather."""
-        return self.topic.split()[-1]
-
-    @property
-    def many(self) -> str:
-        """How questions about several things are named in phrases.toml."""
-        return "_many" if self.topic.endswith("s") else ""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A question, what it is about, the call it needs, and whom or what the answer is for."""
-
-    question: str
-    about: str
-    call: Call
-    subject: str
 
 
 def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:
@@ -69,15 +39,15 @@ def place_tool(r: Random, split: Split) -> Offer:
     topic = "weather" if split == "train" and r.random() < 0.15 else _topic(r, "topics", split)
     known = topic == "weather" and r.random() < 0.6
     name = "get_weather" if known else _named(r, split, "place", topic)
-    place = _parameter(r, split, phrases("place", "parameters"))
+    place = parameter(r, split, phrases("place", "parameters"))
     about = r.choice(phrases("place", "about")).format(topic=topic, place=place)
-    types = {place: _string(r, f"Name of the {place}")}
+    types = {place: string(r, f"Name of the {place}")}
     more: dict[str, Json] = {}
     if topic in ("weather", "temperature") and r.random() < 0.5:
         more["unit"] = _unit(r)
     if r.random() < 0.2:
         more["days"] = {"type": "integer"}
-    return _offer(r, "place", topic, name, about, types, more)
+    return offer_of(r, "place", topic, name, about, types, more)
 
 
 def _unit(r: Random) -> Json:
@@ -92,24 +62,24 @@ def _unit(r: Random) -> Json:
 def search_tool(r: Random, split: Split) -> Offer:
     topic = _topic(r, "corpora", split)
     about = r.choice(phrases("search", "about")).format(topic=topic)
-    parameter = _parameter(r, split, phrases("search", "parameters"))
-    types = {parameter: _string(r, "What to search for")}
-    return _offer(r, "search", topic, _named(r, split, "search", topic), about, types)
+    name = parameter(r, split, phrases("search", "parameters"))
+    types = {name: string(r, "What to search for")}
+    return offer_of(r, "search", topic, _named(r, split, "search", topic), about, types)
 
 
 def sum_tool(r: Random, split: Split) -> Offer:
-    return _fixed(r, "arithmetic", {"expression": _string(r, "Arithmetic expression")})
+    return _fixed(r, "arithmetic", {"expression": string(r, "Arithmetic expression")})
 
 
 def money_tool(r: Random, split: Split) -> Offer:
     amount, source, target = r.choice(phrases("money", "parameters"))
-    code = _string(r, "Currency code")
+    code = string(r, "Currency code")
     return _fixed(r, "money", {amount: {"type": "number"}, source: code, target: code})
 
 
 def message_tool(r: Random, split: Split) -> Offer:
     to, text = r.choice(phrases("message", "parameters"))
-    return _fixed(r, "message", {to: _string(r, "Who gets it"), text: _string(r, "What it says")})
+    return _fixed(r, "message", {to: string(r, "Who gets it"), text: string(r, "What it says")})
 
 
 def ask_place(r: Random, split: Split, offer: Offer) -> Request:
@@ -138,14 +108,14 @@ def ask_search(r: Random, split: Split, offer: Offer) -> Request:
 
     phrase = " ".join(word() for _ in range(r.choice((1, 2, 2, 3))))
     ask = r.choice(phrases("search", "ask")).format(topic=offer.topic, w=phrase)
-    return _request(offer, ask, [phrase], phrase)
+    return request_of(offer, ask, [phrase], phrase)
 
 
 def ask_sum(r: Random, split: Split, offer: Offer) -> Request:
     if r.random() < 0.3:
         p, n = until(lambda: (r.randrange(1, 100), r.randrange(10, 1000)), split)
         ask = r.choice(phrases("arithmetic", "percent")).format(p=p, n=n)
-        return _request(offer, ask, [f"{n} * {p} / 100"], f"{p}% of {n}")
+        return request_of(offer, ask, [f"{n} * {p} / 100"], f"{p}% of {n}")
 
     def draw() -> str:
         a, b = (r.randrange(10 ** (d - 1), 10**d) for d in r.choices((2, 3, 3, 4), k=2))
@@ -153,14 +123,14 @@ def ask_sum(r: Random, split: Split, offer: Offer) -> Request:
 
     expression = until(draw, split)
     ask = r.choice(phrases("arithmetic", "ask")).format(e=expression)
-    return _request(offer, ask, [expression], expression)
+    return request_of(offer, ask, [expression], expression)
 
 
 def ask_money(r: Random, split: Split, offer: Offer) -> Request:
     amount = until(lambda: r.randrange(1, 10 ** r.choice((2, 3, 4))), split)
     a, b = r.sample(words("currencies"), 2)
     ask = r.choice(phrases("money", "ask")).format(n=amount, a=a, b=b)
-    return _request(offer, ask, [amount, a, b], f"{amount} {a}")
+    return request_of(offer, ask, [amount, a, b], f"{amount} {a}")
 
 
 def ask_message(r: Random, split: Split, offer: Offer) -> Request:
@@ -168,7 +138,7 @@ def ask_message(r: Random, split: Split, offer: Offer) -> Request:
     who = invented(r, split).capitalize() if strange else pick(r, "people", split)
     text = " ".join(pick(r, "message_words", split) for _ in range(r.choice((2, 3, 4))))
     ask = r.choice(phrases("message", "ask")).format(who=who, m=text)
-    return _request(offer, ask, [who, text], who)
+    return request_of(offer, ask, [who, text], who)
 
 
 _KINDS: dict[
@@ -179,8 +149,9 @@ _KINDS: dict[
     "arithmetic": (sum_tool, ask_sum),
     "money": (money_tool, ask_money),
     "message": (message_tool, ask_message),
+    "action": (action_tool, ask_action),
 }
-_WEIGHTS = (45, 22, 15, 9, 9)
+_WEIGHTS = (36, 18, 13, 8, 8, 17)
 
 
 def _topic(r: Random, name: str, split: Split) -> str:
@@ -196,44 +167,12 @@ def _topic(r: Random, name: str, split: Split) -> str:
 
 def _named(r: Random, split: Split, kind: str, topic: str) -> str:
     """A function's name: a verb and the topic, in one of the usual orders."""
-    verb = _parameter(r, split, tuple(table("phrases")[kind]["verbs"].split()))
+    verb = parameter(r, split, tuple(table("phrases")[kind]["verbs"].split()))
     topic = topic.replace(" ", "_")
     return r.choice((f"{verb}_{topic}", f"{verb}_{topic}", f"{topic}_{verb}"))
-
-
-def _parameter(r: Random, split: Split, usual: tuple[str, ...]) -> str:
-    """A usual name; in training now and then an invented one, so that names have to be read."""
-    return invented(r, split) if split == "train" and r.random() < 0.12 else r.choice(usual)
-
-
-def _string(r: Random, about: str) -> Json:
-    return {"type": "string", "description": about} if r.random() < 0.5 else {"type": "string"}
 
 
 def _fixed(r: Random, kind: str, types: dict[str, Json]) -> Offer:
     """A tool whose topic is its kind."""
     name, about = r.choice(phrases(kind, "names")), r.choice(phrases(kind, "about"))
-    return _offer(r, kind, kind, name, about, types)
-
-
-def _offer(
-    r: Random,
-    kind: str,
-    topic: str,
-    name: str,
-    about: str,
-    types: dict[str, Json],
-    more: dict[str, Json] | None = None,
-) -> Offer:
-    every = {**types, **(more or {})}
-    body: dict[str, Any] = {"type": "object", "properties": every, "required": list(types)}
-    if r.random() < 0.3:
-        body["additionalProperties"] = False
-    function = {"name": name, "description": about, "parameters": body}
-    schema = {"type": "function", "function": function}
-    return Offer(kind, topic, name, schema, tuple(types), tuple(more or ()))
-
-
-def _request(offer: Offer, question: str, values: list[Any], subject: str) -> Request:
-    call = Call(offer.name, dict(zip(offer.parameters, values, strict=True)))
-    return Request(question, offer.topic, call, subject)
+    return offer_of(r, kind, kind, name, about, types)
