@@ -11,6 +11,7 @@ The line that runs through it, left to right; a module imports what stands left 
     speed       profile → step times, by roofline and a few fitted constants
     simulate    SGLang's scheduler in virtual time
     speculation what a draft is worth, what it costs, when it pays
+    pocket      the pocket model: its card, and what its MTP layer got accepted
     sampling    what the model cards recommend, by size and mode
     launch      profile + SGLang version → the command, a reason for each flag, in six forms
     server      a command → a running server: start, follow, diagnose, adopt, stop

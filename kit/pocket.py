@@ -1,5 +1,181 @@
-"""The pocket model by name: what the real SGLang on a CPU serves, and who wrote an answer of it."""
+"""The pocket model: its name, its card, and what its MTP layer got accepted on the real SGLang.
+
+    card()     what kit/data/pocket says: parameters, and how much of what it was asked was right
+    sweep()    accept length and speed with 0 to 3 draft tokens, measured on a CPU
+
+Both are measured and of this small model alone: no figure here is Qwen3.5's.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from math import sqrt
+from pathlib import Path
+from typing import Any, Literal
+
+from kit.errors import KitError, UnknownName
+from kit.provenance import Provenance, measured
+from kit.speculation import accept_length
+
 SERVED_NAME = "pocket-qwen3.5"
+CLAIM = 0.9  # the share of right answers from which on the card claims something
+
+Part = Literal["thinking", "answer"]
+PARTS: tuple[Part, ...] = ("thinking", "answer")
+
+_DATA = Path(str(files("kit"))) / "data"
+_AGAIN = "git checkout kit/data"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A question that it got wrong: what would have been right, and what it said."""
+
+    question: str
+    wanted: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Ability:
+    """One row of the evaluation: `right` of `asked` questions of a kind, and some that failed."""
+
+    name: str
+    asked: int
+    right: int
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the card claims it."""
+        return self.share >= CLAIM
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the share: where the true one is in 95 of 100 evaluations."""
+        z, n, share = 1.96, self.asked, self.share
+        middle = (share + z * z / n / 2) / (1 + z * z / n)
+        half = z * sqrt(share * (1 - share) / n + z * z / n / n / 4) / (1 + z * z / n)
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the pocket model is and can do. Parameters are counts; the vision tower is not in."""
+
+    name: str
+    parameters: int
+    mtp_parameters: int
+    abilities: tuple[Ability, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Speculated:
+    """One run of the sweep: `steps` draft tokens, over the tokens of one part of the replies.
+
+    `accept_length` is tokens a verify step, None without drafts; `step_ms` is a step's time,
+    drafting included; `output_throughput` in tokens a second of one request at a time.
+    """
+
+    steps: int
+    part: Part
+    requests: int
+    tokens: int
+    verify_steps: int
+    accept_length: float | None
+    output_throughput: float
+    step_ms: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Draft tokens from none upwards, thinking and answer apart.
+
+    `shares` is where a step's time goes, by number of draft tokens: the draft passes, the verify
+    step and what the head then reads of it ("draft", "verify", "draft_extend", as SGLang's own
+    profiler names them).
+    """
+
+    rows: tuple[Speculated, ...]
+    shares: Mapping[int, Mapping[str, float]]
+    provenance: Provenance
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The numbers of draft tokens that were tried, without 0."""
+        return tuple(sorted({row.steps for row in self.rows} - {0}))
+
+    def row(self, part: Part, steps: int) -> Speculated:
+        """Raises UnknownName where that was not run."""
+        for row in self.rows:
+            if (row.part, row.steps) == (part, steps):
+                return row
+        known = [f"{row.part} with {row.steps}" for row in self.rows]
+        raise UnknownName("run of the sweep", f"{part} with {steps}", known)
+
+    def length(self, part: Part, steps: int) -> float:
+        """Tokens a step gave; 1 without drafts."""
+        return self.row(part, steps).accept_length or 1.0
+
+    def ratio(self, part: Part, steps: int) -> float:
+        """How many plain steps a step with drafts cost."""
+        return self.row(part, steps).step_ms / self.row(part, 0).step_ms
+
+    def times_plain(self, part: Part, steps: int) -> float:
+        """Tokens a second, in those without drafts: above 1 it was faster."""
+        plain = self.row(part, 0).output_throughput
+        return self.row(part, steps).output_throughput / plain
+
+    def first_chance(self, part: Part) -> float:
+        """How often the head's first guess is right: what one draft brings above 1."""
+        return self.length(part, 1) - 1
+
+    def expected(self, part: Part, steps: int) -> float:
+        """The accept length, if every guess were right as often as the first."""
+        return accept_length([self.first_chance(part)] * steps)
+
+
+@cache
+def card(folder: Path = _DATA / "pocket") -> Card:
+    """Raises KitError where the pocket model's files are missing."""
+    about, tried = _read(folder / "pocket.json"), _read(folder / "evaluation.json")
+    rows = [
+        Ability(
+            row["name"],
+            row["asked"],
+            row["right"],
+            tuple(Failure(f["question"], f["wanted"], f["said"]) for f in row["failures"]),
+        )
+        for row in tried["rows"]
+    ]
+    source = f"{about['name']}, greedy, on questions kept out of its training (its card)"
+    return Card(
+        about["name"], about["parameters"], about["mtp_parameters"], tuple(rows), measured(source)
+    )
+
+
+@cache
+def sweep(path: Path = _DATA / "recorded" / "pocket_acceptance.json") -> Sweep:
+    """Raises KitError where the recording is missing."""
+    data = _read(path)
+    names = [field.name for field in fields(Speculated)]
+    rows = [Speculated(**{name: row[name] for name in names}) for row in data["rows"]]
+    shares = {int(steps): share for steps, share in data["shares"].items()}
+    return Sweep(tuple(rows), shares, measured(data["provenance"]["source"]))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        what = f"{path.name} of the pocket model cannot be read: {problem}"
+        raise KitError(what, _AGAIN) from problem

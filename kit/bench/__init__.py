@@ -5,6 +5,7 @@ drive      a workload on the scheduler, in virtual time
 live       a run while it goes, five samples a second
 race       a workload on the wire: sent, stamped, kept
 aside      questions to the server beside it
+accepted   the accept length over questions of one's own
 gate       connections read in a thread of their own
 client     a workload against a server, timestamps taken as bytes arrive
 metrics    records of requests → a report, by the field's definitions
@@ -15,6 +16,7 @@ theirs     the benchmarks of SGLang and vLLM, run on the same server
 published  runs that others published, row by row
 """
 
+from kit.bench.accepted import accepted
 from kit.bench.client import run as measure
 from kit.bench.drive import predict, simulate
 from kit.bench.goodput import Slo
@@ -31,6 +33,7 @@ __all__ = [
     "Slo",
     "Stats",
     "Workload",
+    "accepted",
     "measure",
     "predict",
     "read",

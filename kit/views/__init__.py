@@ -15,6 +15,7 @@
     trace             a model at work with tools: thinking → call → result → answer
     timeline          how long a reader waits for the first word
     accept_lengths, experts, draft_steps, speedup   speculation: what it gives, costs and gains
+    acceptance, abilities    the pocket model: what its drafts gave and cost, what it gets right
     live_bench        a benchmark that is watched while it runs, and can be stopped
     run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
     sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
@@ -31,7 +32,9 @@ from typing import Any
 
 _HOME = {
     "StreamView": "stream",
+    "abilities": "_abilities",
     "accept_lengths": "_speculation",
+    "acceptance": "_acceptance",
     "beside": "beside",
     "builder": "_builder",
     "claims": "_tables",
