@@ -17,9 +17,11 @@ from kit.hardware import profile
 from kit.launch import LaunchPlan, launch_plan
 from kit.provenance import Provenance
 from kit.recorded import Recording, recorded
-from kit.server import Server, cpu_tiny, launch, startup_log
+from kit.server import Server, cpu_pocket, launch, startup_log
 from kit.server.command import ServerCommand
+from kit.server.on_cpu import ON_CPU, installed
 from kit.server.processes import free_port
+from kit.server.serve import command
 from kit.views._sliders import _Raw, somebody_is_there
 from kit.views.told import Words
 
@@ -78,20 +80,22 @@ def reached(log: str) -> tuple[Reached, ...]:
 def what_to_start(asked: str = "") -> Startable:
     """What a lesson can start here, and why: said in a line.
 
-    `asked` is a profile, "cpu-tiny" or "recorded"; empty, the toy where it is installed and
-    somebody is there to watch, else a recording. Raises UnknownName; LaunchError without a toy.
+    `asked` is a profile, "cpu-pocket", "cpu-tiny" or "recorded"; empty, the pocket model where
+    SGLang for CPUs is installed and somebody is there to watch, else a recording. Raises
+    UnknownName; LaunchError where it cannot be started.
     """
     if asked == RECORDED:
         print("A recorded start, as asked.")
         return recorded("start")
-    if asked == cpu_tiny.NAME or (not asked and cpu_tiny.installed() and somebody_is_there()):
-        print("The real SGLang on this CPU, with a toy model.")
-        return cpu_tiny.command(free_port())
-    if asked:
-        print(f"{asked}, as asked: the real thing.")
-        return launch_plan(profile(asked), metrics=True)
-    why = "nobody watches" if cpu_tiny.installed() else "make sglang-cpu has not been run"
-    print(f'A recorded start: {why}. Start the toy with serve = "{cpu_tiny.NAME}".')
+    name = asked or (cpu_pocket.NAME if installed() and somebody_is_there() else "")
+    if name in ON_CPU:
+        print(f"{name}: {ON_CPU[name]}.")
+        return command(name, port=free_port())
+    if name:
+        print(f"{name}, as asked: the real thing.")
+        return launch_plan(profile(name), metrics=True)
+    why = "nobody watches" if installed() else "make sglang-cpu has not been run"
+    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu_pocket.NAME}".')
     return recorded("start")
 
 
