@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_replay import ask
-from wire_shapes import differences, parts, shapes
+from pieces import CHOICES, INSTRUCT, WEATHER, answered, fragments, twin_of
+from wire_shapes import differences, shapes
 
 from kit import server
 from kit.server import cpu_tiny
@@ -20,23 +20,6 @@ from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "b200x8"  # without MTP, as the toy is
-TWINS_PYTHON = str(ROOT / ".venv" / "bin" / "python")
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather for a location",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "description": "The city name"}},
-            "required": ["city"],
-        },
-    },
-}
-NAMED = {"type": "function", "function": {"name": "get_weather"}}
-INSTRUCT = {"chat_template_kwargs": {"enable_thinking": False}}
-CHOICES: dict[str, Any] = {"auto": None, "required": "required", "named": NAMED, "none": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -48,41 +31,8 @@ def toy() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def twin() -> Iterator[str]:
-    argv = [TWINS_PYTHON, "-m", "kit.twin", "--parent-stdin"]
-    argv += ["--profile", PROFILE, "--port", "0", "--speed", "200"]
-    running = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert running.stdout is not None
-    assert running.stdin is not None
-    yield json.loads(running.stdout.readline())["url"]
-    running.stdin.close()
-    running.wait(timeout=20)
-
-
-def answered(url: str, **more: Any) -> tuple[int, list[Any]]:
-    """Status and pieces of an answer, without the blank lines between thinking and call: a model
-    writes them or not.
-    """
-    asked = {"model": served(url), "max_tokens": 200, "stream": True}
-    asked["messages"] = [{"role": "user", "content": "What's the weather in Beijing?"}]
-    body = {name: value for name, value in (asked | more).items() if value is not None}
-    got = ask(url, "POST", "/v1/chat/completions", json.dumps(body))
-    return got.status, [piece for piece in parts(got) if not blank(piece)]
-
-
-def served(url: str) -> str:
-    return str(json.loads(ask(url, "GET", "/v1/models", "").body)["data"][0]["id"])
-
-
-def blank(piece: Any) -> bool:
-    choices = piece.get("choices") if isinstance(piece, dict) else None
-    delta = choices[0].get("delta", {}) if choices else {}
-    content = delta.get("content")
-    return bool(content) and not content.strip()
-
-
-def fragments(pieces: list[Any]) -> list[dict[str, Any]]:
-    deltas = [p["choices"][0]["delta"] for p in pieces if isinstance(p, dict) and p.get("choices")]
-    return [call for delta in deltas for call in delta.get("tool_calls") or ()]
+    with twin_of(PROFILE) as url:
+        yield url
 
 
 @pytest.mark.parametrize("choice", CHOICES)
