@@ -8,6 +8,7 @@ do, with what it said instead.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,21 @@ def example(failure: dict[str, str]) -> str:
     return f"- {question}: wanted {wanted}, said {said}"
 
 
+def stages(log: list[dict[str, Any]]) -> list[int]:
+    """Steps of each stage: a stage begins where the steps are counted from the start again."""
+    steps = [entry["step"] for entry in log]
+    ends = [a for a, b in itertools.pairwise(steps) if b < a]
+    return [*ends, *steps[-1:]]
+
+
 def card(of: Size, folder: Path) -> str:
     """The card's text, from what lies in the export and in the size's folder."""
     evaluation = json.loads((folder / "evaluation.json").read_text())
     about = json.loads((folder / "pocket.json").read_text())
     guessed = json.loads((of.folder / "mtp.json").read_text())
     lengths = [accept_length(chances) for chances in guessed.values()]
-    last = read_log(of.folder)[-1]
+    log = read_log(of.folder)
+    last = log[-1]
     rows = evaluation["rows"]
     holds = [row["right"] / row["asked"] >= CLAIM for row in rows]
     failed = [
@@ -70,7 +79,7 @@ def card(of: Size, folder: Path) -> str:
             percents=", ".join(map(str, PERCENTS)),
             largest=LARGEST,
             failures="\n\n".join(failed) or "Nothing failed.",
-            steps=last["step"],
+            stages=" + ".join(f"{steps:,}" for steps in stages(log)),
             tokens=last["tokens"] / 1e6,
             minutes=last["spent_s"] / 60,
             size=of.name,

@@ -31,8 +31,9 @@ WITH_TOOLS = {
     "result": tools.result,
     "two results": tools.two_results,
 }
-_PLAIN_WEIGHTS = (40, 6, 16, 26, 12)
-_TOOL_WEIGHTS = (42, 12, 10, 28, 8)
+_LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
+_PLAIN_WEIGHTS = (36, 6, 28, 26, 12)
+_TOOL_WEIGHTS = (42, 12, 16, 26, 8)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,29 @@ class Segment:
 
 def copying(r: Random, split: Split, thinking: bool) -> Dialogue:
     """Words to repeat: what every argument of a call needs, dense enough to be found early."""
+    words = r.choice((_known_words, _glued_words, _any_words))(r, split)
+    text = " ".join(words)
+    ask = r.choice(phrases("repeat", "ask")).format(text=text)
+    return Dialogue("repeat", (user(ask),), "I repeat it.", text, text, thinking)
+
+
+def _known_words(r: Random, split: Split) -> list[str]:
+    """Without any order: nothing but the question tells which comes next."""
+    return [pick(r, r.choice(_LISTS), split) for _ in range(r.choice((4, 8, 16, 32)))]
+
+
+def _glued_words(r: Random, split: Split) -> list[str]:
+    """The beginning of one word and the end of another: nor what a word goes on with."""
+
+    def word() -> str:
+        first, last = (pick(r, r.choice(_LISTS), split) for _ in range(2))
+        return first[: r.randrange(1, len(first))] + last[r.randrange(1, len(last)) :]
+
+    return [word() for _ in range(r.choice((2, 4, 8, 16)))]
+
+
+def _any_words(r: Random, split: Split) -> list[str]:
+    """Invented words, cities and numbers among known ones."""
 
     def word() -> str:
         match r.randrange(10):
@@ -54,9 +78,7 @@ def copying(r: Random, split: Split, thinking: bool) -> Dialogue:
                 return str(until(lambda: r.randrange(10 ** r.choice((2, 2, 4))), split))
         return invented(r, split)
 
-    text = " ".join(word() for _ in range(r.choice((1, 2, 3, 5, 8, 12))))
-    ask = r.choice(phrases("repeat", "ask")).format(text=text)
-    return Dialogue("repeat", (user(ask),), "I repeat it.", text, text, thinking)
+    return [word() for _ in range(r.choice((1, 2, 3, 5, 8, 12)))]
 
 
 def draw(r: Random, split: Split, kind: str, thinking: bool) -> Dialogue:
@@ -67,7 +89,7 @@ def draw(r: Random, split: Split, kind: str, thinking: bool) -> Dialogue:
 def session(r: Random, copies: float) -> list[Segment]:
     """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
     if r.random() < copies:
-        return _joined([copying(r, "train", False) for _ in range(r.choice((2, 3, 4)))])
+        return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
     dialogues = _plain(r) if r.random() < 0.42 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
