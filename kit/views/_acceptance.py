@@ -31,7 +31,6 @@ def acceptance(
     """
     steps = list(sweep.steps)
     provenance = _provenance(sweep)
-    slowest = min(sweep.times_plain(part, k) for part in PARTS for k in steps)
     fastest = max(sweep.times_plain(part, k) for part in PARTS for k in steps)
     layout = theme.layout(
         "Much is accepted, and a CPU is no faster for it"
@@ -63,7 +62,7 @@ def acceptance(
     data += [
         _star(part, value, drafts or steps[-1]) for part, value in (here or {}).items() if value
     ]
-    words = Words(_sentence(sweep, steps[-1], slowest, fastest), *_table(sweep, steps), provenance)
+    words = Words(_sentence(sweep, steps[-1]), *_table(sweep, steps), provenance)
     return Told(data, layout, words)
 
 
@@ -135,7 +134,7 @@ def _line(
 
 
 def _star(part: Part, value: float, drafts: int) -> dict[str, Any]:
-    name = f"{part}, your server now (measured)"
+    name = f"{part}, now (measured)"
     marker = {"symbol": "star", "size": 20, "color": _LOOK[part][0]}
     marker["line"] = {"color": theme.INK, "width": 1.5}
     return _line(name, [drafts], [value], {}) | {"mode": "markers", "marker": marker}
@@ -162,12 +161,13 @@ def _note(text: str, x: float, y: float) -> dict[str, Any]:
     return {"text": text, "x": x, "y": y, "showarrow": False, "font": font}
 
 
-def _sentence(sweep: Sweep, drafts: int, slowest: float, fastest: float) -> str:
+def _sentence(sweep: Sweep, drafts: int) -> str:
+    times = [sweep.times_plain(part, drafts) for part in PARTS]
     lengths = " and ".join(f"{sweep.length(part, drafts):.2f} in {part}" for part in PARTS)
     steps = " and ".join(f"{sweep.ratio(part, drafts):.1f}" for part in PARTS)
     return (
         f"With {drafts} draft tokens the pocket model's steps gave {lengths}, and cost {steps} "
-        f"plain steps: over all it ran at ×{slowest:.2f} to ×{fastest:.2f} of the speed without."
+        f"plain steps: in all, ×{min(times):.2f} to ×{max(times):.2f} of the speed without."
     )
 
 

@@ -1,6 +1,9 @@
-"""Lesson 08 as a learner meets it: two servers answer side by side, and a slider moves a curve."""
+"""Lesson 08 as a learner meets it: two servers answer side by side, a slider moves a curve, and
+what was accepted for real is drawn."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +19,7 @@ CURVE = """() => [...document.querySelectorAll('.js-plotly-plot')]
 
 
 def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
-    open_notebook: OpenNotebook,
+    open_notebook: OpenNotebook, screenshots: Path
 ) -> None:
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.present()
@@ -41,3 +44,9 @@ def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
     assert after[0] < before[0]
     assert "crosses 1" in after[1]
     assert "crosses 1" not in before[1]
+
+    real = page.locator(".js-plotly-plot").last
+    real.scroll_into_view_if_needed()
+    expect(real).to_contain_text("tokens a second, times plain")
+    expect(page.get_by_text("The same as a table").last).to_be_visible()
+    notebook.screenshot(screenshots / "lesson_08_real.png", of=real)
