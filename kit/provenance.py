@@ -7,8 +7,8 @@ Every figure that this project shows is one of four kinds, and says which:
     published    by somebody else, with the source
     measured     here, on a server that ran
 
-and every answer says who wrote it: the course's authors, the pocket model, or
-the model behind a live server.
+and every answer says who wrote it: the course's authors, the pocket model (in
+the twin or behind a live server), or another model behind a live server.
 """
 
 from __future__ import annotations
@@ -77,10 +77,13 @@ class Author:
             case Hand.AUTHORED:
                 return "written by the authors of this course; no model ran"
             case Hand.POCKET:
-                return f"written by the pocket model {self.name}: not Qwen3.5's quality".replace(
-                    "  ", " "
+                return (
+                    f"written by {self.name}, this course's own small model: not Qwen3.5's quality"
                 )
             case Hand.NOTICE:
                 return "a notice from the twin; no model ran"
             case Hand.MODEL:
                 return f"written by {self.name}"
+
+    def to_json(self) -> dict[str, str]:
+        return {"hand": str(self.hand), "name": self.name, "says": str(self)}

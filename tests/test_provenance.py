@@ -18,4 +18,7 @@ def test_no_author_but_a_model_claims_to_be_one():
     for hand in (Hand.AUTHORED, Hand.NOTICE):
         assert "no model ran" in str(Author(hand))
     assert str(Author(Hand.MODEL, "Qwen/Qwen3.5-397B-A17B")).endswith("Qwen/Qwen3.5-397B-A17B")
-    assert "not Qwen3.5's quality" in str(Author(Hand.POCKET, "(4 M parameters)"))
+    pocket = Author(Hand.POCKET, "pocket model (4 M parameters)")
+    assert str(pocket).startswith("written by pocket model (4 M parameters), ")
+    assert str(pocket).endswith("not Qwen3.5's quality")
+    assert pocket.to_json()["name"] == "pocket model (4 M parameters)"

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import re
 import sys
 
 import pytest
 
 from kit.provenance import Hand
-from kit.twin.pocket import Pocket, PocketMissing, Weights, parse
+from kit.twin.pocket import NEEDS, Pocket, PocketMissing, Weights, check_processor, parse
 from kit.twin.replies import Call
 
 TOOLS = [
@@ -40,12 +41,15 @@ CALL = """<tool_call>
 
 def test_thinking_ends_where_the_tag_is():
     said = parse("Ten percent is 24.\n</think>\n\n36", thinking=True)
-    assert (said.thinking, said.answer, said.hand) == ("Ten percent is 24.", "36", Hand.POCKET)
+    assert (said.thinking, said.answer) == ("Ten percent is 24.", "36")
+    assert said.author.hand is Hand.POCKET
+    assert not said.still_thinking
 
 
 def test_thinking_that_never_ends_has_no_answer():
     said = parse("Ten percent is", thinking=True)
     assert (said.thinking, said.answer) == ("Ten percent is", "")
+    assert said.still_thinking
 
 
 def test_without_thinking_all_of_it_is_the_answer():
@@ -68,10 +72,28 @@ def test_two_calls_of_one_turn_are_both_read():
     assert len(parse(f"{CALL}\n{CALL}", thinking=False, tools=TOOLS).calls) == 2
 
 
-def test_a_call_of_a_function_that_was_not_offered_stays_text():
+def test_where_no_tools_are_offered_a_call_stays_text():
     said = parse(CALL, thinking=False)
     assert said.calls == ()
     assert said.answer == CALL
+
+
+def test_a_call_of_another_function_is_passed_on_as_sglang_does():
+    """Its qwen3_coder parser warns, and leaves it to the client to refuse."""
+    said = parse(CALL.replace("convert", "invert"), thinking=False, tools=TOOLS)
+    assert [call.name for call in said.calls] == ["invert"]
+    assert said.calls[0].arguments[0] == ("amount", "12.5")
+
+
+def test_a_call_that_was_cut_is_not_closed():
+    said = parse(CALL.partition("100\n")[0], thinking=False, tools=TOOLS, cut=True)
+    assert said.calls == (Call("convert", (("amount", 12.5),), closed=False),)
+    assert said.cut
+
+
+@pytest.mark.parametrize("broken", [[{}], [{"function": 3}], [{"function": {"parameters": "no"}}]])
+def test_tools_of_no_shape_break_nothing(broken):
+    assert parse("36", thinking=False, tools=broken).answer == "36"
 
 
 @pytest.fixture
@@ -109,6 +131,24 @@ def test_without_llama_cpp_it_says_so(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(PocketMissing, match="not installed"):
         Pocket.load(Weights.read(folder))
+
+
+def test_a_processor_without_an_instruction_is_never_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx fma f16c bmi2\n")
+    with pytest.raises(PocketMissing, match="a processor with avx2") as told:
+        check_processor(cpuinfo)
+    assert "kit.connect(" in told.value.hint
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: fpu {' '.join(NEEDS)}\n")
+    check_processor(cpuinfo)
+
+
+def test_the_instructions_asked_for_are_those_that_the_wheel_was_built_with():
+    told = pytest.importorskip("xllamacpp").get_system_info()
+    built = {name.lower() for name in re.findall(r"(\w+) = 1", told)}
+    beyond_avx = {name for name in built if re.match(r"avx\w|fma|f16c|bmi|amx", name)}
+    assert beyond_avx == set(NEEDS)
 
 
 def test_a_file_that_is_no_model_is_told_in_one_line(folder, capfd):

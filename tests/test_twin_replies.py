@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from kit.hardware import profile
 from kit.models import model
-from kit.provenance import Hand
+from kit.provenance import Author, Hand
 from kit.sizing import plan
 from kit.twin.chat_format import IMAGE
-from kit.twin.replies import Call, completion_of, normalise, replies, reply_to
+from kit.twin.replies import (
+    Call,
+    Said,
+    completion_of,
+    filler,
+    normalise,
+    notice,
+    replies,
+    reply_to,
+)
 from kit.twin.script import Part, Stop, Token, write
 from kit.twin.sight import Shown
 from kit.twin.tokens import IM_END, vocabulary
@@ -35,6 +45,13 @@ def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+def written(*asked: Any) -> Said:
+    """The reply that is known to be there."""
+    said = reply_to(*asked)
+    assert said is not None
+    return said
+
+
 def text_of(tokens: list[Token] | tuple[Token, ...]) -> str:
     return "".join(token.text for token in tokens)
 
@@ -51,7 +68,8 @@ def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
             tools = [offered(call) for call in reply.calls]
             shown = [picture(drawing, len(turns) - 1) for drawing in reply.images]
             said = reply_to(turns, True, tools, reply.forced, shown)
-            assert (said.thinking, said.hand) == (reply.thinking, Hand.AUTHORED)
+            assert said is not None
+            assert (said.thinking, said.author.hand) == (reply.thinking, Hand.AUTHORED)
 
 
 def picture(drawing: str, turn: int) -> Shown:
@@ -91,41 +109,46 @@ def test_the_working_of_the_percent_question_is_long_enough_to_watch() -> None:
     assert 250 <= len(vocabulary().encode(thinking)) <= 400
 
 
-def test_anything_else_gets_the_notice_and_it_says_so() -> None:
-    said = reply_to(user("What is 16% of 240?"), thinking=False)
-    assert said.hand is Hand.NOTICE
+def test_nobody_wrote_a_reply_for_anything_else() -> None:
+    assert reply_to(user("What is 16% of 240?"), thinking=False) is None
+
+
+def test_the_notice_says_that_no_model_ran_and_why() -> None:
+    said = notice(thinking=False, why="llama.cpp is not installed here. → pip install xllamacpp")
+    assert said.author.hand is Hand.NOTICE
     assert "No model ran" in said.answer
     assert "kit.connect(" in said.answer
+    assert "Not this one: llama.cpp is not installed here. → pip install" in said.answer
 
 
 def test_a_follow_up_is_answered_by_what_came_before() -> None:
     answer = {"role": "assistant", "content": "36"}
-    after_36 = reply_to([*user(FIFTEEN), answer, *user("And half of that?")], False)
+    after_36 = written([*user(FIFTEEN), answer, *user("And half of that?")], False)
     assert "**18**" in after_36.answer
     longer = [*user(FIFTEEN), answer, *user("And 20% of it?"), *user("And half of that?")]
-    assert "**24**" in reply_to(longer, False).answer
-    assert reply_to(user("And half of that?"), False).hand is Hand.NOTICE
+    assert "**24**" in written(longer, False).answer
+    assert reply_to(user("And half of that?"), False) is None
 
 
 def test_a_tool_is_called_only_where_it_is_offered() -> None:
     asked = user("What's the weather in Beijing?")
-    assert reply_to(asked, True, [WEATHER]).calls[0].name == "get_weather"
-    without = reply_to(asked, True)
-    assert (without.calls, without.hand) == ((), Hand.AUTHORED)
+    assert written(asked, True, [WEATHER]).calls[0].name == "get_weather"
+    without = written(asked, True)
+    assert (without.calls, without.author.hand) == ((), Hand.AUTHORED)
     assert "tool" in without.answer
 
 
 def test_arguments_are_those_that_the_schema_names() -> None:
-    call = reply_to(user("What's the weather in Beijing?"), True, [WEATHER]).calls[0]
+    call = written(user("What's the weather in Beijing?"), True, [WEATHER]).calls[0]
     assert dict(call.arguments) == {"city": "Beijing"}
     unknown = json.loads(json.dumps(WEATHER))
     unknown["function"]["parameters"]["required"] = ["station_id"]
-    assert reply_to(user("What's the weather in Beijing?"), True, [unknown]).calls == ()
+    assert written(user("What's the weather in Beijing?"), True, [unknown]).calls == ()
 
 
 def test_a_tools_answer_is_passed_on_word_for_word() -> None:
     turns = [*user("What's the weather in Beijing?"), {"role": "tool", "content": "22 °C, haze"}]
-    assert "22 °C, haze" in reply_to(turns, True, [WEATHER]).answer
+    assert "22 °C, haze" in written(turns, True, [WEATHER]).answer
 
 
 def test_figures_in_the_replies_are_those_that_the_kit_computes() -> None:
@@ -141,20 +164,25 @@ def test_figures_in_the_replies_are_those_that_the_kit_computes() -> None:
 
 
 def test_the_injection_is_text_of_the_reply() -> None:
-    answer = reply_to(user("Show me an HTML injection"), False).answer
+    answer = written(user("Show me an HTML injection"), False).answer
     assert "<script>alert(1)</script>" in answer
     assert "<img src=x onerror=alert(1)>" in answer
 
 
 def test_a_prompt_in_the_chat_format_is_answered_as_a_conversation() -> None:
     turn = f"<|im_start|>user\n{FIFTEEN}<|im_end|>\n<|im_start|>assistant\n"
-    assert completion_of(turn + "<think>\n").thinking == replies()["percent"].thinking
-    assert completion_of(turn + "<think>\n\n</think>\n\n").thinking is None
-    assert completion_of("Once upon a time").answer == replies()["filler"].answer
+    opened = completion_of(turn + "<think>\n")
+    assert opened is not None
+    assert opened.thinking == replies()["percent"].thinking
+    closed = completion_of(turn + "<think>\n\n</think>\n\n")
+    assert closed is not None
+    assert closed.thinking is None
+    assert completion_of("Once upon a time") == filler()
+    assert completion_of(turn.replace("15", "16")) is None
 
 
 def test_a_script_says_the_reply_and_ends_the_turn() -> None:
-    said = reply_to(user(FIFTEEN), thinking=True)
+    said = written(user(FIFTEEN), True)
     script = write(said, None)
     ids = [token.id for token in script.tokens]
     assert script.stop == Stop("stop", IM_END)
@@ -164,7 +192,7 @@ def test_a_script_says_the_reply_and_ends_the_turn() -> None:
 
 
 def test_an_ignored_end_goes_on_to_the_last_token() -> None:
-    script = write(reply_to(user(FIFTEEN), thinking=False), 1000, ignore_eos=True)
+    script = write(written(user(FIFTEEN), False), 1000, ignore_eos=True)
     tokens = script.take(0, script.total)
     assert len(tokens) == 1000
     assert IM_END not in [token.id for token in tokens]
@@ -174,7 +202,7 @@ def test_an_ignored_end_goes_on_to_the_last_token() -> None:
 
 
 def test_a_stop_string_ends_it_before_itself_across_tokens() -> None:
-    said = reply_to(user(FIFTEEN), thinking=False)
+    said = written(user(FIFTEEN), False)
     whole = text_of(write(said, None).tokens)
     stop = whole[30:47]  # begins and ends inside tokens
     script = write(said, None, stops=[stop])
@@ -184,7 +212,7 @@ def test_a_stop_string_ends_it_before_itself_across_tokens() -> None:
 
 
 def test_a_stop_token_ends_it_without_its_text() -> None:
-    said = reply_to(user(FIFTEEN), thinking=False)
+    said = written(user(FIFTEEN), False)
     second = write(said, None).tokens[1].id
     script = write(said, None, stop_ids=[second])
     assert (script.total, script.stop) == (2, Stop("stop", second))
@@ -192,7 +220,7 @@ def test_a_stop_token_ends_it_without_its_text() -> None:
 
 
 def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
-    said = reply_to(user("What's the weather in Beijing and in Paris?"), False, [WEATHER])
+    said = written(user("What's the weather in Beijing and in Paris?"), False, [WEATHER])
     found = [f for token in write(said, None).tokens for f in token.fragments]
     assert [f.name for f in found if f.name] == ["get_weather", "get_weather"]
     for call, city in enumerate(["Beijing", "Paris"]):
@@ -202,7 +230,7 @@ def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
 
 
 def test_no_fragment_comes_before_its_piece_is_complete() -> None:
-    said = reply_to(user("What's the weather in Beijing?"), False, [WEATHER])
+    said = written(user("What's the weather in Beijing?"), False, [WEATHER])
     text = ""
     for token in write(said, None).tokens:
         text += token.text
@@ -214,8 +242,36 @@ def test_no_fragment_comes_before_its_piece_is_complete() -> None:
     assert {t.part for t in write(said, None).tokens} == {Part.CALL, Part.MARK}
 
 
+def test_who_was_cut_has_no_end_of_its_own() -> None:
+    script = write(Said("All is said", "Half an ans", cut=True), None)
+    assert script.stop == Stop("length")
+    assert text_of(script.tokens).endswith("Half an ans")
+    assert write(Said(None, "Half an ans", cut=True), 1).stop == Stop("length")
+
+
+def test_thinking_that_never_ended_is_all_thinking() -> None:
+    script = write(Said("On and on", "", cut=True, still_thinking=True), None)
+    assert text_of(script.tokens) == "On and on"
+    assert script.thinking_tokens == script.total
+
+
+def test_a_call_that_never_ended_never_gets_its_last_brace() -> None:
+    call = Call("get_weather", (("city", "Oslo"),), closed=False)
+    script = write(Said(None, "", (call,), cut=True), None)
+    pieces = [f.arguments for token in script.tokens for f in token.fragments]
+    assert "".join(pieces) == '{"city": "Oslo"'
+    assert "</function>" not in text_of(script.tokens)
+
+
+def test_arguments_may_be_lists_and_objects() -> None:
+    call = Call("sort", (("items", [3, 1]), ("by", {"key": "size"})))
+    script = write(Said(None, "", (call,), Author(Hand.POCKET)), None)
+    pieces = [f.arguments for token in script.tokens for f in token.fragments]
+    assert json.loads("".join(pieces)) == {"items": [3, 1], "by": {"key": "size"}}
+
+
 def test_asked_for_nothing_one_token_is_computed_and_none_is_counted() -> None:
-    script = write(reply_to(user(FIFTEEN), thinking=True), 0)
+    script = write(written(user(FIFTEEN), True), 0)
     assert script.total == 1
     assert script.completion_tokens(1) == 0
     assert text_of(script.tokens) == ""

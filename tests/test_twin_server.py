@@ -163,8 +163,9 @@ def test_every_answer_says_that_it_is_a_twin_and_who_wrote_it(twin: TwinProcess)
     for path in ("/v1/models", "/metrics", "/health", "/server_info"):
         with urllib.request.urlopen(twin.url + path) as answer:
             assert answer.headers["x-kit-twin"] == "profile=h200x8; sglang=0.5.23; speed=10"
+    measured = {"max_tokens": 2, "ignore_eos": True}  # as a benchmark asks: no model is
     for prompt, author in ((FIFTEEN, "authored"), ("Something nobody wrote down", "notice")):
-        body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 2}
+        body = {"messages": [{"role": "user", "content": prompt}], **measured}
         request = urllib.request.Request(
             twin.url + "/v1/chat/completions", json.dumps(body).encode()
         )

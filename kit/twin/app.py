@@ -1,9 +1,10 @@
 """The twin's HTTP: SGLang's paths, answered by one `Twin`.
 
 Every answer carries `x-kit-twin` (what is played, and how fast), and generated text
-`x-kit-author` (who wrote it). A client that sends `x-kit-schedule: 1` gets, before the events of
-a step, an SSE comment with the time at which they were due on the monotonic clock: that is how
-the twin's punctuality is measured.
+`x-kit-author`: who wrote it, `authored`, `notice`, or `pocket; ` and the model's name. What had to
+be written first carries `x-kit-held-s`: how long that took; the played time began after it. A
+client that sends `x-kit-schedule: 1` gets, before the events of a step, an SSE comment with the
+time at which they were due on the monotonic clock: that is how the twin's punctuality is measured.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from starlette.routing import Route
 
 from kit.twin import asks, faults, info, metrics
 from kit.twin.chat import ChatResponse
-from kit.twin.chat_format import render
+from kit.twin.chat_format import TURN, render
 from kit.twin.refusals import Refused, bad_request, error
-from kit.twin.replies import Said, completion_of, reply_to
+from kit.twin.replies import Said, completion_of, filler, notice, reply_to
 from kit.twin.server import Twin
 from kit.twin.sight import look, vision_tokens
 from kit.twin.sse import DONE, Outlet, dumps
 from kit.twin.text import CompletionResponse, GenerateResponse
 from kit.twin.tokens import vocabulary
+from kit.twin.writer import MEASURED, UNSEEN
 
 Handler = Callable[[Twin, Request], Awaitable[Any]]  # an ASGI response
 
@@ -55,6 +57,7 @@ def app(twin: Twin) -> Starlette:
         running.add_done_callback(_crash)
         yield
         running.cancel()
+        twin.writer.close()
 
     def not_here(_: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
@@ -113,6 +116,14 @@ async def _chat(twin: Twin, request: Request) -> Any:
     prompt = await twin.count(text) + sum(one.hidden for one in shown)
     asks.check_length(prompt, ask.sampling, twin.context_length)
     said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call, shown)
+    if said is None and shown:
+        said = notice(ask.thinking, UNSEEN)
+    elif said is None and ask.sampling.ignore_eos:
+        said = notice(ask.thinking, MEASURED)
+    elif said is None:
+        said = await twin.writer.write(text, ask.thinking, ask.tools, ask.must_call)
+    else:
+        twin.writer.warm_up()
     script = twin.script(said, ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
     counts = vision_tokens(shown)
@@ -123,7 +134,7 @@ async def _chat(twin: Twin, request: Request) -> Any:
         script,
         prompt,
         ask.stream,
-        request.state.arrived_s,
+        request.state.arrived_s + said.held_s,
         sum(counts.values()),
         sum(one.pieces for one in shown),
     )
@@ -141,10 +152,12 @@ async def _completion(twin: Twin, request: Request) -> Any:
     ask = asks.completion(asks.parse(await request.body()))
     prompt = await twin.count(ask.prompt)
     asks.check_length(prompt, ask.sampling, twin.context_length)
-    script = twin.script(_said(ask.prompt), ask.sampling)
+    said = await _said(twin, ask)
+    script = twin.script(said, ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
     response = CompletionResponse(ask, script, prompt, outlet)
-    return twin.run([response], outlet, script, prompt, ask.stream, request.state.arrived_s)
+    arrived_s = request.state.arrived_s + said.held_s
+    return twin.run([response], outlet, script, prompt, ask.stream, arrived_s)
 
 
 async def _generate(twin: Twin, request: Request) -> Any:
@@ -152,19 +165,28 @@ async def _generate(twin: Twin, request: Request) -> Any:
         ask = asks.generate(asks.parse(await request.body()))
         prompt = await twin.count(ask.prompt)
         asks.check_length(prompt, ask.sampling, twin.context_length)
-        script = twin.script(_said(ask.prompt), ask.sampling)
+        said = await _said(twin, ask)
+        script = twin.script(said, ask.sampling)
         outlet = _outlet(twin, request, ask.stream)
-        response = GenerateResponse(
-            ask, script, prompt, outlet, twin.draft_tokens, request.state.arrived_s
-        )
-        return twin.run([response], outlet, script, prompt, ask.stream, request.state.arrived_s)
+        arrived_s = request.state.arrived_s + said.held_s
+        response = GenerateResponse(ask, script, prompt, outlet, twin.draft_tokens, arrived_s)
+        return twin.run([response], outlet, script, prompt, ask.stream, arrived_s)
     except Refused as refused:  # the same errors, in this path's own shape
         message = refused.body["message"]
         raise Refused(refused.status, {"error": {"message": message}}) from refused
 
 
-def _said(prompt: str | tuple[int, ...]) -> Said:
-    return completion_of(prompt if isinstance(prompt, str) else "")
+async def _said(twin: Twin, ask: asks.TextAsk) -> Said:
+    """What follows a bare prompt: no model is asked but where it is a conversation."""
+    if not isinstance(ask.prompt, str):
+        return filler()
+    said = completion_of(ask.prompt)
+    if said is not None:
+        return said
+    thinking = "</think>" not in ask.prompt.rpartition(TURN)[2]
+    if ask.sampling.ignore_eos:
+        return notice(thinking, MEASURED)
+    return await twin.writer.write(ask.prompt, thinking)
 
 
 def _outlet(twin: Twin, request: Request, stream: bool) -> Outlet:
@@ -229,7 +251,7 @@ async def _root(twin: Twin, _: Request) -> Response:
 async def _health_generate(twin: Twin, request: Request) -> Response:
     """Healthy is who can say one token."""
     ask = asks.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
-    script = twin.script(_said(ask.prompt), ask.sampling)
+    script = twin.script(filler(), ask.sampling)
     outlet = Outlet()
     arrived_s = request.state.arrived_s
     probe = GenerateResponse(ask, script, 1, outlet, twin.draft_tokens, arrived_s)

@@ -22,6 +22,9 @@ UNSAID_WITH_TOOLS = 109
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 ROW = "<|vision_start|><|video_pad|><|vision_end|>"  # two frames of a video
 
+TURN = "<|im_start|>assistant\n"  # where the model's turn begins
+THINK = "<think>\n"  # and its thinking
+
 _TOOLS = """\
 # Tools
 
@@ -77,8 +80,8 @@ def render(
         else:
             said = text_of(message).strip()
             out.append(_turn("system" if role == "developer" else str(role), said))
-    out.append("<|im_start|>assistant\n")
-    out.append("<think>\n" if thinking else "<think>\n\n</think>\n\n")
+    out.append(TURN)
+    out.append(THINK if thinking else f"{THINK}\n</think>\n\n")
     return "".join(out)
 
 

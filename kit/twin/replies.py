@@ -17,8 +17,8 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     --- answer ---
     --- instruct ---                      # the answer when thinking is off, where it differs
 
-`notice` answers everything else, `notice_image` where there is something to see; `filler` is the
-text that bare completions go through.
+What has none, the pocket model answers. `notice` stands in where it cannot, `notice_image` where
+there is something to see; `filler` is the text that bare completions go through.
 """
 
 from __future__ import annotations
@@ -26,27 +26,30 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from kit.provenance import Hand
-from kit.twin.chat_format import Message, text_of
+from kit.provenance import Author, Hand
+from kit.twin.chat_format import TURN, Message, text_of
 from kit.vision.drawings import CLIP
 
 if TYPE_CHECKING:
     from kit.twin.sight import Shown
 
+AUTHORS = Author(Hand.AUTHORED)
 _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call: a function's name and the arguments, in the order they are written."""
+    """A tool call: a function's name and the arguments, in the order they are written. It is not
+    `closed` where its end never came."""
 
     name: str
     arguments: tuple[tuple[str, Any], ...]
+    closed: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Said:
-    """What to say to one request, and who wrote it. `thinking` is None in instruct mode."""
+    """What to say to one request, and who wrote it. `thinking` is None in instruct mode.
+
+    What is `cut` has no end of its own: its writer came to a limit. Who is `still_thinking` at the
+    end never came to an answer. `held_s` is how long the request waited for it to be written.
+    """
 
     thinking: str | None
     answer: str
     calls: tuple[Call, ...] = ()
-    hand: Hand = Hand.AUTHORED
+    author: Author = AUTHORS
+    cut: bool = False
+    still_thinking: bool = False
+    held_s: float = field(default=0.0, compare=False)
 
 
 def normalise(prompt: str) -> str:
@@ -99,8 +109,9 @@ def reply_to(
     tools: Sequence[Mapping[str, Any]] = (),
     must_call: str | bool = False,
     shown: Sequence[Shown] = (),
-) -> Said:
-    """The authored reply to a conversation, or the notice.
+) -> Said | None:
+    """The authored reply to a conversation; None where nobody wrote one. About pictures that
+    nobody wrote about it is the notice that the twin does not see.
 
     `tools` are those that may be called, as OpenAI's schema has them; `must_call` the one that
     has to be, or True where any will do. A reply that calls tools is chosen only where every
@@ -129,7 +140,7 @@ def reply_to(
         list_of = "\n".join(f"- {one}" for one in seen)
         return _said(replies()["notice_image"], thinking, hand=Hand.NOTICE, shown=list_of)
     if not fitting:
-        return _said(replies()["notice"], thinking, hand=Hand.NOTICE)
+        return None
     reply, calls = max(
         fitting,
         key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
@@ -137,12 +148,22 @@ def reply_to(
     return _said(reply, thinking, calls, result="\n".join(results))
 
 
-def completion_of(prompt: str) -> Said:
-    """What follows a bare prompt: the reply to its last turn where it is a conversation in
-    Qwen3.5's chat format, else the filler."""
-    head, turn, opened = prompt.rpartition("<|im_start|>assistant\n")
+def notice(thinking: bool, why: str) -> Said:
+    """What stands in for an answer that nobody could write, and the reason."""
+    return _said(replies()["notice"], thinking, hand=Hand.NOTICE, why=why)
+
+
+def filler() -> Said:
+    """The text that is said where only its length matters."""
+    return _said(replies()["filler"], thinking=False)
+
+
+def completion_of(prompt: str) -> Said | None:
+    """What follows a bare prompt: the filler, or where it is a conversation in Qwen3.5's chat
+    format the authored reply to its last turn, None if there is none."""
+    head, turn, opened = prompt.rpartition(TURN)
     if not turn:
-        return _said(replies()["filler"], thinking=False)
+        return filler()
     turns = re.findall(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", head, re.DOTALL)
     messages = [{"role": role, "content": text} for role, text in turns]
     return reply_to(messages, thinking="</think>" not in opened)
@@ -155,10 +176,12 @@ def _said(
     result: str = "",
     hand: Hand = Hand.AUTHORED,
     shown: str = "",
+    why: str = "",
 ) -> Said:
     answer = reply.answer if thinking or not reply.instruct else reply.instruct
-    answer = answer.replace("{result}", result).replace("{shown}", shown)
-    return Said(reply.thinking if thinking else None, answer, calls, hand)
+    for name, value in (("result", result), ("shown", shown), ("why", why)):
+        answer = answer.replace(f"{{{name}}}", value) if value else answer
+    return Said(reply.thinking if thinking else None, answer, calls, Author(hand))
 
 
 def _last_shown(

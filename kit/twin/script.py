@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kit.provenance import Hand
 from kit.twin.chat_format import call_text
-from kit.twin.replies import Call, Said, completion_of
+from kit.twin.replies import Call, Said, filler
 from kit.twin.tokens import END_THINK, IM_END, Vocabulary, vocabulary
 
 
@@ -67,7 +67,7 @@ class Script:
     total: int
     thinking_tokens: int
     stop: Stop
-    hand: Hand
+    said: Said
     silent: bool = False  # asked for no token: one is computed, and none counted
 
     def take(self, start: int, count: int) -> Sequence[Token]:
@@ -97,48 +97,54 @@ def write(
     stops: Sequence[str] = (),
     stop_ids: Sequence[int] = (),
 ) -> Script:
-    """The script of a reply, ended by whatever comes first: its own end, a stop string or stop
-    token, or `max_tokens`.
+    """The script of a reply, ended by whatever comes first: its own end (or, where its writer was
+    cut, that: length), a stop string or stop token, or `max_tokens`.
 
     With `ignore_eos` (and a `max_tokens`) it has no end of its own: after its last word it says
     its answer again.
     """
     tokens = _tokens(said)
-    thinking = next((i + 1 for i, t in enumerate(tokens) if t.id == END_THINK), 0)
+    thinking = sum(t.part is Part.THINKING or t.id == END_THINK for t in tokens)
     lap: tuple[Token, ...] = ()
-    stop = Stop("stop", IM_END)
+    stop = Stop("length") if said.cut else Stop("stop", IM_END)
     if ignore_eos and max_tokens is not None:
         tokens, lap = tokens[:-1], _lap(said)
     if max_tokens == 0:
         blank = tokens[0]._replace(text="", fragments=())
-        return Script((blank,), (), 1, thinking, Stop("length"), said.hand, silent=True)
+        return Script((blank,), (), 1, thinking, Stop("length"), said, silent=True)
     total = len(tokens)
     if max_tokens is not None and (lap or total > max_tokens):
         total, stop = max_tokens, Stop("length")
-    script = Script(tokens[:total], lap, total, thinking, stop, said.hand)
+    script = Script(tokens[:total], lap, total, thinking, stop, said)
     if stops or stop_ids:
         horizon = min(total, len(tokens) + 2 * len(lap))  # later laps say nothing new
         cut = _cut(script.take(0, horizon), stops, frozenset(stop_ids))
         if cut is not None:
             kept, stop = cut
-            return Script(kept, (), len(kept), thinking, stop, said.hand)
+            return Script(kept, (), len(kept), thinking, stop, said)
     return script
 
 
 def _lap(said: Said) -> tuple[Token, ...]:
     """What is said again and again: the answer, or the filler where the answer is a tool call."""
     if said.calls:
-        said = completion_of("")
+        said = filler()
     return tuple(token for token in _tokens(said) if token.part is Part.ANSWER)
 
 
-@lru_cache(maxsize=256)
 def _tokens(said: Said) -> tuple[Token, ...]:
-    """Every token of a reply, from the end of the prompt to `<|im_end|>`."""
+    """Every token of a reply, from the end of the prompt to `<|im_end|>`. What people wrote comes
+    again and again, and is worked out once."""
+    return _worked_out(said) if said.author.hand is Hand.POCKET else _remembered(said)
+
+
+def _worked_out(said: Said) -> tuple[Token, ...]:
     words = vocabulary()
     out: list[Token] = []
     if said.thinking is not None:
-        out += _plain(words, said.thinking + "\n", Part.THINKING)
+        end = "" if said.still_thinking else "\n"
+        out += _plain(words, said.thinking + end, Part.THINKING)
+    if said.thinking is not None and not said.still_thinking:
         out.append(Token(END_THINK, Part.MARK, "</think>"))
     lead = said.answer + ("\n\n" if said.answer and said.calls else "")
     if said.thinking is not None and lead:
@@ -148,8 +154,12 @@ def _tokens(said: Said) -> tuple[Token, ...]:
         if index:
             out += _plain(words, "\n", Part.ANSWER)
         out += _call(words, index, call)
-    out.append(Token(IM_END, Part.MARK, "<|im_end|>"))
+    if not said.cut:
+        out.append(Token(IM_END, Part.MARK, "<|im_end|>"))
     return tuple(out)
+
+
+_remembered = lru_cache(maxsize=256)(_worked_out)
 
 
 def _plain(words: Vocabulary, text: str, part: Part) -> Iterator[Token]:
@@ -161,6 +171,8 @@ def _call(words: Vocabulary, index: int, call: Call) -> Iterator[Token]:
     """The tokens of a call. A fragment goes out with the token that completes its piece: the
     name, each parameter whole, the end; as SGLang's qwen3_coder parser gives them out."""
     text = call_text(call.name, dict(call.arguments))
+    if not call.closed:
+        text = text[: text.index("</function>")]
     due = [(text.index(">\n", text.index("<function=")) + 1, Fragment(index, call.name, ""))]
     at = 0
     for number, (name, value) in enumerate(call.arguments):
@@ -169,10 +181,10 @@ def _call(words: Vocabulary, index: int, call: Call) -> Iterator[Token]:
             due.append((at, Fragment(index, None, "{")))
         said = f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
         due.append((at, Fragment(index, None, f", {said}" if number else said)))
-    end = text.index("</function>") + len("</function>")
-    if not call.arguments:
-        due.append((end, Fragment(index, None, "{")))
-    due.append((end, Fragment(index, None, "}")))
+    if call.closed:
+        end = text.index("</function>") + len("</function>")
+        due += [] if call.arguments else [(end, Fragment(index, None, "{"))]
+        due.append((end, Fragment(index, None, "}")))
     ids = words.encode(text)
     written = 0
     for token, piece in zip(ids, words.texts(ids), strict=True):

@@ -16,8 +16,9 @@ from kit.twin.faults import Fault
 from kit.twin.refusals import bad_request
 from kit.twin.replies import Said
 from kit.twin.script import Script, write
-from kit.twin.sse import Fed, Outlet
+from kit.twin.sse import Fed, Header, Outlet
 from kit.twin.tokens import vocabulary
+from kit.twin.writer import Writer
 
 if TYPE_CHECKING:
     from kit.launch import LaunchPlan
@@ -56,6 +57,7 @@ class Twin:
         self.sglang = sglang
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
+        self.writer = Writer()
         self.model = self.profile.checkpoint
         self.context_length = (
             self.profile.context_length or self.profile.model.max_position_embeddings
@@ -125,5 +127,9 @@ class Twin:
             for generation in generations:
                 self.engine.abort(generation.rid)
 
-        author = (b"x-kit-author", str(script.hand).encode())
-        return Fed(outlet, [(b"x-kit-twin", self.label.encode()), author], hang_up, stream)
+        return Fed(outlet, self._headers(script.said), hang_up, stream)
+
+    def _headers(self, said: Said) -> list[Header]:
+        author = "; ".join(filter(None, (said.author.hand, said.author.name)))
+        headers = [(b"x-kit-twin", self.label.encode()), (b"x-kit-author", author.encode())]
+        return headers + ([(b"x-kit-held-s", b"%.6f" % said.held_s)] if said.held_s else [])
