@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from scripted import DONE, Drop, Scripted, chunk, finish, say, think, usage
 from kit import chat
 from kit.chat import Answer, Finish, Parser, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import EndpointError, StreamCut
+from kit.pocket import SERVED_NAME
+from kit.provenance import Author, Hand
 
 
 def parse(chunks: list[dict[str, Any]], thinking: bool | None = None) -> list[chat.Event]:
@@ -195,6 +198,29 @@ def test_the_author_is_the_twins_word_or_the_models_name() -> None:
     with Scripted(script) as server:
         stream, _ = read(server.endpoint, "Hi")
     assert str(stream.author) == "written by m"
+
+
+def test_the_pocket_model_is_known_in_the_twin_and_behind_a_live_server() -> None:
+    script = [say("x"), finish(), DONE]
+    named = "pocket; pocket model (3.2 M parameters)"
+    with Scripted(script, headers={"x-kit-author": named}) as server:
+        stream, _ = read(server.endpoint, "Hi")
+    assert stream.author == Author(Hand.POCKET, "pocket model (3.2 M parameters)")
+    with Scripted(script) as server:
+        stream, _ = read(replace(server.endpoint, model=SERVED_NAME), "Hi")
+    assert str(stream.author).startswith(f"written by {SERVED_NAME}, ")
+    assert str(stream.author).endswith("not Qwen3.5's quality")
+
+
+def test_a_question_begins_when_the_words_of_a_twin_are_there() -> None:
+    script = [say("x"), finish(), DONE]
+    asked = []
+    for headers in ({}, {"x-kit-held-s": "30"}):
+        with Scripted(script, headers=headers) as server:
+            stream, _ = read(server.endpoint, "Hi")
+        assert stream.asked_s is not None
+        asked.append(stream.asked_s)
+    assert 30 < asked[1] - asked[0] < 40
 
 
 def test_a_drop_keeps_what_had_arrived() -> None:

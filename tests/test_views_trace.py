@@ -83,6 +83,16 @@ def test_the_models_time_is_scaled_to_life_and_a_tools_is_not() -> None:
     assert not told(LOOP, speed=50.0).timed
 
 
+def test_time_in_which_a_twins_words_were_written_is_left_out() -> None:
+    clock = Clock()
+    rows = Rows(2.0, now_s=clock)
+    rows.start(0.0)
+    clock.now = 5.0  # a second of it was the played machine's
+    rows.leave_out(4.0)
+    rows.add(Answer("22"))
+    assert rows.rows[0].start_s == 2.0
+
+
 def test_calls_of_one_turn_overlap_and_a_refused_one_has_its_problem() -> None:
     other = ToolStarted(1, "c2", "get_weather", {"location": "Paris"})
     refused = ToolResult(1, "c3", "rm", "error: no tool is called 'rm'.", Problem.UNKNOWN_TOOL)
@@ -158,6 +168,20 @@ def test_headless_it_leaves_the_table_the_answer_author_and_provenance(
             assert part in text
         assert "2 requests · 1 tool call · 250 prompt tokens · 30 generated · ended: answer" in text
         assert "simulated · a script in a test — written by m" in text
+
+
+def test_every_author_of_a_run_is_named(shown: list[dict[str, str]]) -> None:
+    authors = ["authored", "pocket; pocket model (3.2 M parameters)"]
+    turns = wire(calling(), answering("22"))
+
+    def script(body: dict[str, Any]) -> list[Any]:
+        server.headers["x-kit-author"] = authors.pop(0)
+        return list(turns(body))
+
+    with Scripted(script) as server:
+        asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
+    told = "no model ran, then written by pocket model (3.2 M parameters), this course's own"
+    assert all(told in text for text in shown[0].values())
 
 
 def test_markup_in_arguments_results_and_answers_stays_text(shown: list[dict[str, str]]) -> None:

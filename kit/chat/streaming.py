@@ -70,8 +70,9 @@ class Stream:
 
     `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read. `author`
     says who wrote the answer (None before the server has answered), `provenance` what its numbers
-    are worth, `asked_s` when the request went out (`time.perf_counter`). `message` is the
-    assistant's turn, to put into the history.
+    are worth, `asked_s` when the request went out (`time.perf_counter`). Where a twin's words had
+    to be written first, `held_s` is how long that took: the played machine's time begins after it,
+    and so does `asked_s`. `message` is the assistant's turn, to put into the history.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Stream:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.asked_s: float | None = None
+        self.held_s = 0.0
         self._thinking: list[str] = []
         self._answer: list[str] = []
         self._parser = Parser(thinking)
@@ -144,6 +146,8 @@ class Stream:
         self._open = chunks
         headers = chunks.response.headers
         self.author = _author(headers.get("x-kit-author"), self.endpoint)
+        self.held_s = float(headers.get("x-kit-held-s", 0))
+        self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
 
     def _take(self, chunk: object) -> list[Event]:
@@ -262,8 +266,12 @@ class Stream:
 
 
 def _author(header: str | None, endpoint: Endpoint) -> Author:
-    """Who writes: the twin says so in a header; behind any other server it is its model."""
+    """Who writes: the twin says so in a header; behind any other server it is its model, which
+    may be the pocket model, by its name."""
     if header is None:
-        return Author(Hand.MODEL, endpoint.model)
-    hand, _, name = header.partition(";")
-    return Author(Hand(hand.strip()), name.strip())
+        from kit.pocket import SERVED_NAME
+
+        hand = Hand.POCKET if endpoint.model == SERVED_NAME else Hand.MODEL
+        return Author(hand, endpoint.model)
+    said, _, name = header.partition(";")
+    return Author(Hand(said.strip()), name.strip())

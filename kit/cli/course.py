@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.cli.shared import Add, connected, endpoint_options
+from kit.cli.shared import Add, connected, endpoint_options, json_option, print_json
+
+if TYPE_CHECKING:
+    from kit.chat import Stream
 
 
 def add(add_command: Add) -> None:
@@ -14,6 +19,7 @@ def add(add_command: Add) -> None:
     sub.add_argument("text")
     sub.add_argument("--no-thinking", action="store_true", help="instruct mode")
     endpoint_options(sub)
+    json_option(sub)
 
     sub = add_command("run", _run, "execute lessons headlessly, with papermill")
     sub.add_argument("notebook", nargs="*", help="number, name or path; default: all")
@@ -26,11 +32,31 @@ def add(add_command: Add) -> None:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    from kit.chat import Answer, StreamCut, Thinking, Usage, stream
+    from kit.chat import stream
 
-    server = connected(args)
+    answer = stream(connected(args), args.text, thinking=not args.no_thinking)
+    if not args.json:
+        return _watch(answer)
+    for _ in answer:
+        pass
+    print_json(
+        {
+            "thinking": answer.thinking,
+            "answer": answer.answer,
+            "finish_reason": answer.finish_reason,
+            "usage": asdict(answer.usage) if answer.usage else None,
+            "author": answer.author.to_json() if answer.author else None,
+            "provenance": answer.provenance.to_json(),
+        }
+    )
+    return 0
+
+
+def _watch(answer: Stream) -> int:
+    """Print it as it comes, and at last who wrote it."""
+    from kit.chat import Answer, StreamCut, Thinking, Usage
+
     last: type | None = None
-    answer = stream(server, args.text, thinking=not args.no_thinking)
     try:
         for event in answer:
             match event:
@@ -44,7 +70,7 @@ def _chat(args: argparse.Namespace) -> int:
     except StreamCut:
         print()
         raise
-    print(f"{server.provenance}\n{answer.author}")
+    print(f"{answer.provenance}\n{answer.author}")
     return 0
 
 

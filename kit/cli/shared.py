@@ -83,7 +83,8 @@ def connected(args: argparse.Namespace) -> Endpoint:
         for name in ("profile", "speed")
         if (value := getattr(args, name, None)) is not None
     }
-    return connect(args.url, args.key, args.model, **chosen)
+    quiet = getattr(args, "json", False)  # what it prints is then all figures
+    return connect(args.url, args.key, args.model, **chosen, quiet=quiet)
 
 
 def given_workload(args: argparse.Namespace) -> Workload:

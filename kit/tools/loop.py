@@ -127,6 +127,11 @@ class ToolRun:
         return next((turn.author for turn in reversed(self.turns) if turn.author), None)
 
     @property
+    def authors(self) -> tuple[Author, ...]:
+        """Everybody who wrote a turn, each once."""
+        return tuple(dict.fromkeys(turn.author for turn in self.turns if turn.author))
+
+    @property
     def provenance(self) -> Provenance:
         return self.endpoint.provenance
 

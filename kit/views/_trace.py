@@ -120,7 +120,12 @@ class Trace:
     @property
     def footing(self) -> str:
         """What the figures are worth, and who wrote the text."""
-        return f"{self._run.provenance} — {self._run.author or 'nobody answered'}"
+        return f"{self._run.provenance} — {self.author or 'nobody answered'}"
+
+    @property
+    def author(self) -> str:
+        """Who wrote the turns; where one followed another, each of them."""
+        return ", then ".join(map(str, self._run.authors))
 
     def state(self) -> dict[str, Any]:
         """Everything that the page shows."""
@@ -136,7 +141,7 @@ class Trace:
             "figures": self.figures,
             "kind": str(provenance.kind),
             "source": str(provenance),
-            "author": str(self._run.author or ""),
+            "author": self.author,
             "error": [self.error.what, self.error.hint] if self.error else None,
         }
 
@@ -155,9 +160,14 @@ class Trace:
 
     async def _follow(self) -> None:
         try:
+            told = 0
             async for event in self._run:
-                if not self.rows.started and self._run.turns[0].asked_s is not None:
-                    self.rows.start(self._run.turns[0].asked_s)
+                turn = self._run.turns[-1]
+                if not self.rows.started and turn.asked_s is not None:
+                    self.rows.start(turn.asked_s)
+                elif len(self._run.turns) > told:
+                    self.rows.leave_out(turn.held_s)
+                told = len(self._run.turns)
                 self._tell(self.rows.add(event))
             self.status = "done"
         except asyncio.CancelledError:

@@ -66,6 +66,11 @@ class Rows:
         """When the question went out, by the clock that `now_s` reads."""
         self._stamp_s = asked_s
 
+    def leave_out(self, held_s: float) -> None:
+        """Time that is none of the played machine's: a twin's words had to be written first."""
+        if self._stamp_s is not None:
+            self._stamp_s += held_s
+
     @property
     def started(self) -> bool:
         return self._stamp_s is not None
