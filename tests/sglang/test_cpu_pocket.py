@@ -120,10 +120,16 @@ def texts(said: Sequence[Any]) -> list[tuple[str, list[int]]]:
     ]
 
 
-def test_its_metrics_tell_the_accept_length(pocket: str) -> None:
+def test_its_metrics_count_tokens_and_verify_steps(pocket: str) -> None:
+    """The gauge sglang:spec_accept_length tells of the last steps only, and is 0 at rest."""
+    outputs(pocket)
     text = ask(pocket, "GET", "/metrics", "").body.decode()
-    (line,) = (x for x in text.splitlines() if x.startswith("sglang:spec_accept_length{"))
-    assert float(line.split()[-1]) > 1
+
+    def counted(name: str) -> float:
+        lines = [line for line in text.splitlines() if line.startswith(f"sglang:{name}{{")]
+        return sum(float(line.split()[-1]) for line in lines)
+
+    assert counted("generation_tokens_total") > counted("spec_verify_calls_total") > 0
 
 
 def test_it_is_served_under_its_own_name(pocket: str) -> None:
