@@ -189,6 +189,11 @@ def test_a_prompt_beyond_its_context_gets_the_notice(
     assert capsys.readouterr().err.count("twin: no pocket model") == 1
 
 
+def test_half_a_character_is_no_reason_to_fail(runs: Pocket, twin: TestClient) -> None:
+    raw = b'{"messages": [{"role": "user", "content": "Half: \\ud83d"}], "max_tokens": 3}'
+    assert twin.post("/v1/chat/completions", content=raw).status_code == 200
+
+
 def test_it_is_loaded_by_the_first_chat_and_not_before(runs: Pocket) -> None:
     if not Path("/proc/self/maps").exists():
         pytest.skip("only Linux lists what a process has loaded")

@@ -49,6 +49,11 @@ def add(add_command: Add) -> None:
     sub.add_argument("--port", type=int, default=30000, help="0 takes a free one")
     sub.add_argument("--speed", type=float, default=1.0, help="how many times faster than life")
     sub.add_argument("--fault", help="misbehave on purpose")
+    sub.epilog = (
+        "Its answers are written by the course's authors; what they have none for goes to the "
+        "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
+        "wrote it (the header x-kit-author, kit chat)."
+    )
     sub.add_argument("--sglang", help="the SGLang version to play")
 
 

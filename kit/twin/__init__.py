@@ -3,6 +3,8 @@
 tokens       Qwen3.5's vocabulary
 chat_format  a conversation as the text that the model reads
 replies      what people wrote for the twin to say
+pocket       a small model, for what nobody wrote a reply for
+writer       asks it beside the event loop; where it cannot answer, the notice and why
 script       a reply as tokens, and what each adds to the wire
 engine       the scheduler of `kit.simulate` against the clock
 meter        what passed through

@@ -144,7 +144,7 @@ class Pocket:
     def _complete(self, prompt: str, max_tokens: int, grammar: str = "") -> tuple[str, bool]:
         """And whether it came to the limit before its own end."""
         asked = {
-            "prompt": prompt,
+            "prompt": prompt.encode(errors="replace").decode(),  # half a surrogate pair is none
             "n_predict": max_tokens,
             "temperature": 0.0,
             "stop": ["<|im_end|>"],
