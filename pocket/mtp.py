@@ -3,8 +3,9 @@
     python -m pocket.mtp --size small
 
 From the model's last hidden state at a token and the embedding of the next one, the layer
-predicts the token after that; from its own hidden state and that token, the one after; and so on,
-as a server drafts with it. Names and shapes are Qwen3.5's, so that SGLang's NEXTN and llama.cpp
+predicts the token after that; from its own hidden state and that token, the one after; and so on.
+It learns to do so as a server drafts: each guess attends to the first guesses of all tokens before
+and to those of its own chain. Names and shapes are Qwen3.5's, so that SGLang's NEXTN and llama.cpp
 load it. `mtp.json` keeps how often each draft is right on held-out dialogues.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -46,14 +48,15 @@ class MtpLayer(nn.Module):
         self.layers = nn.ModuleList([Qwen3_5DecoderLayer(config, full)])
         self.norm = Qwen3_5RMSNorm(width, eps)
 
-    def forward(self, embedding: Any, hidden: Any, positions: Any) -> Any:
-        """[rows, tokens, width] each → the hidden state that predicts the token after next."""
+    def join(self, embedding: Any, hidden: Any) -> Any:
+        """[rows, tokens, width] each → what the layer reads at these tokens."""
         both = [self.pre_fc_norm_embedding(embedding), self.pre_fc_norm_hidden(hidden)]
+        return self.fc(torch.cat(both, -1))
+
+    def forward(self, joined: Any, positions: Any, mask: Any) -> Any:
+        """What `join` gave → the hidden states that predict the tokens after next."""
         out = self.layers[0](
-            self.fc(torch.cat(both, -1)),
-            position_embeddings=positions,
-            attention_mask=None,
-            position_ids=None,
+            joined, position_embeddings=positions, attention_mask=mask, position_ids=None
         )
         return self.norm(out[0] if isinstance(out, tuple) else out)
 
@@ -70,22 +73,49 @@ class MtpLayer(nn.Module):
             self.fc.weight[:, width:] += half
 
 
+def guesses(model: Any, layer: MtpLayer, x: Any, count: int = DRAFTS) -> Iterator[Any]:
+    """The layer's hidden states for the first draft after every token but the last, the second, …
+
+    [rows, tokens − draft, width] each. A server keeps keys and values of first drafts alone: those
+    that come after them see these and their own chain's.
+    """
+    language_model = model.model.language_model
+    with torch.no_grad():
+        hidden = language_model(input_ids=x, use_cache=False).last_hidden_state
+    joined: list[Any] = []
+    for ahead in range(1, count + 1):
+        embedding = language_model.embed_tokens(x[:, ahead:])
+        joined.append(layer.join(embedding, hidden[:, : embedding.shape[1]]))
+        start, chain = _places([part.shape[1] for part in joined], x.device)
+        places = (start + chain).expand(3, len(x), len(start))
+        positions = language_model.rotary_emb(embedding, places)
+        out = layer(torch.cat(joined, 1), positions, _mask(start, chain))
+        hidden = out[:, -embedding.shape[1] :]
+        yield hidden
+
+
+def _places(lengths: Sequence[int], device: Any) -> tuple[Any, Any]:
+    """Of each draft in a row of drafts: the token that its chain begins after, its place in it."""
+    start = [torch.arange(length, device=device) for length in lengths]
+    chain = [torch.full_like(one, place) for place, one in enumerate(start)]
+    return torch.cat(start), torch.cat(chain)
+
+
+def _mask(start: Any, chain: Any) -> Any:
+    """Which draft attends to which: [1, 1, drafts, drafts], True where it does."""
+    before = (chain == 0) & (start <= start[:, None])
+    own = (chain > 0) & (chain <= chain[:, None]) & (start == start[:, None])
+    return (before | own)[None, None]
+
+
 def drafts(model: Any, layer: MtpLayer, x: Any, y: Any, device: str) -> list[tuple[Any, Any]]:
     """For each of DRAFTS drafts: logits [n, vocabulary] of the n tokens that count, and labels.
 
     The labels are [rows, tokens], with IGNORED where a token does not count.
     """
-    language_model = model.model.language_model
     out = []
     with torch.autocast(device, torch.bfloat16):
-        with torch.no_grad():
-            hidden = language_model(input_ids=x, use_cache=False).last_hidden_state
-        for ahead in range(1, DRAFTS + 1):
-            tokens = x.shape[1] - ahead
-            embedding = language_model.embed_tokens(x[:, ahead:])
-            places = torch.arange(tokens, device=device)[None, None].expand(3, len(x), tokens)
-            positions = language_model.rotary_emb(embedding, places)
-            hidden = layer(embedding, hidden[:, :tokens], positions)
+        for ahead, hidden in enumerate(guesses(model, layer, x), 1):
             labels = y[:, ahead + 1 :]
             logits = model.lm_head(hidden[:, :-1][labels != IGNORED])
             out.append((logits.float(), labels))
@@ -115,10 +145,9 @@ def train(of: Size, steps: int) -> tuple[Any, MtpLayer]:
             for group in optimizer.param_groups:
                 group["lr"] = base * share
         x, y = (part.to(device) for part in batch)
-        guesses = drafts(model, layer, x, y, device)
         losses = [
             nn.functional.cross_entropy(logits, labels[labels != IGNORED])
-            for logits, labels in guesses
+            for logits, labels in drafts(model, layer, x, y, device)
         ]
         loss = torch.stack(losses).mean()
         loss.backward()
@@ -140,10 +169,10 @@ def chances(model: Any, layer: MtpLayer, tokenizer: Any, each: int = 20) -> dict
         rows = [dialogue_tokens(tokenizer, draw(r, "test", kind, i % 2 == 0)) for i in range(each)]
         x, y = padded(rows, tokenizer.pad_token_id)
         with torch.no_grad():
-            guesses = drafts(model, layer, x, y, "cpu")
+            guessed = drafts(model, layer, x, y, "cpu")
         out[kind] = []
         alive = torch.ones_like(y, dtype=torch.bool)
-        for logits, labels in guesses:
+        for logits, labels in guessed:
             asked = labels != IGNORED
             right = torch.zeros_like(asked)
             right[asked] = logits.argmax(-1) == labels[asked]

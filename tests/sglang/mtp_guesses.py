@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast, Qwen3_5ForConditionalGeneration
 
-from pocket.mtp import MtpLayer
+from pocket.mtp import MtpLayer, guesses
 
 
 @dataclass(frozen=True)
@@ -71,35 +71,12 @@ def mtp_layer(folder: Path, model: Any) -> MtpLayer:
 def _right(
     model: Any, layer: MtpLayer, prompt: list[int], answer: list[int], drafts: int
 ) -> tuple[int, ...]:
-    """After each token of the answer; towards its end fewer drafts can be right.
-
-    As a server drafts: the first of a chain from the model's own hidden state, the others from the
-    layer's; each attends to the first ones of all tokens before and to those of its own chain.
-    """
-    language_model = model.model.language_model
+    """After each token of the answer; towards its end fewer drafts can be right."""
     x = torch.tensor([[*prompt, *answer]])
-    hidden = language_model(input_ids=x, use_cache=False).last_hidden_state
     first = len(prompt)  # drafts go on from the hidden state before this token, and from it
     stands = torch.ones(len(answer), dtype=torch.bool)
     right = torch.zeros(len(answer), dtype=torch.long)
-    inputs: list[torch.Tensor] = []
-    for draft in range(1, drafts + 1):
-        embedding = language_model.embed_tokens(x[:, draft:])
-        states = layer.pre_fc_norm_hidden(hidden[:, : embedding.shape[1]])
-        inputs.append(layer.fc(torch.cat([layer.pre_fc_norm_embedding(embedding), states], -1)))
-        chain = torch.cat([torch.full((part.shape[1],), d) for d, part in enumerate(inputs)])
-        start = torch.cat([torch.arange(part.shape[1]) for part in inputs])
-        rotary = language_model.rotary_emb(
-            embedding, (start + chain)[None, None].expand(3, 1, len(start))
-        )
-        before = (chain == 0) & (start <= start[:, None])
-        own = (chain > 0) & (chain <= chain[:, None]) & (start == start[:, None])
-        mask = torch.where(before | own, 0.0, -torch.inf)[None, None]
-        out = layer.layers[0](
-            torch.cat(inputs, 1), position_embeddings=rotary, attention_mask=mask, position_ids=None
-        )
-        out = out[0] if isinstance(out, tuple) else out
-        hidden = layer.norm(out[:, -embedding.shape[1] :])
+    for draft, hidden in enumerate(guesses(model, layer, x, drafts), 1):
         said = model.lm_head(hidden[0, first - 1 : -1]).argmax(-1)
         hits = torch.zeros(len(answer), dtype=torch.bool)
         hits[: len(said)] = said == x[0, first + draft :]
