@@ -25,6 +25,7 @@ def test_the_page_finds_a_wrong_sum_and_shows_what_is_claimed(
     expect(page.locator(".jp-mod-error")).to_have_count(0)
     card = notebook.card.first
     expect(card.locator("[data-status=done]")).to_be_visible()
+    card.scroll_into_view_if_needed()
     notebook.screenshot(screenshots / "lesson_11.png")
 
     card.get_by_label("Prompt").fill("What is 31 + 46?")
