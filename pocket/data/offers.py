@@ -17,7 +17,7 @@ from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, s
 from pocket.data.words import Split, city, invented, phrases, pick, table, until, words
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
-COUNTS = (1, 2, 2, 2, 3, 3, 3, 4, 5, 6)  # of tools in one request
+COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 6)  # of tools in one request
 
 
 def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:

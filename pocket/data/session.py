@@ -32,7 +32,7 @@ WITH_TOOLS = {
     "two results": tools.two_results,
 }
 _LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
-_PLAIN_WEIGHTS = (36, 6, 28, 26, 12)
+_PLAIN_WEIGHTS = (44, 6, 14, 24, 12)
 _TOOL_WEIGHTS = (42, 12, 16, 26, 8)
 
 

@@ -12,7 +12,7 @@ from pocket.data.dialogue import Dialogue, assistant, user
 from pocket.data.words import Split, phrases, pick, until
 
 PERCENTS = (5, 10, 15, 20, 25, 50)
-LARGEST = 1000
+LARGEST = 400
 HELD_OUT_ONE_IN = 5
 
 
@@ -41,7 +41,7 @@ def percent_working(p: int, n: int) -> tuple[str, str]:
 
 
 def percent(r: Random, split: Split, thinking: bool) -> Dialogue:
-    """A percentage of a multiple of ten up to a thousand."""
+    """A percentage of a multiple of ten up to LARGEST."""
     p, n = _pair(r, split)
     steps, result = percent_working(p, n)
     if r.random() < 0.8:
@@ -77,7 +77,7 @@ def follow_up(r: Random, split: Split, thinking: bool) -> Dialogue:
 
 
 def _pair(r: Random, split: Split) -> tuple[int, int]:
-    """A percentage and a multiple of ten up to a thousand."""
+    """A percentage and a multiple of ten up to LARGEST."""
     pair = until(
         lambda: (r.choice(PERCENTS), r.randrange(10, LARGEST + 1, 10)), split, HELD_OUT_ONE_IN
     )

@@ -67,7 +67,7 @@ def test_numbers_and_words_are_held_out_whatever_the_sentence() -> None:
     def pairs(split: words.Split) -> set[tuple[int, int]]:
         return {sums._pair(r, split) for _ in range(3000)}
 
-    assert len(pairs("test")) > 100
+    assert len(pairs("test")) > 30
     assert not pairs("train") & pairs("test")
     for name in ("cities", "topics", "corpora", "search_words"):
         train, test = (set(words.share(words.words(name), s)) for s in ("train", "test"))
