@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from kit.twin import asks, faults, info, metrics
 from kit.twin.chat import ChatResponse
-from kit.twin.chat_format import TURN, render
+from kit.twin.chat_format import TURN, UNSAID_WITH_TOOLS, render
 from kit.twin.refusals import Refused, bad_request, error
 from kit.twin.replies import Said, completion_of, filler, notice, reply_to
 from kit.twin.server import Twin
@@ -113,7 +113,8 @@ async def _chat(twin: Twin, request: Request) -> Any:
         return _bad_regex(twin, wrong, ask.stream)
     shown = await look(ask.messages)
     text = render(ask.messages, ask.tools, ask.thinking, [one.text for one in shown])
-    prompt = await twin.count(text) + sum(one.hidden for one in shown)
+    unsaid = sum(one.hidden for one in shown) + (UNSAID_WITH_TOOLS if ask.tools else 0)
+    prompt = await twin.count(text) + unsaid
     asks.check_length(prompt, ask.sampling, twin.context_length)
     said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call, shown)
     if said is None and shown:

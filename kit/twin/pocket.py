@@ -161,8 +161,8 @@ class Pocket:
     def _refused(self, error: Mapping[str, Any]) -> PocketMissing:
         if error.get("type") == "exceed_context_size_error":
             return PocketMissing(
-                f"the pocket model holds {self.weights.context_tokens:,} tokens of its own, fewer "
-                f"than this prompt's {error['n_prompt_tokens']:,}",
+                f"this prompt is longer than the {self.weights.context_tokens:,} tokens, of its own "
+                "vocabulary, that the pocket model holds",
                 "ask for less at once",
             )
         return PocketMissing(
