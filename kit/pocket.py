@@ -60,11 +60,8 @@ class Ability:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the share: where the true one is in 95 of 100 evaluations."""
-        z, n, share = 1.96, self.asked, self.share
-        middle = (share + z * z / n / 2) / (1 + z * z / n)
-        half = z * sqrt(share * (1 - share) / n + z * z / n / n / 4) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Wilson's 95 % interval of the share."""
+        return wilson(self.right, self.asked)
 
 
 @dataclass(frozen=True)
@@ -142,6 +139,14 @@ class Sweep:
     def expected(self, part: Part, steps: int) -> float:
         """The accept length, if every guess were right as often as the first."""
         return accept_length([self.first_chance(part)] * steps)
+
+
+def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
+    """The interval that holds the true share in 95 of 100 such evaluations."""
+    share, square = right / asked, z * z / asked
+    middle = (share + square / 2) / (1 + square)
+    half = z * sqrt(share * (1 - share) / asked + square / asked / 4) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @cache

@@ -13,13 +13,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kit.pocket import CLAIM, wilson
 from kit.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
 from pocket.data.sums import LARGEST, PERCENTS
-from pocket.evaluate import wilson
 from pocket.plot import read_log
 
-CLAIM = 0.9
 _LONGEST_EXAMPLE = 160
 
 

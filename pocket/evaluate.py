@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import sqrt
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from kit.pocket import wilson
 from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored
@@ -47,14 +47,6 @@ class Row:
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the share."""
         return wilson(self.right, self.asked)
-
-
-def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval that holds the true share in 95 of 100 such evaluations."""
-    share, square = right / asked, z * z / asked
-    middle = (share + square / 2) / (1 + square)
-    half = z * sqrt(share * (1 - share) / asked + square / asked / 4) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def visible(text: str, thinking: bool) -> str:
