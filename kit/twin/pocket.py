@@ -161,8 +161,8 @@ class Pocket:
     def _refused(self, error: Mapping[str, Any]) -> PocketMissing:
         if error.get("type") == "exceed_context_size_error":
             return PocketMissing(
-                f"this prompt is longer than the {self.weights.context_tokens:,} tokens, of its own "
-                "vocabulary, that the pocket model holds",
+                f"this prompt is longer than the {self.weights.context_tokens:,} tokens, of its "
+                "own vocabulary, that the pocket model holds",
                 "ask for less at once",
             )
         return PocketMissing(
