@@ -166,3 +166,14 @@ def test_both_forms_of_the_weights_fit_into_the_repository(
     assert 2 * 2 * (parameters + mtp_parameters) / 1e6 < export.LIMIT_MB - 0.5
     layers = model.config.text_config.layer_types
     assert layers == (["linear_attention"] * 3 + ["full_attention"]) * (len(layers) // 4)
+
+
+def test_heads_of_a_fresh_model_remember(made: tuple[Size, Path]) -> None:
+    """As transformers starts them, most keep nothing from one token to the next."""
+    model = fresh(made[0], Transformers(made[1]).tokenizer)
+    mixers = [m for m in model.modules() if hasattr(m, "A_log")]
+    assert len(mixers) == 3
+    for mixer in mixers:
+        keeps = torch.exp(-mixer.A_log.exp() * torch.nn.functional.softplus(mixer.dt_bias))
+        assert keeps.min() > 0.5
+        assert keeps.max() > 0.998
