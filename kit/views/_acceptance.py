@@ -33,7 +33,7 @@ def acceptance(
     provenance = _provenance(sweep)
     fastest = max(sweep.times_plain(part, k) for part in PARTS for k in steps)
     layout = theme.layout(
-        "Much is accepted, and a CPU is no faster for it"
+        "Drafts are accepted, and a CPU is no faster for it"
         if fastest < 1
         else "What is accepted, and what it is worth on a CPU",
         "Qwen3.5's architecture in miniature, on the real SGLang, one request at a time",
