@@ -44,6 +44,7 @@ def test_a_picture_of_ones_own_shows_its_price_before_it_is_sent(
     field.get_by_role("combobox").select_option("720p")
     expect(cost).to_contain_text("sent as 1,088 × 800")
     expect(cost).to_contain_text("850 + 2 tokens · computed")
+    cost.scroll_into_view_if_needed()
     notebook.screenshot(screenshots / "lesson_05.png")
 
     with page.expect_file_chooser() as chooser:
