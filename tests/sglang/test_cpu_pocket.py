@@ -112,6 +112,7 @@ def test_drafts_are_accepted_as_often_as_the_layer_is_right(either: Server) -> N
     assert own > 1
     assert measured == pytest.approx(walked, rel=0.01)
     assert measured < computed
+    assert measured == pytest.approx(computed, rel=0.2)
 
 
 def texts(said: Sequence[Any]) -> list[tuple[str, list[int]]]:
