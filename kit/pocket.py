@@ -2,12 +2,14 @@
 
     card()     what kit/data/pocket says: parameters, and how much of what it was asked was right
     sweep()    accept length and speed with 0 to 3 draft tokens, measured on a CPU
+    insist_on_released()    its files are those that were released
 
-Both are measured and of this small model alone: no figure here is Qwen3.5's.
+The figures are measured and of this small model alone: no figure here is Qwen3.5's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -29,6 +31,8 @@ PARTS: tuple[Part, ...] = ("thinking", "answer")
 
 _DATA = Path(str(files("kit"))) / "data"
 _AGAIN = "git checkout kit/data"
+WEIGHTS = _DATA / "pocket"
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
 
 
 @cache
-def card(folder: Path = _DATA / "pocket") -> Card:
+def card(folder: Path = WEIGHTS) -> Card:
     """Raises KitError where the pocket model's files are missing."""
     about, tried = _read(folder / "pocket.json"), _read(folder / "evaluation.json")
     rows = [
@@ -176,6 +180,17 @@ def sweep(path: Path = _DATA / "recorded" / "pocket_acceptance.json") -> Sweep:
     rows = [Speculated(**{name: row[name] for name in names}) for row in data["rows"]]
     shares = {int(steps): share for steps, share in data["shares"].items()}
     return Sweep(tuple(rows), shares, measured(data["provenance"]["source"]))
+
+
+def insist_on_released(folder: Path = WEIGHTS) -> None:
+    """Raises KitError where a file of the pocket model is missing or not the released one."""
+    try:
+        for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+            digest, name = line.split(maxsplit=1)
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                raise KitError(f"{name} is not what was released: another checksum", _AGAIN)
+    except (OSError, ValueError) as problem:
+        raise KitError(f"the pocket model's weights cannot be read: {problem}", _AGAIN) from problem
 
 
 def _read(path: Path) -> Any:

@@ -79,9 +79,9 @@ class Blocks:
 
 
 def copies(done: float, training: dict[str, Any]) -> float:
-    """The share of sessions that only repeat words: many at first, few from 70 % on."""
+    """The share of sessions that only repeat words: many at first, few from `copies_until` on."""
     first, last = training["copies_first"], training["copies_last"]
-    return float(max(last, first + (last - first) * done / 0.7))
+    return float(max(last, first + (last - first) * done / training["copies_until"]))
 
 
 def stream(blocks: Blocks, first_step: int, workers: int) -> Iterator[tuple[Any, Any]]:

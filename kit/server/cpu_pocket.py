@@ -7,20 +7,17 @@ time instead of saving it; its text is a very small model's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
-from kit.errors import InvalidValue, LaunchError
+from kit.errors import InvalidValue, KitError, LaunchError
 from kit.launch import HTTP_PORT
-from kit.pocket import SERVED_NAME
+from kit.pocket import SERVED_NAME, WEIGHTS, insist_on_released
 from kit.server import on_cpu
 from kit.server.command import ServerCommand
 from kit.server.on_cpu import Options
 
 NAME = "cpu-pocket"
-WEIGHTS = on_cpu.ROOT / "kit" / "data" / "pocket"
-SUMS = "SHA256SUMS"
 STEPS = 3  # drafts, as SGLang's usual options for Qwen3.5 have it
 CONTEXT_LENGTH = 4096
 
@@ -48,7 +45,10 @@ def command(
     if not 0 <= steps <= STEPS:
         raise InvalidValue(f"{steps} drafts", f"0 to {STEPS}: its MTP layer was trained for that")
     on_cpu.insist_on_sglang()
-    insist_on_weights(weights)
+    try:
+        insist_on_released(weights)
+    except KitError as problem:
+        raise LaunchError(problem.what, problem.hint) from problem
     about = json.loads((weights / "pocket.json").read_text(encoding="utf-8"))
     return on_cpu.command(
         NAME,
@@ -69,17 +69,3 @@ def speculation(steps: int) -> Options:
         "--speculative-eagle-topk": "1",
         "--speculative-num-draft-tokens": str(steps + 1),
     }
-
-
-def insist_on_weights(folder: Path = WEIGHTS) -> None:
-    """Raises LaunchError where the pocket model's files are missing or not the released ones."""
-    again = "git checkout kit/data/pocket"
-    try:
-        for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
-            digest, name = line.split(maxsplit=1)
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise LaunchError(
-                    f"{name} of the pocket model is not what was released: another checksum", again
-                )
-    except OSError as problem:
-        raise LaunchError(f"the pocket model cannot be read: {problem}", again) from problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kit.errors import LaunchError
+from kit.errors import InvalidValue, LaunchError
 from kit.server.command import ServerCommand
 
 SGLANG_PINNED = "0.5.23"
@@ -50,6 +50,14 @@ def insist_on_sglang() -> None:
             "SGLang for CPUs is not installed here",
             "make sglang-cpu (Linux x86-64, a minute, 1.7 GB); the twin needs none of it: kit twin",
         )
+
+
+def insist_on_usual(name: str, sglang: str | None, docker: bool) -> None:
+    """Raises InvalidValue for another SGLang than the pinned one, and for a container."""
+    if sglang not in (None, SGLANG_PINNED):
+        raise InvalidValue(f"SGLang {sglang}", f"{SGLANG_PINNED}: {name} runs no other")
+    if docker:
+        raise InvalidValue("--docker", f"none: {name} runs in its own environment, as it is")
 
 
 def command(

@@ -13,7 +13,7 @@ from time import sleep as pause
 from kit import server
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, launch_plan
-from kit.server import cpu_pocket, cpu_tiny
+from kit.server import cpu_pocket, cpu_tiny, on_cpu
 from kit.server.command import ServerCommand, of_plan
 from kit.server.startup_log import Event
 
@@ -24,15 +24,18 @@ WATCH_S = 0.5
 def command(
     name: str,
     *,
-    sglang: str = SGLANG,
+    sglang: str | None = None,
     port: int = HTTP_PORT,
     docker: bool = False,
     mtp: bool = True,
 ) -> ServerCommand:
     """What is started for a profile's name, `cpu-pocket` and `cpu-tiny` among them.
 
-    The toy has no MTP to leave out.
+    The toy has no MTP to leave out. Raises InvalidValue where a CPU is to run another SGLang, or
+    a container.
     """
+    if name in on_cpu.ON_CPU:
+        on_cpu.insist_on_usual(name, sglang, docker)
     if name == cpu_pocket.NAME:
         return cpu_pocket.command(port, steps=cpu_pocket.STEPS if mtp else 0)
     if name == cpu_tiny.NAME:
@@ -40,7 +43,7 @@ def command(
     chosen = profile(name)
     if not mtp:
         chosen = replace(chosen, mtp=None)
-    return of_plan(launch_plan(chosen, sglang=sglang, port=port), docker=docker)
+    return of_plan(launch_plan(chosen, sglang=sglang or SGLANG, port=port), docker=docker)
 
 
 def serve(what: ServerCommand, say: Say = print) -> int:

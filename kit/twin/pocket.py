@@ -9,7 +9,6 @@ sends them as it sends every other reply.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -17,11 +16,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
+from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, Hand
 from kit.twin.chat_format import THINK, TURN
 from kit.twin.replies import Call, Said
@@ -45,32 +44,17 @@ class Weights:
     name: str
     parameters: int
     context_tokens: int
-    sha256: str
 
     @classmethod
-    def read(cls, folder: Path | None = None) -> Weights:
+    def read(cls, folder: Path = WEIGHTS) -> Weights:
         """Raises PocketMissing where there are none, or they are not the released ones."""
-        folder = folder or Path(str(files("kit").joinpath("data/pocket")))
         try:
-            about = json.loads((folder / "pocket.json").read_text(encoding="utf-8"))
-            found = cls(
-                folder / about["gguf"],
-                about["name"],
-                about["parameters"],
-                about["context_tokens"],
-                about["sha256"],
-            )
-            digest = hashlib.sha256(found.gguf.read_bytes()).hexdigest()
-        except (OSError, ValueError, KeyError) as problem:
-            raise PocketMissing(
-                f"the pocket model's weights cannot be read: {problem}", "git checkout kit/data"
-            ) from problem
-        if digest != found.sha256:
-            raise PocketMissing(
-                f"{found.gguf.name} is not what was released: another checksum",
-                "git checkout kit/data/pocket",
-            )
-        return found
+            insist_on_released(folder)
+        except KitError as problem:
+            raise PocketMissing(problem.what, problem.hint) from problem
+        about = json.loads((folder / "pocket.json").read_text(encoding="utf-8"))
+        gguf = folder / about["gguf"]
+        return cls(gguf, about["name"], about["parameters"], about["context_tokens"])
 
 
 class Pocket:

@@ -22,9 +22,14 @@ def authored() -> tuple[Dialogue, ...]:
     )
 
 
-def lesson(r: Random, split: Split, thinking: bool) -> Dialogue:
-    """A question of the course: in training as the lessons ask it or in other words."""
-    lessons = [x for x in table("lessons")["lesson"] if split == "train" or x["names"]]
+def lesson(r: Random, split: Split, thinking: bool, tools_offered: bool = False) -> Dialogue:
+    """A question of the course: in training as the lessons ask it or in other words. With tools
+    on offer, none that asks for one."""
+    lessons = [
+        x
+        for x in table("lessons")["lesson"]
+        if (split == "train" or x["names"]) and not (tools_offered and x.get("needs_tool"))
+    ]
     chosen = r.choice(lessons)
     whole = split == "train" and chosen["prompts"] and (not chosen["names"] or r.random() < 0.5)
     if whole:

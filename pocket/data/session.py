@@ -26,14 +26,22 @@ PLAIN: dict[str, Make] = {
 }
 WITH_TOOLS = {
     "call": tools.call,
+    "action call": tools.action_call,
     "two calls": tools.two_calls,
     "no tool fits": tools.no_tool,
     "result": tools.result,
     "two results": tools.two_results,
 }
 _LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
-_PLAIN_WEIGHTS = (44, 6, 14, 24, 12)
-_TOOL_WEIGHTS = (42, 12, 16, 26, 8)
+_PLAIN_WEIGHTS = {"percent": 38, "follow-up": 6, "sum": 20, "lesson": 24, "beyond": 12}
+_TOOL_WEIGHTS = {
+    "call": 36,
+    "action call": 14,
+    "two calls": 12,
+    "no tool fits": 18,
+    "result": 22,
+    "two results": 8,
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def session(r: Random, copies: float) -> list[Segment]:
     """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
     if r.random() < copies:
         return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
-    dialogues = _plain(r) if r.random() < 0.42 else _with_tools(r)
+    dialogues = _plain(r) if r.random() < 0.4 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
     if r.random() < 0.15:
@@ -99,20 +107,20 @@ def session(r: Random, copies: float) -> list[Segment]:
 
 
 def _plain(r: Random) -> list[Dialogue]:
-    kinds = r.choices(list(PLAIN), _PLAIN_WEIGHTS, k=r.choice((1, 2, 3, 4)))
+    kinds = r.choices(list(PLAIN), list(_PLAIN_WEIGHTS.values()), k=r.choice((1, 2, 3, 4)))
     return [PLAIN[kind](r, "train", r.random() < 0.6) for kind in kinds]
 
 
 def _with_tools(r: Random) -> list[Dialogue]:
     among = offers(r, "train", r.choice(COUNTS))
+    kinds = [kind for kind in WITH_TOOLS if tools.possible(kind, among)]
+    weights = [_TOOL_WEIGHTS[kind] for kind in kinds]
     out = []
-    for kind in r.choices(list(WITH_TOOLS), _TOOL_WEIGHTS, k=r.choice((4, 5, 6, 7))):
+    for kind in r.choices(kinds, weights, k=r.choice((4, 5, 6, 7))):
         thinking = r.random() < 0.6
-        if kind.startswith("two") and not tools.places(among):
-            kind = kind.removeprefix("two ").removesuffix("s")
         out.append(WITH_TOOLS[kind](r, "train", thinking, among))
         if r.random() < 0.06:
-            other = lessons.lesson(r, "train", thinking)
+            other = lessons.lesson(r, "train", thinking, tools_offered=True)
             out.append(replace(other, tools=out[0].tools))
     return out
 

@@ -7,19 +7,50 @@ from random import Random
 from typing import Any
 
 from pocket.data.dialogue import Call, Dialogue, Json, user
-from pocket.data.offers import COUNTS, ONCE, Offer, Request, offers, place_tool, request
+from pocket.data.lessons import beyond
+from pocket.data.offers import (
+    COUNTS,
+    ONCE,
+    Offer,
+    Request,
+    offers,
+    place_tool,
+    request,
+    way_to_ask,
+)
 from pocket.data.words import Split, city, invented, phrases, pick, table
 
 Among = tuple[Offer, ...] | None
 
 
 def call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
-    """One call to one of the tools offered."""
-    among = among or offers(r, split, r.choice(COUNTS))
-    asked = request(r, split, r.choice(among))
+    """One call to a tool that looks up, searches, calculates, converts or sends."""
+    return _one_call(r, split, thinking, among, "call")
+
+
+def action_call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+    """One call to a tool that does something, asked for in many ways."""
+    return _one_call(r, split, thinking, among, "action call")
+
+
+def possible(kind: str, among: tuple[Offer, ...]) -> bool:
+    """Whether these tools serve for a kind of dialogue."""
+    if kind.startswith("two"):
+        return bool(places(among))
+    return not kind.endswith("call") or bool(_for_one_call(kind, among))
+
+
+def _for_one_call(kind: str, among: tuple[Offer, ...]) -> list[Offer]:
+    return [offer for offer in among if (offer.kind == "action") == (kind == "action call")]
+
+
+def _one_call(r: Random, split: Split, thinking: bool, among: Among, kind: str) -> Dialogue:
+    while not (among and possible(kind, among)):
+        among = offers(r, split, r.choice(COUNTS))
+    asked = request(r, split, r.choice(_for_one_call(kind, among)))
     text = asked.call.text
     messages = (user(asked.question),)
-    return Dialogue("call", messages, _reason(asked), text, text, thinking, _schemas(among))
+    return Dialogue(kind, messages, _reason(asked), text, text, thinking, _schemas(among))
 
 
 def two_calls(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -43,15 +74,22 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
 
 
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
-    """A request that none of the tools offered can serve."""
+    """A request that none of the tools offered can serve, or no tool at all."""
     among = among or offers(r, split, r.choice(COUNTS))
+    if r.random() < 0.2:
+        asked = beyond(r, split, thinking).messages
+    else:
+        asked = (user(_not_served(r, split, among)),)
+    said = table("lessons")["no_tool"]
+    reason, answer = said["thinking"], said["answer"]
+    return Dialogue("no tool fits", asked, reason, answer, answer, thinking, _schemas(among))
+
+
+def _not_served(r: Random, split: Split, among: tuple[Offer, ...]) -> str:
     taken = {x.subject for x in among} | {x.kind for x in among if x.kind in ONCE}
     while (other := offers(r, split, 1)[0]).subject in taken or other.kind in taken:
         pass
-    said = table("lessons")["no_tool"]
-    reason, answer = said["thinking"], said["answer"]
-    messages = (user(request(r, split, other).question),)
-    return Dialogue("no tool fits", messages, reason, answer, answer, thinking, _schemas(among))
+    return request(r, split, other).question
 
 
 def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -79,7 +117,8 @@ def _two(r: Random, split: Split, among: Among) -> tuple[tuple[Offer, ...], Requ
         among = (*among[1:], _place(r, split, among[1:]))
     offer = r.choice(places(among))
     a, b = city(r, split), city(r, split)
-    ask = r.choice(phrases("place", "two" + offer.many)).format(topic=offer.topic, c=a, d=b)
+    forms = phrases(*way_to_ask(r, offer, "two"))
+    ask = r.choice(forms).format(topic=offer.topic, c=a, d=b)
     ask = ask[0].upper() + ask[1:]
     calls = [Call(offer.name, {offer.parameters[0]: where}) for where in (a, b)]
     first, second = (Request(ask, offer.topic, c, w) for c, w in zip(calls, (a, b), strict=True))
