@@ -27,10 +27,11 @@ from typing import Any
 
 from kit import server
 from kit.errors import KitError
+from kit.pocket import WEIGHTS
 from kit.server import Server, cpu_pocket, on_cpu
 from kit.server.processes import members
 
-RECORDED = cpu_pocket.WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
+RECORDED = WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
 STREAMS = 8
 ROUNDS = 3
 MAX_TOKENS = 400
@@ -42,7 +43,7 @@ Row = dict[str, Any]
 
 
 def weights(name: str) -> Any:
-    return json.loads((cpu_pocket.WEIGHTS / name).read_text())
+    return json.loads((WEIGHTS / name).read_text())
 
 
 def mib(path: Path) -> float:
@@ -88,7 +89,7 @@ def llama(tokens: int) -> Row:
     return {
         "engine": "llama.cpp in the twin",
         "program_mib": package / 2**20,
-        "weights_mib": (cpu_pocket.WEIGHTS / weights("pocket.json")["gguf"]).stat().st_size / 2**20,
+        "weights_mib": (WEIGHTS / weights("pocket.json")["gguf"]).stat().st_size / 2**20,
         "start_s": told["start_s"],
         "memory_mib": told["memory_mib"],
         "same": told["same"],
@@ -137,7 +138,7 @@ def sglang(steps: int) -> tuple[Row, list[Row], Row, int]:
         line = {
             "engine": f"SGLang, {steps} drafts" if steps else "SGLang, no MTP",
             "program_mib": mib(on_cpu.ROOT / ".venv-sglang") if steps == 0 else None,
-            "weights_mib": (cpu_pocket.WEIGHTS / "model.safetensors").stat().st_size / 2**20,
+            "weights_mib": (WEIGHTS / "model.safetensors").stat().st_size / 2**20,
             "start_s": start_s,
             "memory_mib": sum(map(pss_mib, members(running.group or 0))),
             "same": same,

@@ -8,7 +8,6 @@ do, with what it said instead.
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from kit.pocket import CLAIM, wilson
 from kit.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
+from pocket.data.offers import COUNTS
 from pocket.data.sums import LARGEST, PERCENTS
 from pocket.plot import read_log
 
@@ -41,21 +41,13 @@ def example(failure: dict[str, str]) -> str:
     return f"- {question}: wanted {wanted}, said {said}"
 
 
-def stages(log: list[dict[str, Any]]) -> list[int]:
-    """Steps of each stage: a stage begins where the steps are counted from the start again."""
-    steps = [entry["step"] for entry in log]
-    ends = [a for a, b in itertools.pairwise(steps) if b < a]
-    return [*ends, *steps[-1:]]
-
-
 def card(of: Size, folder: Path) -> str:
     """The card's text, from what lies in the export and in the size's folder."""
     evaluation = json.loads((folder / "evaluation.json").read_text())
     about = json.loads((folder / "pocket.json").read_text())
     guessed = json.loads((of.folder / "mtp.json").read_text())
     lengths = [accept_length(chances) for chances in guessed.values()]
-    log = read_log(of.folder)
-    last = log[-1]
+    last = read_log(of.folder)[-1]
     rows = evaluation["rows"]
     holds = [row["right"] / row["asked"] >= CLAIM for row in rows]
     failed = [
@@ -78,7 +70,9 @@ def card(of: Size, folder: Path) -> str:
             percents=", ".join(map(str, PERCENTS)),
             largest=LARGEST,
             failures="\n\n".join(failed) or "Nothing failed.",
-            stages=" + ".join(f"{steps:,}" for steps in stages(log)),
+            tools=max(COUNTS),
+            steps=last["step"],
+            machine=of.training["machine"],
             tokens=last["tokens"] / 1e6,
             minutes=last["spent_s"] / 60,
             size=of.name,

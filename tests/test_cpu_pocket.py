@@ -13,13 +13,13 @@ import pytest
 
 from kit.cli import _parser
 from kit.errors import InvalidValue, LaunchError
-from kit.pocket import SUMS, insist_on_released
+from kit.pocket import SUMS, WEIGHTS, insist_on_released
 from kit.server import cpu_pocket, cpu_tiny, on_cpu, serve
 from kit.server.command import of_plan
 
-RECORDED = cpu_pocket.WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
+RECORDED = WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
 released = pytest.mark.skipif(
-    not (cpu_pocket.WEIGHTS / SUMS).exists(), reason="no weights have been released yet"
+    not (WEIGHTS / SUMS).exists(), reason="no weights have been released yet"
 )
 
 
@@ -123,7 +123,7 @@ def test_the_released_weights_are_taken() -> None:
 def test_the_recorded_acceptance_is_of_these_weights() -> None:
     """After new weights: make sglang-cpu, and python benchmarks/report.py pocket."""
     recorded = json.loads(RECORDED.read_text())
-    about = json.loads((cpu_pocket.WEIGHTS / "pocket.json").read_text())
+    about = json.loads((WEIGHTS / "pocket.json").read_text())
     assert recorded["sha256"] == about["sha256"]
     assert about["name"] in recorded["provenance"]["source"]
     rows = {(row["steps"], row["part"]): row for row in recorded["rows"]}

@@ -64,6 +64,15 @@ def test_values_of_a_call_are_what_its_schema_says():
     assert said.answer == "Converting."
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("True", True), ("false", False), ("yes", False), ("null", None)]
+)
+def test_yes_and_no_are_read_as_sglang_reads_them(written, read):
+    schema = {"name": "convert", "parameters": {"properties": {"amount": {"type": "boolean"}}}}
+    said = parse(CALL.replace("12.5", written), thinking=False, tools=[{"function": schema}])
+    assert said.calls[0].arguments[0] == ("amount", read)
+
+
 def test_a_value_that_is_no_json_stays_text_for_the_check_to_refuse():
     said = parse(CALL.replace("12.5", "a dozen"), thinking=False, tools=TOOLS)
     assert said.calls[0].arguments[0] == ("amount", "a dozen")

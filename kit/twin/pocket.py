@@ -208,21 +208,24 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _arguments(body: str, function: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Values as their schema types them, as SGLang's parser does: JSON where no text is meant."""
+    """Values as their schema types them, as SGLang's parser does: `null` is none whatever the
+    type, what is not `true` is false, and JSON is read where no text is meant."""
     parameters = function.get("parameters")
     schema = parameters.get("properties") if isinstance(parameters, Mapping) else None
     schema = schema if isinstance(schema, Mapping) else {}
     return tuple(
-        (name, value if _is_text(schema.get(name)) else _json_or_text(value))
-        for name, value in _PARAMETER.findall(body)
+        (name, _typed(value, schema.get(name))) for name, value in _PARAMETER.findall(body)
     )
 
 
-def _is_text(schema: Any) -> bool:
-    return not isinstance(schema, Mapping) or schema.get("type", "string") == "string"
-
-
-def _json_or_text(value: str) -> Any:
+def _typed(value: str, schema: Any) -> Any:
+    kind = schema.get("type", "string") if isinstance(schema, Mapping) else "string"
+    if value.lower() == "null":
+        return None
+    if kind == "string":
+        return value
+    if kind == "boolean":
+        return value.lower() == "true"
     try:
         return json.loads(value)
     except ValueError:

@@ -21,6 +21,7 @@ _PLAIN = {  # the evaluation's names, for whoever has not read it
     "beyond": "says that it was not made for it",
     "call: the right tool": "chooses the right tool",
     "call: exact, arguments too": "calls it exactly, arguments too",
+    "action call": "calls a tool that does anything else",
     "two calls": "two calls at once",
     "no tool fits": "says that no tool fits",
     "result": "tells a tool's result",

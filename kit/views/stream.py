@@ -238,7 +238,10 @@ class StreamView:
         **params: Any,
     ) -> None:
         parts = [part.to_part() for part in show]
-        pane = Pane(endpoint, title or endpoint.model, thinking, tuple(history), params, parts)
+        title = title or (
+            f"the twin of {endpoint.model}" if endpoint.kind == "twin" else endpoint.model
+        )
+        pane = Pane(endpoint, title, thinking, tuple(history), params, parts)
         self.board = Board(prompt, [pane], fixed=False)
 
     async def run(self) -> Reply | None:

@@ -133,6 +133,13 @@ class Notebook:
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
         self.page.evaluate("window.jupyterapp.shell.collapseRight()")
 
+    def play(self, timeout_s: float) -> None:
+        """Run all of it, presented, to an end without an error."""
+        self.present()
+        self.run_all()
+        self.wait_until_done(timeout_s)
+        assert self.page.locator(".jp-mod-error").count() == 0
+
     def run_all(self) -> None:
         self.command("notebook:run-all-cells")
 

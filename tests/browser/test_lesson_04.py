@@ -19,10 +19,7 @@ def test_the_lesson_runs_and_its_cards_answer_and_stop(
     open_notebook: OpenNotebook, screenshots: Path
 ) -> None:
     notebook = open_notebook(LESSON, size=(1240, 960))
-    notebook.present()
-    notebook.run_all()
-    notebook.wait_until_done(120)
-    expect(notebook.page.locator(".jp-mod-error")).to_have_count(0)
+    notebook.play(120)
     both, single = notebook.card.nth(0), notebook.card.nth(1)
     expect(both.locator("[data-status=done]")).to_have_count(2)
 

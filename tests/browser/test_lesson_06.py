@@ -101,10 +101,7 @@ def test_the_lesson_runs_and_a_saved_notebook_keeps_the_table(
     open_notebook: OpenNotebook, screenshots: Path, theme: str
 ) -> None:
     notebook = open_notebook(LESSON, size=(1240, 960), theme=theme)
-    notebook.present()
-    notebook.run_all()
-    notebook.wait_until_done(150)
-    expect(notebook.page.locator(".jp-mod-error")).to_have_count(0)
+    notebook.play(150)
     agent = notebook.page.locator(".kit-trace").nth(1)
     expect(agent.locator("[data-kind=answer]").last).to_contain_text("sglang serve")
     agent.scroll_into_view_if_needed()

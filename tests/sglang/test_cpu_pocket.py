@@ -18,14 +18,14 @@ from wire_shapes import differences, shapes
 
 from kit import server
 from kit.models.images import smart_resize
-from kit.pocket import SERVED_NAME
+from kit.pocket import SERVED_NAME, WEIGHTS
 from kit.server import Server, cpu_pocket
 from kit.server.processes import free_port
 from kit.speculation import accept_length
 from kit.vision import drawings, image, message
 
 pytestmark = pytest.mark.skipif(
-    not (cpu_pocket.WEIGHTS / "SHA256SUMS").exists(), reason="no weights have been released yet"
+    not (WEIGHTS / "SHA256SUMS").exists(), reason="no weights have been released yet"
 )
 
 END = "<|im_end|>"
@@ -61,7 +61,7 @@ def speculates(running: Server) -> bool:
 @cache
 def recorded() -> list[dict[str, str]]:
     """Fifty prompts with transformers' greedy outputs (pocket/evaluate.py)."""
-    return json.loads((cpu_pocket.WEIGHTS / "recorded.json").read_text())
+    return json.loads((WEIGHTS / "recorded.json").read_text())
 
 
 @cache
@@ -101,7 +101,7 @@ def test_drafts_are_accepted_as_often_as_the_layer_is_right(either: Server) -> N
     told = [one["meta_info"] for one in said]
     tokens = sum(one["completion_tokens"] - 1 for one in told)  # the first comes of the prefill
     measured = tokens / sum(one["spec_verify_ct"] for one in told)
-    guesses = Guesses.of(cpu_pocket.WEIGHTS, texts(said), cpu_pocket.STEPS)
+    guesses = Guesses.of(WEIGHTS, texts(said), cpu_pocket.STEPS)
     walked = tokens / guesses.steps()
     computed = accept_length(guesses.chances())
     by_draft = ", ".join(f"{chance:.1%}" for chance in guesses.chances())
@@ -189,7 +189,7 @@ def test_the_image_of_lesson_05_is_taken_and_counted(pocket: str) -> None:
     body = {"model": SERVED_NAME, "messages": [asked], "max_tokens": 8, "temperature": 0}
     answer = ask(pocket, "POST", "/v1/chat/completions", json.dumps(body))
     assert answer.status == 200, answer.body
-    size = json.loads((cpu_pocket.WEIGHTS / "preprocessor_config.json").read_text())["size"]
+    size = json.loads((WEIGHTS / "preprocessor_config.json").read_text())["size"]
     rows, columns = smart_resize(
         part.height, part.width, min_pixels=size["shortest_edge"], max_pixels=size["longest_edge"]
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pieces import twin_of
 from wire_captures import read, request_json
 from wire_cases import SERVED
 from wire_replay import ABORT_ALL, ask, for_the_twin, settled
@@ -48,14 +49,8 @@ def toy() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def twin() -> Iterator[str]:
-    argv = [str(ROOT / ".venv" / "bin" / "python"), "-m", "kit.twin", "--parent-stdin"]
-    argv += ["--profile", PROFILE, "--port", "0", "--speed", "200"]
-    running = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert running.stdout is not None
-    assert running.stdin is not None
-    yield json.loads(running.stdout.readline())["url"]
-    running.stdin.close()
-    running.wait(timeout=20)
+    with twin_of(PROFILE) as url:
+        yield url
 
 
 def asked_of_the_toy(name: str) -> tuple[str, str, str]:
