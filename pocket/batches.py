@@ -12,7 +12,7 @@ from pocket.data.dialogue import Dialogue
 from pocket.data.session import Segment, session
 
 IGNORED = -100
-LONGEST = 896
+LONGEST = 1280
 # Token ids, and the same with what is not learnt blanked out.
 Row = tuple[list[int], list[int]]
 AT_ONCE = 8  # steps whose sessions are sorted together by length, against padding

@@ -1,5 +1,9 @@
 """The vocabulary: byte-level BPE with Qwen3.5's way of cutting text, its tags and its digits.
 
+No entry joins letters with what stands before them. So a word is the same tokens wherever it
+stands, after a space, a quote or an underscore: what a model this small has to copy, from a
+question into an argument, it copies one to one.
+
 python -m pocket.tokenizer        count it anew from the dialogues
 """
 
@@ -14,10 +18,9 @@ from pocket.config import HERE, Size, parser, size
 from pocket.data.session import session
 
 # Qwen3.5's: letters with their marks, single digits, punctuation, spaces.
-_CUT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
-    r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_REST = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_CUT = rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}|{_REST}"
+_CUT_TO_COUNT = rf"[\p{{L}}\p{{M}}]+|\p{{N}}|{_REST}"  # letters by themselves
 _CONTEXT = 4096
 TEMPLATE = HERE / "chat_template.jinja"
 
@@ -47,8 +50,8 @@ def make(of: Size) -> Any:
     special, tags = of.vocabulary["special"], of.vocabulary["tags"]
     bpe = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    cut = pre_tokenizers.Split(Regex(_CUT), "isolated")
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([cut, byte_level])
+    cut, to_count = (pre_tokenizers.Split(Regex(x), "isolated") for x in (_CUT, _CUT_TO_COUNT))
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([to_count, byte_level])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=of.vocabulary["size"] - len(special) - len(tags),
@@ -56,6 +59,7 @@ def make(of: Size) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     bpe.train_from_iterator(_texts(of.vocabulary["samples"], special + tags), trainer)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([cut, byte_level])
     bpe.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special])
     bpe.add_tokens([AddedToken(text, special=False, normalized=False) for text in tags])
     out = PreTrainedTokenizerFast(

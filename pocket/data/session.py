@@ -33,7 +33,7 @@ WITH_TOOLS = {
     "two results": tools.two_results,
 }
 _LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
-_PLAIN_WEIGHTS = {"percent": 38, "follow-up": 6, "sum": 20, "lesson": 24, "beyond": 12}
+_PLAIN_WEIGHTS = {"percent": 34, "follow-up": 8, "sum": 34, "lesson": 16, "beyond": 8}
 _TOOL_WEIGHTS = {
     "call": 36,
     "action call": 14,
@@ -98,6 +98,8 @@ def session(r: Random, copies: float) -> list[Segment]:
     """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
     if r.random() < copies:
         return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
+    if r.random() < 0.08:
+        return _joined([sums.drill(r, r.random() < 0.5) for _ in range(3)])
     dialogues = _plain(r) if r.random() < 0.4 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
@@ -107,7 +109,7 @@ def session(r: Random, copies: float) -> list[Segment]:
 
 
 def _plain(r: Random) -> list[Dialogue]:
-    kinds = r.choices(list(PLAIN), list(_PLAIN_WEIGHTS.values()), k=r.choice((1, 2, 3, 4)))
+    kinds = r.choices(list(PLAIN), list(_PLAIN_WEIGHTS.values()), k=r.choice((1, 2, 4, 6, 8)))
     return [PLAIN[kind](r, "train", r.random() < 0.6) for kind in kinds]
 
 

@@ -108,6 +108,29 @@ def difference_working(a: int, b: int) -> str:
     )
 
 
+def drill(r: Random, thinking: bool) -> Dialogue:
+    """The single steps of all workings above, many at once: these have to be known by heart."""
+    facts = dict(_fact(r) for _ in range(12))
+    ask = r.choice(phrases("drill", "ask")).format(facts=", ".join(facts))
+    answer = " ".join(f"{left} = {right}." for left, right in facts.items())
+    return Dialogue("drill", (user(ask),), "One by one.", answer, answer, thinking)
+
+
+def _fact(r: Random) -> tuple[str, str]:
+    a, b, n = r.randrange(10), r.randrange(10), r.randrange(10, LARGEST + 1, 10)
+    match r.randrange(7):
+        case 0 | 1:
+            return f"{a} + {b}", str(a + b)
+        case 2:
+            return f"{a} + {b} + 1", str(a + b + 1)
+        case 3 | 4:
+            return f"{a + b} - {b}", str(a)
+        case 5:
+            whole = n * r.choice((10, 25, 50, 100))
+            return f"Half of {shown(whole)}", _halved(whole)
+    return r.choice(((f"10% of {n}", shown(10 * n)), (f"Twice {shown(10 * n)}", shown(20 * n))))
+
+
 def small_sum(r: Random, split: Split, thinking: bool) -> Dialogue:
     """A sum or a difference of two numbers of two digits."""
     plus = r.random() < 0.5

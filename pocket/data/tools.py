@@ -76,20 +76,21 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
     """A request that none of the tools offered can serve, or no tool at all."""
     among = among or offers(r, split, r.choice(COUNTS))
-    if r.random() < 0.2:
-        asked = beyond(r, split, thinking).messages
-    else:
-        asked = (user(_not_served(r, split, among)),)
     said = table("lessons")["no_tool"]
     reason, answer = said["thinking"], said["answer"]
-    return Dialogue("no tool fits", asked, reason, answer, answer, thinking, _schemas(among))
+    if r.random() < 0.2:
+        messages = beyond(r, split, thinking).messages
+    else:
+        asked = _not_served(r, split, among)
+        messages, reason = (user(asked.question),), f"{_topic(asked)} {reason}"
+    return Dialogue("no tool fits", messages, reason, answer, answer, thinking, _schemas(among))
 
 
-def _not_served(r: Random, split: Split, among: tuple[Offer, ...]) -> str:
+def _not_served(r: Random, split: Split, among: tuple[Offer, ...]) -> Request:
     taken = {x.subject for x in among} | {x.kind for x in among if x.kind in ONCE}
     while (other := offers(r, split, 1)[0]).subject in taken or other.kind in taken:
         pass
-    return request(r, split, other).question
+    return request(r, split, other)
 
 
 def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -137,8 +138,12 @@ def _place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
     return offer
 
 
+def _topic(asked: Request) -> str:
+    return f"This is about {asked.about}."
+
+
 def _reason(asked: Request) -> str:
-    return f"This is about {asked.about}. I call {asked.call.name}."
+    return f"{_topic(asked)} I call {asked.call.name}."
 
 
 def _reason_for_two(first: Request, second: Request) -> str:
