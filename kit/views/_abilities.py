@@ -24,6 +24,7 @@ _PLAIN = {  # the evaluation's names, for whoever has not read it
     "action call": "calls a tool that does anything else",
     "two calls": "two calls at once",
     "no tool fits": "says that no tool fits",
+    "beyond, with tools": "says so of a question for no tool",
     "result": "tells a tool's result",
     "two results": "tells two results",
     "repeat": "repeats words exactly",

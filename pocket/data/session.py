@@ -13,7 +13,7 @@ from random import Random
 from pocket.data import lessons, sums, tools
 from pocket.data.dialogue import Dialogue, assistant, user
 from pocket.data.offers import COUNTS, offers
-from pocket.data.words import Split, city, invented, phrases, pick, until
+from pocket.data.words import LISTS, Split, city, glued, invented, phrases, pick, until
 
 Make = Callable[[Random, Split, bool], Dialogue]
 
@@ -29,16 +29,17 @@ WITH_TOOLS = {
     "action call": tools.action_call,
     "two calls": tools.two_calls,
     "no tool fits": tools.no_tool,
+    "beyond, with tools": tools.beyond_tools,
     "result": tools.result,
     "two results": tools.two_results,
 }
-_LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
 _PLAIN_WEIGHTS = {"percent": 34, "follow-up": 8, "sum": 34, "lesson": 16, "beyond": 8}
 _TOOL_WEIGHTS = {
     "call": 36,
     "action call": 14,
     "two calls": 12,
-    "no tool fits": 18,
+    "no tool fits": 9,
+    "beyond, with tools": 6,
     "result": 22,
     "two results": 8,
 }
@@ -60,17 +61,12 @@ def copying(r: Random, split: Split, thinking: bool) -> Dialogue:
 
 def _known_words(r: Random, split: Split) -> list[str]:
     """Without any order: nothing but the question tells which comes next."""
-    return [pick(r, r.choice(_LISTS), split) for _ in range(r.choice((4, 8, 16, 32)))]
+    return [pick(r, r.choice(LISTS), split) for _ in range(r.choice((4, 8, 16, 32)))]
 
 
 def _glued_words(r: Random, split: Split) -> list[str]:
-    """The beginning of one word and the end of another: nor what a word goes on with."""
-
-    def word() -> str:
-        first, last = (pick(r, r.choice(_LISTS), split) for _ in range(2))
-        return first[: r.randrange(1, len(first))] + last[r.randrange(1, len(last)) :]
-
-    return [word() for _ in range(r.choice((2, 4, 8, 16)))]
+    """Nor what a word goes on with."""
+    return [glued(r, split) for _ in range(r.choice((2, 4, 8, 16)))]
 
 
 def _any_words(r: Random, split: Split) -> list[str]:

@@ -74,16 +74,23 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
 
 
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
-    """A request that none of the tools offered can serve, or no tool at all."""
+    """A request for a tool that is not among those offered. It takes thinking to notice: only
+    where the call would be named does the model look for one."""
+    among = among or offers(r, split, r.choice(COUNTS))
+    asked = _not_served(r, split, among)
+    reason, answer = f"{_topic(asked)} I call nothing.", table("lessons")["no_tool"]["answer"]
+    messages = (user(asked.question),)
+    return Dialogue("no tool fits", messages, reason, answer, answer, True, _schemas(among))
+
+
+def beyond_tools(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+    """A request that is for no tool at all, with some offered."""
     among = among or offers(r, split, r.choice(COUNTS))
     said = table("lessons")["no_tool"]
+    asked = beyond(r, split, thinking)
     reason, answer = said["thinking"], said["answer"]
-    if r.random() < 0.2:
-        messages = beyond(r, split, thinking).messages
-    else:
-        asked = _not_served(r, split, among)
-        messages, reason = (user(asked.question),), f"{_topic(asked)} {reason}"
-    return Dialogue("no tool fits", messages, reason, answer, answer, thinking, _schemas(among))
+    kind, schemas = "beyond, with tools", _schemas(among)
+    return Dialogue(kind, asked.messages, reason, answer, answer, thinking, schemas)
 
 
 def _not_served(r: Random, split: Split, among: tuple[Offer, ...]) -> Request:

@@ -12,6 +12,7 @@ from zlib import crc32
 
 Split = Literal["train", "test"]
 
+LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
 _SHORT = 20
 _ONSETS = (*"bcdfghjklmnprstvwz", "ch", "sh", "th", "br", "tr", "st", "pl", "gr", "kr", "dr")
 _VOWELS = (*"aeiou", "ai", "ou", "ea", "ee")
@@ -61,14 +62,32 @@ def until(draw: Callable[[], Any], split: Split, one_in: int = 8) -> Any:
     return item
 
 
+def glued(r: Random, split: Split) -> str:
+    """The beginning of one word and the end of another: nothing but copying tells its middle."""
+
+    def draw() -> str:
+        first, last = (pick(r, r.choice(LISTS), split) for _ in range(2))
+        return first[: r.randrange(1, len(first))] + last[r.randrange(1, len(last)) :]
+
+    return str(until(draw, split))
+
+
 def invented(r: Random, split: Split, syllables: Sequence[int] = (1, 2, 2, 3)) -> str:
     """A word that does not exist, so that only copying gets it right."""
+    if split == "train" and r.random() < 0.5:
+        return glued(r, split).lower()
 
     def draw() -> str:
         parts = [r.choice(_ONSETS) + r.choice(_VOWELS) for _ in range(r.choice(syllables))]
         return "".join(parts) + r.choice(_ENDS)
 
     return str(until(draw, split))
+
+
+def any_word(r: Random, name: str, split: Split) -> str:
+    """A word of a list; in training every third is invented."""
+    strange = split == "train" and r.random() < 0.33
+    return invented(r, split) if strange else pick(r, name, split)
 
 
 def city(r: Random, split: Split) -> str:
@@ -78,4 +97,7 @@ def city(r: Random, split: Split) -> str:
     shape = r.random()
     if strange and shape < 0.05:
         return name.upper()
-    return f"{pick(r, 'before_cities', split)} {name}" if shape > 0.88 else name
+    if shape < 0.85:
+        return name
+    before = invented(r, split).capitalize() if strange else pick(r, "before_cities", split)
+    return f"{before} {name}"
