@@ -17,7 +17,7 @@ from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, s
 from pocket.data.words import Split, any_word, city, invented, phrases, pick, table, until, words
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
-COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 6)  # of tools in one request
+COUNTS = (1, 1, 2, 2, 2, 3, 3, 4)  # of tools in one request
 
 
 def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:
@@ -161,7 +161,7 @@ _KINDS: dict[
     "message": (message_tool, ask_message),
     "action": (action_tool, ask_action),
 }
-_WEIGHTS = (38, 18, 13, 8, 8, 15)
+_WEIGHTS = (40, 18, 13, 8, 8, 8)
 
 
 def _topic(r: Random, name: str, split: Split) -> str:
@@ -172,7 +172,7 @@ def _topic(r: Random, name: str, split: Split) -> str:
         return invented(r, split) if strange else pick(r, known, split)
 
     last = word(name)
-    return f"{word('qualities')} {last}" if r.random() < 0.15 else last
+    return f"{word('qualities')} {last}" if r.random() < 0.05 else last
 
 
 def _named(r: Random, split: Split, kind: str, topic: str) -> str:

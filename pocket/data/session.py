@@ -38,7 +38,7 @@ _TOOL_WEIGHTS = {
     "call": 36,
     "action call": 14,
     "two calls": 12,
-    "no tool fits": 9,
+    "no tool fits": 7,
     "beyond, with tools": 6,
     "result": 22,
     "two results": 8,
@@ -96,7 +96,7 @@ def session(r: Random, copies: float) -> list[Segment]:
         return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
     if r.random() < 0.08:
         return _joined([sums.drill(r, r.random() < 0.5) for _ in range(3)])
-    dialogues = _plain(r) if r.random() < 0.4 else _with_tools(r)
+    dialogues = _plain(r) if r.random() < 0.3 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
     if r.random() < 0.15:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from zlib import crc32
 Split = Literal["train", "test"]
 
 LISTS = ("cities", "people", "items", "topics", "corpora", "search_words", "actions", "objects")
+_PROSE = ("lessons", "phrases", "words")
 _SHORT = 20
 _ONSETS = (*"bcdfghjklmnprstvwz", "ch", "sh", "th", "br", "tr", "st", "pl", "gr", "kr", "dr")
 _VOWELS = (*"aeiou", "ai", "ou", "ea", "ee")
@@ -65,11 +67,23 @@ def until(draw: Callable[[], Any], split: Split, one_in: int = 8) -> Any:
 def glued(r: Random, split: Split) -> str:
     """The beginning of one word and the end of another: nothing but copying tells its middle."""
 
+    def word() -> str:
+        known = pick(r, r.choice(LISTS), split)
+        return r.choice(share(prose(), split)) if r.random() < 0.4 else known
+
     def draw() -> str:
-        first, last = (pick(r, r.choice(LISTS), split) for _ in range(2))
-        return first[: r.randrange(1, len(first))] + last[r.randrange(1, len(last)) :]
+        first, last = word(), word()
+        return first[: r.randrange(1, len(first) + 1)] + last[r.randrange(1, len(last)) :]
 
     return str(until(draw, split))
+
+
+@cache
+def prose() -> tuple[str, ...]:
+    """The longer words of the course's answers and of all questions."""
+    both = (files(__package__).joinpath(f"{name}.toml").read_text() for name in _PROSE)
+    found = re.findall(r"[a-z]{3,}", " ".join(both).lower())
+    return tuple(dict.fromkeys(found))
 
 
 def invented(r: Random, split: Split, syllables: Sequence[int] = (1, 2, 2, 3)) -> str:
