@@ -20,13 +20,18 @@ from kit.pocket import wilson
 from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored
+from pocket.data.offers import COUNTS, Offer, offers
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
+from pocket.data.tools import possible
 from pocket.data.words import phrases
 from pocket.engines import LlamaCpp, Transformers
 
 SEED = 11
 EXAMPLES = 3
 PROMPTS_TO_COMPARE = 50
+# Kinds that are told apart by how many tools are offered.
+_TO_CHOOSE = ("call", "action call", "two calls", "no tool fits")
+_OFFERED = {"one tool": (1,), f"2 to {max(COUNTS)} tools": tuple(range(2, max(COUNTS) + 1))}
 _BY_KEY = ("percent", "follow-up", "sum")  # right when the result is; others, word for word
 
 
@@ -67,16 +72,27 @@ def names_the_tool(dialogue: Dialogue, text: str) -> bool:
     return visible(text, dialogue.thinking).splitlines()[1:2] == [wanted]
 
 
-def questions(kind: str, count: int) -> tuple[Dialogue, ...]:
-    """Held-out dialogues of a kind, all different, half of them with thinking."""
-    r = Random(f"{SEED} {kind}")
+def questions(kind: str, count: int, offered: tuple[int, ...] = ()) -> tuple[Dialogue, ...]:
+    """Held-out dialogues of a kind, all different, half of them with thinking; with so many tools
+    `offered`, where that is given."""
+    r = Random(f"{SEED} {kind} {offered}")
     out: dict[str, Dialogue] = {}
     for attempt in range(20 * count):
-        dialogue = draw(r, "test", kind, thinking=attempt % 2 == 0)
+        thinking = attempt % 2 == 0
+        if offered:
+            dialogue = WITH_TOOLS[kind](r, "test", thinking, _tools(r, kind, offered))
+        else:
+            dialogue = draw(r, "test", kind, thinking)
         out.setdefault(dialogue.prompt, dialogue)
         if len(out) == count:
             break
     return tuple(out.values())
+
+
+def _tools(r: Random, kind: str, counts: tuple[int, ...]) -> tuple[Offer, ...]:
+    while not possible(kind, among := offers(r, "test", r.choice(counts))):
+        pass
+    return among
 
 
 def as_asked() -> tuple[Dialogue, ...]:
@@ -90,13 +106,25 @@ def rows(complete: Callable[[str], str], count: int) -> Iterator[Row]:
     """The table, line by line as it is worked out."""
     yield _row("lesson, as the course asks it (trained on)", as_asked(), complete)[0]
     for kind in (*PLAIN, *WITH_TOOLS, "repeat"):
-        name = "lesson, in other words" if kind == "lesson" else kind
-        row, texts = _row(name, questions(kind, count), complete)
-        if kind == "call":
-            chosen = [names_the_tool(d, text) for d, text in texts]
-            yield Row("call: the right tool", len(chosen), sum(chosen), ())
-            row = Row("call: exact, arguments too", row.asked, row.right, row.failures)
-        yield row
+        if kind in _TO_CHOOSE:
+            for label, offered in _OFFERED.items():
+                dialogues = questions(kind, count, offered)
+                yield from _tool_rows(kind, f"{kind}, {label}", dialogues, complete)
+        else:
+            name = "lesson, in other words" if kind == "lesson" else kind
+            yield _row(name, questions(kind, count), complete)[0]
+
+
+def _tool_rows(
+    kind: str, name: str, dialogues: tuple[Dialogue, ...], complete: Callable[[str], str]
+) -> Iterator[Row]:
+    """One line; two for calls: whether the tool is the right one, and whether all of it is."""
+    row, texts = _row(name, dialogues, complete)
+    if kind == "call":
+        chosen = [names_the_tool(d, text) for d, text in texts]
+        yield Row(f"{name}: the right tool", len(chosen), sum(chosen), ())
+        row = Row(f"{name}: exact", row.asked, row.right, row.failures)
+    yield row
 
 
 def _row(

@@ -43,6 +43,13 @@ def test_every_step_of_the_working_is_right(kind: str) -> None:
         assert numbers_hold(dialogue.completion) >= 2
 
 
+def test_every_step_of_a_drill_is_right() -> None:
+    r = Random(6)
+    for _ in range(200):
+        answer = sums.drill(r, thinking=False).answer
+        assert numbers_hold(answer) == answer.count("=")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_dialogues(kind: str) -> None:
     first, second = (
