@@ -13,7 +13,8 @@ from kit.views import theme
 from kit.views.told import Told, Words
 
 _PLAIN = {  # the evaluation's names, for whoever has not read it
-    "percent": "a percentage",
+    "percent": "an easy percentage",
+    "15 percent": "15 %: add two results",
     "follow-up": "a second question about it",
     "sum": "sum or difference, two digits",
     "lesson, as the course asks it (trained on)": "the course's questions (trained on)",

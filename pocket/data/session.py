@@ -19,6 +19,7 @@ Make = Callable[[Random, Split, bool], Dialogue]
 
 PLAIN: dict[str, Make] = {
     "percent": sums.percent,
+    "15 percent": sums.fifteen,
     "follow-up": sums.follow_up,
     "sum": sums.small_sum,
     "lesson": lessons.lesson,
@@ -33,7 +34,14 @@ WITH_TOOLS = {
     "result": tools.result,
     "two results": tools.two_results,
 }
-_PLAIN_WEIGHTS = {"percent": 34, "follow-up": 8, "sum": 34, "lesson": 16, "beyond": 8}
+_PLAIN_WEIGHTS = {
+    "percent": 28,
+    "15 percent": 6,
+    "follow-up": 8,
+    "sum": 34,
+    "lesson": 16,
+    "beyond": 8,
+}
 _TOOL_WEIGHTS = {
     "call": 36,
     "action call": 14,

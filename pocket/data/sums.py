@@ -11,7 +11,7 @@ from random import Random
 from pocket.data.dialogue import Dialogue, assistant, user
 from pocket.data.words import Split, phrases, pick, until
 
-PERCENTS = (5, 10, 15, 20, 25, 50)
+PERCENTS = (5, 10, 20, 25, 50)  # and 15, where two of their results have to be added
 LARGEST = 400
 HELD_OUT_ONE_IN = 5
 
@@ -41,8 +41,19 @@ def percent_working(p: int, n: int) -> tuple[str, str]:
 
 
 def percent(r: Random, split: Split, thinking: bool) -> Dialogue:
-    """A percentage of a multiple of ten up to LARGEST."""
-    p, n = _pair(r, split)
+    """One of PERCENTS, of a multiple of ten up to LARGEST."""
+    return _percent(r, split, thinking, "percent", PERCENTS)
+
+
+def fifteen(r: Random, split: Split, thinking: bool) -> Dialogue:
+    """15 % of such a number."""
+    return _percent(r, split, thinking, "15 percent", (15,))
+
+
+def _percent(
+    r: Random, split: Split, thinking: bool, kind: str, percents: tuple[int, ...]
+) -> Dialogue:
+    p, n = _pair(r, split, percents)
     steps, result = percent_working(p, n)
     if r.random() < 0.8:
         ask, unit = r.choice(phrases("percent", "ask")).format(p=p, n=n), ""
@@ -53,7 +64,7 @@ def percent(r: Random, split: Split, thinking: bool) -> Dialogue:
         unit = f" {what}"
     said = f"**{p}% of {n}{unit} is {result}.**"
     answer = said if thinking else f"{steps}\n\n{said}"
-    return Dialogue("percent", (user(ask),), steps, answer, said, thinking)
+    return Dialogue(kind, (user(ask),), steps, answer, said, thinking)
 
 
 def follow_up(r: Random, split: Split, thinking: bool) -> Dialogue:
@@ -76,10 +87,10 @@ def follow_up(r: Random, split: Split, thinking: bool) -> Dialogue:
     return Dialogue("follow-up", (*history, user(ask)), steps, answer, key, thinking)
 
 
-def _pair(r: Random, split: Split) -> tuple[int, int]:
+def _pair(r: Random, split: Split, percents: tuple[int, ...] = PERCENTS) -> tuple[int, int]:
     """A percentage and a multiple of ten up to LARGEST."""
     pair = until(
-        lambda: (r.choice(PERCENTS), r.randrange(10, LARGEST + 1, 10)), split, HELD_OUT_ONE_IN
+        lambda: (r.choice(percents), r.randrange(10, LARGEST + 1, 10)), split, HELD_OUT_ONE_IN
     )
     return pair[0], pair[1]
 
