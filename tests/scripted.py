@@ -154,6 +154,7 @@ class Door:
     base_url: str
     key: str = "a-key"
     model: str = "m"
+    kind: str = "live"
     speed: float = 1.0
     sglang: str | None = None
     provenance: Provenance = field(default_factory=lambda: simulated("a script in a test"))
