@@ -32,12 +32,8 @@ PROMPTS_TO_COMPARE = 50
 # Kinds that are told apart by how many tools are offered.
 _TO_CHOOSE = ("call", "action call", "two calls", "no tool fits")
 _OFFERED = {"one tool": (1,), f"2 to {max(COUNTS)} tools": tuple(range(2, max(COUNTS) + 1))}
-_BY_KEY = (
-    "percent",
-    "15 percent",
-    "follow-up",
-    "sum",
-)  # right when the result is; others, word for word
+# Right when the result is; others, word for word.
+_BY_KEY = ("percent", "15 percent", "follow-up", "sum")
 
 
 @dataclass(frozen=True)
