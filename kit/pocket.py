@@ -185,7 +185,10 @@ def sweep(path: Path = _DATA / "recorded" / "pocket_acceptance.json") -> Sweep:
 def insist_on_released(folder: Path = WEIGHTS) -> None:
     """Raises KitError where a file of the pocket model is missing or not the released one."""
     try:
-        for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        if not lines:
+            raise ValueError(f"{SUMS} is empty")
+        for line in lines:
             digest, name = line.split(maxsplit=1)
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise KitError(f"{name} is not what was released: another checksum", _AGAIN)

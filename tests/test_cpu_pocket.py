@@ -77,6 +77,12 @@ def test_missing_weights_are_told(weights: Path, name: str) -> None:
     assert refused.value.hint == "git checkout kit/data"
 
 
+def test_an_empty_list_of_checksums_is_no_proof(weights: Path) -> None:
+    (weights / SUMS).write_text("")
+    with pytest.raises(LaunchError, match="is empty"):
+        cpu_pocket.command(weights=weights)
+
+
 @pytest.mark.parametrize("make", [cpu_pocket.command, cpu_tiny.command])
 def test_without_sglang_it_says_how_to_get_it(make, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(on_cpu, "installed", lambda: False)
