@@ -7,7 +7,7 @@ from typing import Any
 
 from pocket.data.dialogue import Json
 from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, string
-from pocket.data.words import Split, any_word, city, invented, phrases, pick, words
+from pocket.data.words import Split, city, invented, message, phrases, pick, words
 
 _SHAPES = (("x",), ("x",), ("n",), ("text", "x"), ("x", "n"))  # what the parameters are, in order
 
@@ -36,9 +36,7 @@ def ask_action(r: Random, split: Split, offer: Offer) -> Request:
             told |= {"n": r.randrange(2, 10 ** r.choice((1, 2, 2, 3))), "unit": name}
             values.append(told["n"])
         elif len(offer.parameters) == 2 and not values and not _has_amount(offer):
-            told["t"] = " ".join(
-                any_word(r, "message_words", split) for _ in range(r.randrange(1, 5))
-            )
+            told["t"] = message(r, split, r.randrange(1, 5))
             values.append(told["t"])
         else:
             told["x"] = _thing(r, split)

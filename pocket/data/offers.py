@@ -14,10 +14,10 @@ from typing import Any
 from pocket.data.actions import action_tool, ask_action
 from pocket.data.dialogue import Call, Json
 from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, string
-from pocket.data.words import Split, any_word, city, invented, phrases, pick, table, until, words
+from pocket.data.words import Split, city, invented, message, phrases, pick, table, until, words
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
-COUNTS = (1, 1, 2, 2, 2, 3, 3, 4)  # of tools in one request
+COUNTS = (1, 1, 2, 2, 3, 3, 4, 4)  # of tools in one request
 
 
 def offers(r: Random, split: Split, count: int) -> tuple[Offer, ...]:
@@ -146,7 +146,7 @@ def ask_money(r: Random, split: Split, offer: Offer) -> Request:
 def ask_message(r: Random, split: Split, offer: Offer) -> Request:
     strange = split == "train" and r.random() < 0.4
     who = invented(r, split).capitalize() if strange else pick(r, "people", split)
-    text = " ".join(any_word(r, "message_words", split) for _ in range(r.choice((2, 3, 4))))
+    text = message(r, split, r.choice((2, 3, 4)))
     ask = r.choice(phrases("message", "ask")).format(who=who, m=text)
     return request_of(offer, ask, [who, text], who)
 

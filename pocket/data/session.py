@@ -12,8 +12,8 @@ from random import Random
 
 from pocket.data import lessons, sums, tools
 from pocket.data.dialogue import Dialogue, assistant, user
-from pocket.data.offers import COUNTS, offers
-from pocket.data.words import LISTS, Split, city, glued, invented, phrases, pick, until
+from pocket.data.offers import COUNTS, Offer, offers
+from pocket.data.words import LISTS, Split, city, common, glued, invented, phrases, pick, until
 
 Make = Callable[[Random, Split, bool], Dialogue]
 
@@ -42,15 +42,8 @@ _PLAIN_WEIGHTS = {
     "lesson": 16,
     "beyond": 8,
 }
-_TOOL_WEIGHTS = {
-    "call": 36,
-    "action call": 14,
-    "two calls": 12,
-    "no tool fits": 7,
-    "beyond, with tools": 6,
-    "result": 22,
-    "two results": 8,
-}
+_ALSO = {"no tool fits": 0.35, "beyond, with tools": 0.25}
+_RESULTS = {"result": 3, "two results": 1}
 
 
 @dataclass(frozen=True)
@@ -61,10 +54,25 @@ class Segment:
 
 def copying(r: Random, split: Split, thinking: bool) -> Dialogue:
     """Words to repeat: what every argument of a call needs, dense enough to be found early."""
+    if split == "train" and r.random() < 0.3:
+        return _common_words(r, thinking)
     words = r.choice((_known_words, _glued_words, _any_words))(r, split)
     text = " ".join(words)
     ask = r.choice(phrases("repeat", "ask")).format(text=text)
     return Dialogue("repeat", (user(ask),), "I repeat it.", text, text, thinking)
+
+
+def _common_words(r: Random, thinking: bool) -> Dialogue:
+    """Any words that there are, some with a capital, to repeat or to write small.
+
+    Here alone training holds words that are kept for testing: a word that is one entry of the
+    vocabulary and never written is one that the model will not write.
+    """
+    words = [r.choice(common()) for _ in range(r.choice((4, 8, 16, 32)))]
+    text = " ".join(word.capitalize() if r.random() < 0.5 else word for word in words)
+    form, said = ("lower", text.lower()) if r.random() < 0.5 else ("ask", text)
+    ask = r.choice(phrases("repeat", form)).format(text=text)
+    return Dialogue("repeat", (user(ask),), "I repeat it.", said, said, thinking)
 
 
 def _known_words(r: Random, split: Split) -> list[str]:
@@ -104,7 +112,7 @@ def session(r: Random, copies: float) -> list[Segment]:
         return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
     if r.random() < 0.08:
         return _joined([sums.drill(r, r.random() < 0.5) for _ in range(3)])
-    dialogues = _plain(r) if r.random() < 0.3 else _with_tools(r)
+    dialogues = _plain(r) if r.random() < 0.25 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
     if r.random() < 0.15:
@@ -118,17 +126,31 @@ def _plain(r: Random) -> list[Dialogue]:
 
 
 def _with_tools(r: Random) -> list[Dialogue]:
+    """A call of each tool, so that none can be read off a call before; questions for no tool
+    among them; then what tools have answered."""
     among = offers(r, "train", r.choice(COUNTS))
-    kinds = [kind for kind in WITH_TOOLS if tools.possible(kind, among)]
-    weights = [_TOOL_WEIGHTS[kind] for kind in kinds]
-    out = []
-    for kind in r.choices(kinds, weights, k=r.choice((4, 5, 6, 7))):
-        thinking = r.random() < 0.6
-        out.append(WITH_TOOLS[kind](r, "train", thinking, among))
-        if r.random() < 0.06:
-            other = lessons.lesson(r, "train", thinking, tools_offered=True)
-            out.append(replace(other, tools=out[0].tools))
+    out = [_call(r, among, offer) for offer in among]
+    if r.random() < 0.3:
+        out.append(_call(r, among, r.choice(among)))
+    for kind, share in _ALSO.items():
+        if r.random() < share:
+            out.append(WITH_TOOLS[kind](r, "train", r.random() < 0.6, among))
+    if r.random() < 0.1:
+        other = lessons.lesson(r, "train", r.random() < 0.6, tools_offered=True)
+        out.append(replace(other, tools=out[0].tools))
+    r.shuffle(out)
+    kinds = [kind for kind in _RESULTS if tools.possible(kind, among)]
+    weights = [_RESULTS[kind] for kind in kinds]
+    for kind in r.choices(kinds, weights, k=r.choice((0, 1, 1, 2))):
+        out.append(WITH_TOOLS[kind](r, "train", r.random() < 0.6, among))
     return out
+
+
+def _call(r: Random, among: tuple[Offer, ...], offer: Offer) -> Dialogue:
+    make = tools.action_call if offer.kind == "action" else tools.call
+    if tools.possible("two calls", (offer,)) and r.random() < 0.25:
+        make = tools.two_calls
+    return make(r, "train", r.random() < 0.6, among, offer)
 
 
 def _after(dialogues: Sequence[Dialogue]) -> Dialogue:

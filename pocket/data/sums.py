@@ -34,6 +34,7 @@ def percent_working(p: int, n: int) -> tuple[str, str]:
         15: [
             f"10% of {n} = {tenth}.",
             f"Half of {tenth} = {shown(5 * n)}.",
+            sum_working(n // 10, n // 20),
             f"{tenth} + {shown(5 * n)} = {result}.",
         ],
     }[p]

@@ -20,17 +20,21 @@ from pocket.data.offers import (
 )
 from pocket.data.words import Split, city, invented, phrases, pick, table
 
-Among = tuple[Offer, ...] | None
+Among = tuple[Offer, ...] | None  # the tools offered; the question is for `offer`, if given
 
 
-def call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+def call(
+    r: Random, split: Split, thinking: bool, among: Among = None, offer: Offer | None = None
+) -> Dialogue:
     """One call to a tool that looks up, searches, calculates, converts or sends."""
-    return _one_call(r, split, thinking, among, "call")
+    return _one_call(r, split, thinking, among, offer, "call")
 
 
-def action_call(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+def action_call(
+    r: Random, split: Split, thinking: bool, among: Among = None, offer: Offer | None = None
+) -> Dialogue:
     """One call to a tool that does something, asked for in many ways."""
-    return _one_call(r, split, thinking, among, "action call")
+    return _one_call(r, split, thinking, among, offer, "action call")
 
 
 def possible(kind: str, among: tuple[Offer, ...]) -> bool:
@@ -44,20 +48,23 @@ def _for_one_call(kind: str, among: tuple[Offer, ...]) -> list[Offer]:
     return [offer for offer in among if (offer.kind == "action") == (kind == "action call")]
 
 
-def _one_call(r: Random, split: Split, thinking: bool, among: Among, kind: str) -> Dialogue:
+def _one_call(
+    r: Random, split: Split, thinking: bool, among: Among, offer: Offer | None, kind: str
+) -> Dialogue:
     while not (among and possible(kind, among)):
         among = offers(r, split, r.choice(COUNTS))
-    asked = request(r, split, r.choice(_for_one_call(kind, among)))
-    text = asked.call.text
-    messages = (user(asked.question),)
-    return Dialogue(kind, messages, _reason(asked), text, text, thinking, _schemas(among))
+    asked = request(r, split, offer or r.choice(_for_one_call(kind, among)))
+    text, reason = asked.call.text, _reason(among, asked)
+    return Dialogue(kind, (user(asked.question),), reason, text, text, thinking, _schemas(among))
 
 
-def two_calls(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
+def two_calls(
+    r: Random, split: Split, thinking: bool, among: Among = None, offer: Offer | None = None
+) -> Dialogue:
     """Two calls at once: the same tool for two places."""
-    among, first, second = _two(r, split, among)
+    among, first, second = _two(r, split, among, offer)
     text = "\n".join((first.call.text, second.call.text))
-    messages, reason = (user(first.question),), _reason_for_two(first, second)
+    messages, reason = (user(first.question),), _reason_for_two(among, first, second)
     return Dialogue("two calls", messages, reason, text, text, thinking, _schemas(among))
 
 
@@ -66,7 +73,7 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
     among, first, second = _two(r, split, among)
     shape = r.random()
     given = [_result_of(r, split, asked, shape) for asked in (first, second)]
-    called = _called(r, [first, second], thinking and _reason_for_two(first, second))
+    called = _called(r, [first, second], thinking and _reason_for_two(among, first, second))
     answers = [{"role": "tool", "content": content} for content, _ in given]
     answer = "\n".join(said for _, said in given)
     messages, reason = (user(first.question), called, *answers), "Both tools have answered."
@@ -78,7 +85,8 @@ def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dia
     where the call would be named does the model look for one."""
     among = among or offers(r, split, r.choice(COUNTS))
     asked = _not_served(r, split, among)
-    reason, answer = f"{_topic(asked)} I call nothing.", table("lessons")["no_tool"]["answer"]
+    reason = f"{_topic(among, asked)} I call nothing."
+    answer = table("lessons")["no_tool"]["answer"]
     messages = (user(asked.question),)
     return Dialogue("no tool fits", messages, reason, answer, answer, True, _schemas(among))
 
@@ -88,7 +96,7 @@ def beyond_tools(r: Random, split: Split, thinking: bool, among: Among = None) -
     among = among or offers(r, split, r.choice(COUNTS))
     said = table("lessons")["no_tool"]
     asked = beyond(r, split, thinking)
-    reason, answer = said["thinking"], said["answer"]
+    reason, answer = f"{_offered(among)} {said['thinking']}", said["answer"]
     kind, schemas = "beyond, with tools", _schemas(among)
     return Dialogue(kind, asked.messages, reason, answer, answer, thinking, schemas)
 
@@ -105,7 +113,7 @@ def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dial
     among = among or offers(r, split, r.choice(COUNTS))
     asked = request(r, split, r.choice(among))
     content, answer = _result_of(r, split, asked, r.random())
-    called = _called(r, [asked], thinking and _reason(asked))
+    called = _called(r, [asked], thinking and _reason(among, asked))
     messages = (user(asked.question), called, {"role": "tool", "content": content})
     reason = "The tool has answered."
     return Dialogue("result", messages, reason, answer, answer, thinking, _schemas(among))
@@ -118,13 +126,17 @@ def _called(r: Random, asked: list[Request], reason: str | bool) -> Json:
     return {**message, "reasoning_content": reason} if reason and r.random() < 0.5 else message
 
 
-def _two(r: Random, split: Split, among: Among) -> tuple[tuple[Offer, ...], Request, Request]:
+def _two(
+    r: Random, split: Split, among: Among, offer: Offer | None = None
+) -> tuple[tuple[Offer, ...], Request, Request]:
     """Tools, and one question that needs one of them twice, as two requests."""
     among = among or offers(r, split, r.choice(COUNTS))
     if not places(among):
         among = (*among[1:], _place(r, split, among[1:]))
-    offer = r.choice(places(among))
-    a, b = city(r, split), city(r, split)
+    offer = offer or r.choice(places(among))
+    a = b = city(r, split)
+    while b == a:
+        b = city(r, split)
     forms = phrases(*way_to_ask(r, offer, "two"))
     ask = r.choice(forms).format(topic=offer.topic, c=a, d=b)
     ask = ask[0].upper() + ask[1:]
@@ -145,17 +157,22 @@ def _place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
     return offer
 
 
-def _topic(asked: Request) -> str:
-    return f"This is about {asked.about}."
+def _offered(among: tuple[Offer, ...]) -> str:
+    """The names side by side: so near to each other they are easier to choose from."""
+    return f"Offered: {', '.join(offer.name for offer in among)}."
 
 
-def _reason(asked: Request) -> str:
-    return f"{_topic(asked)} I call {asked.call.name}."
+def _topic(among: tuple[Offer, ...], asked: Request) -> str:
+    return f"{_offered(among)} This is about {asked.about}."
 
 
-def _reason_for_two(first: Request, second: Request) -> str:
+def _reason(among: tuple[Offer, ...], asked: Request) -> str:
+    return f"{_topic(among, asked)} I call {asked.call.name}."
+
+
+def _reason_for_two(among: tuple[Offer, ...], first: Request, second: Request) -> str:
     name, (a, b) = first.call.name, (first.subject, second.subject)
-    return f"This is about {first.about}, twice. I call {name} for {a} and for {b}."
+    return f"{_topic(among, first)} I call {name} for {a} and for {b}."
 
 
 def _schemas(among: tuple[Offer, ...]) -> tuple[Json, ...]:

@@ -79,29 +79,48 @@ def glued(r: Random, split: Split) -> str:
 
 
 @cache
+def kept() -> frozenset[str]:
+    """The words of the lists that are kept for testing, in small letters."""
+    every = (word for name in LISTS for word in words(name) if len(words(name)) >= _SHORT)
+    return frozenset(word.lower() for word in every if belongs(word, "test"))
+
+
+@cache
 def prose() -> tuple[str, ...]:
     """The longer words of the course's answers and of all questions."""
-    both = (files(__package__).joinpath(f"{name}.toml").read_text() for name in _PROSE)
-    found = re.findall(r"[a-z]{3,}", " ".join(both).lower())
-    return tuple(dict.fromkeys(found))
+    return tuple(word for word in common() if len(word) > 2)
+
+
+@cache
+def common() -> tuple[str, ...]:
+    """All words of the course's answers, of all questions, and of the lists above, in small
+    letters: those kept for testing as well."""
+    every = (files(__package__).joinpath(f"{name}.toml").read_text() for name in _PROSE)
+    return tuple(dict.fromkeys(re.findall(r"[a-z]+", " ".join(every).lower())))
 
 
 def invented(r: Random, split: Split, syllables: Sequence[int] = (1, 2, 2, 3)) -> str:
     """A word that does not exist, so that only copying gets it right."""
-    if split == "train" and r.random() < 0.5:
-        return glued(r, split).lower()
 
     def draw() -> str:
+        if split == "train" and r.random() < 0.5:
+            return glued(r, split).lower()
         parts = [r.choice(_ONSETS) + r.choice(_VOWELS) for _ in range(r.choice(syllables))]
         return "".join(parts) + r.choice(_ENDS)
 
-    return str(until(draw, split))
+    while (word := str(until(draw, split))) in kept():
+        pass
+    return word
 
 
-def any_word(r: Random, name: str, split: Split) -> str:
-    """A word of a list; in training every third is invented."""
-    strange = split == "train" and r.random() < 0.33
-    return invented(r, split) if strange else pick(r, name, split)
+def message(r: Random, split: Split, length: int) -> str:
+    """What one might send: everyday words in any order, which is what is kept apart, and every
+    fourth word invented."""
+
+    def word() -> str:
+        return invented(r, split) if r.random() < 0.25 else r.choice(words("message_words"))
+
+    return str(until(lambda: " ".join(word() for _ in range(length)), split))
 
 
 def city(r: Random, split: Split) -> str:

@@ -35,7 +35,7 @@ def numbers_hold(text: str) -> int:
     return found
 
 
-@pytest.mark.parametrize("kind", ["percent", "follow-up", "sum"])
+@pytest.mark.parametrize("kind", ["percent", "15 percent", "follow-up", "sum"])
 def test_every_step_of_the_working_is_right(kind: str) -> None:
     r = Random(5)
     for i in range(500):
@@ -80,6 +80,14 @@ def test_numbers_and_words_are_held_out_whatever_the_sentence() -> None:
         train, test = (set(words.share(words.words(name), s)) for s in ("train", "test"))
         assert len(test) >= 4
         assert not train & test
+
+
+@pytest.mark.parametrize("kind", ["call", "action call", "two calls"])
+def test_no_call_of_training_holds_a_word_kept_for_tests(kind: str) -> None:
+    r = Random(14)
+    for i in range(1000):
+        said = draw(r, "train", kind, i % 2 == 0).completion.lower()
+        assert not set(re.findall(r"[a-z]+", said)) & words.kept(), said
 
 
 def test_tools_of_a_test_have_names_that_training_never_saw() -> None:
