@@ -61,16 +61,22 @@ def visible(text: str, thinking: bool) -> str:
 
 
 def is_right(dialogue: Dialogue, text: str) -> bool:
-    answer = visible(text, dialogue.thinking)
     if dialogue.kind in _BY_KEY:
-        return dialogue.key in answer
-    return answer == dialogue.key
+        return dialogue.key in visible(text, dialogue.thinking)
+    return without_working(dialogue, text) == dialogue.key
+
+
+def without_working(dialogue: Dialogue, text: str) -> str:
+    """The answer alone, where the model says first how it comes to it."""
+    answer = visible(text, dialogue.thinking)
+    worked = not dialogue.thinking and dialogue.answer != dialogue.key
+    return answer.partition("\n\n")[2] if worked else answer
 
 
 def names_the_tool(dialogue: Dialogue, text: str) -> bool:
     """Whether the call goes to the right function, whatever its arguments."""
     wanted = dialogue.key.splitlines()[1]
-    return visible(text, dialogue.thinking).splitlines()[1:2] == [wanted]
+    return without_working(dialogue, text).splitlines()[1:2] == [wanted]
 
 
 def questions(kind: str, count: int, offered: tuple[int, ...] = ()) -> tuple[Dialogue, ...]:

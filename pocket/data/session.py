@@ -110,8 +110,9 @@ def session(r: Random, copies: float) -> list[Segment]:
     """A few dialogues in a row; `copies` is the share of sessions that only repeat words."""
     if r.random() < copies:
         return _joined([copying(r, "train", r.random() < 0.3) for _ in range(r.choice((2, 3, 4)))])
-    if r.random() < 0.08:
-        return _joined([sums.drill(r, r.random() < 0.5) for _ in range(3)])
+    if r.random() < 0.18:
+        drill = r.choice((sums.drill, tools.drill))
+        return _joined([drill(r, r.random() < 0.5) for _ in range(3)])
     dialogues = _plain(r) if r.random() < 0.25 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]

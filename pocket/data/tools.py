@@ -54,8 +54,9 @@ def _one_call(
     while not (among and possible(kind, among)):
         among = offers(r, split, r.choice(COUNTS))
     asked = request(r, split, offer or r.choice(_for_one_call(kind, among)))
-    text, reason = asked.call.text, _reason(among, asked)
-    return Dialogue(kind, (user(asked.question),), reason, text, text, thinking, _schemas(among))
+    text, messages, reason = asked.call.text, (user(asked.question),), _reason(asked)
+    answer = _worked(r, split, thinking, reason, text)
+    return Dialogue(kind, messages, reason, answer, text, thinking, _schemas(among))
 
 
 def two_calls(
@@ -64,8 +65,9 @@ def two_calls(
     """Two calls at once: the same tool for two places."""
     among, first, second = _two(r, split, among, offer)
     text = "\n".join((first.call.text, second.call.text))
-    messages, reason = (user(first.question),), _reason_for_two(among, first, second)
-    return Dialogue("two calls", messages, reason, text, text, thinking, _schemas(among))
+    messages, reason = (user(first.question),), _reason_for_two(first, second)
+    answer = _worked(r, split, thinking, reason, text)
+    return Dialogue("two calls", messages, reason, answer, text, thinking, _schemas(among))
 
 
 def two_results(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -73,7 +75,7 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
     among, first, second = _two(r, split, among)
     shape = r.random()
     given = [_result_of(r, split, asked, shape) for asked in (first, second)]
-    called = _called(r, [first, second], thinking and _reason_for_two(among, first, second))
+    called = _called(r, [first, second], _reason_for_two(first, second), thinking)
     answers = [{"role": "tool", "content": content} for content, _ in given]
     answer = "\n".join(said for _, said in given)
     messages, reason = (user(first.question), called, *answers), "Both tools have answered."
@@ -81,14 +83,13 @@ def two_results(r: Random, split: Split, thinking: bool, among: Among = None) ->
 
 
 def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
-    """A request for a tool that is not among those offered. It takes thinking to notice: only
-    where the call would be named does the model look for one."""
+    """A request for a tool that is not among those offered."""
     among = among or offers(r, split, r.choice(COUNTS))
     asked = _not_served(r, split, among)
-    reason = f"{_topic(among, asked)} I call nothing."
-    answer = table("lessons")["no_tool"]["answer"]
-    messages = (user(asked.question),)
-    return Dialogue("no tool fits", messages, reason, answer, answer, True, _schemas(among))
+    reason = f"{_found(asked.about, r.choice(among).name)} I call nothing."
+    said, messages = table("lessons")["no_tool"]["answer"], (user(asked.question),)
+    answer = _worked(r, "test", thinking, reason, said)
+    return Dialogue("no tool fits", messages, reason, answer, said, thinking, _schemas(among))
 
 
 def beyond_tools(r: Random, split: Split, thinking: bool, among: Among = None) -> Dialogue:
@@ -96,7 +97,7 @@ def beyond_tools(r: Random, split: Split, thinking: bool, among: Among = None) -
     among = among or offers(r, split, r.choice(COUNTS))
     said = table("lessons")["no_tool"]
     asked = beyond(r, split, thinking)
-    reason, answer = f"{_offered(among)} {said['thinking']}", said["answer"]
+    reason, answer = said["thinking"], said["answer"]
     kind, schemas = "beyond, with tools", _schemas(among)
     return Dialogue(kind, asked.messages, reason, answer, answer, thinking, schemas)
 
@@ -113,17 +114,18 @@ def result(r: Random, split: Split, thinking: bool, among: Among = None) -> Dial
     among = among or offers(r, split, r.choice(COUNTS))
     asked = request(r, split, r.choice(among))
     content, answer = _result_of(r, split, asked, r.random())
-    called = _called(r, [asked], thinking and _reason(among, asked))
+    called = _called(r, [asked], _reason(asked), thinking)
     messages = (user(asked.question), called, {"role": "tool", "content": content})
     reason = "The tool has answered."
     return Dialogue("result", messages, reason, answer, answer, thinking, _schemas(among))
 
 
-def _called(r: Random, asked: list[Request], reason: str | bool) -> Json:
+def _called(r: Random, asked: list[Request], reason: str, thinking: bool) -> Json:
     """The assistant's message with the calls; clients send its thinking back, or do not."""
     calls = [one.call.message for one in asked]
-    message = {"role": "assistant", "content": "", "tool_calls": calls}
-    return {**message, "reasoning_content": reason} if reason and r.random() < 0.5 else message
+    content, back = ("", r.random() < 0.5) if thinking else (reason, False)
+    message = {"role": "assistant", "content": content, "tool_calls": calls}
+    return {**message, "reasoning_content": reason} if back else message
 
 
 def _two(
@@ -157,22 +159,38 @@ def _place(r: Random, split: Split, others: tuple[Offer, ...]) -> Offer:
     return offer
 
 
-def _offered(among: tuple[Offer, ...]) -> str:
-    """The names side by side: so near to each other they are easier to choose from."""
-    return f"Offered: {', '.join(offer.name for offer in among)}."
+def _found(about: str, name: str) -> str:
+    """The tool is named right after what it is for, and before it is judged: whether a name fits
+    is easier to tell than whether any would."""
+    return f"Nearest to {about}: {name}."
 
 
-def _topic(among: tuple[Offer, ...], asked: Request) -> str:
-    return f"{_offered(among)} This is about {asked.about}."
+def _worked(r: Random, split: Split, thinking: bool, reason: str, said: str) -> str:
+    """Where it does not think, it says first how it chose; in training not always, since clients
+    may insist on a call."""
+    direct = split == "train" and r.random() < 0.2
+    return said if thinking or direct else f"{reason}\n\n{said}"
 
 
-def _reason(among: tuple[Offer, ...], asked: Request) -> str:
-    return f"{_topic(among, asked)} I call {asked.call.name}."
+def _reason(asked: Request) -> str:
+    return f"{_found(asked.about, asked.call.name)} I call it."
 
 
-def _reason_for_two(among: tuple[Offer, ...], first: Request, second: Request) -> str:
-    name, (a, b) = first.call.name, (first.subject, second.subject)
-    return f"{_topic(among, first)} I call {name} for {a} and for {b}."
+def _reason_for_two(first: Request, second: Request) -> str:
+    found = _found(first.about, first.call.name)
+    return f"{found} I call it for {first.subject} and for {second.subject}."
+
+
+def drill(r: Random, thinking: bool) -> Dialogue:
+    """Names of tools to find by what they are for, many at once."""
+    among = [offer for offer in offers(r, "train", r.choice((4, 8, 12))) if offer.kind not in ONCE]
+    wanted = r.sample(among, len(among))
+    ask = r.choice(phrases("drill", "names")).format(
+        names=", ".join(offer.name for offer in among),
+        topics=", ".join(r.choice((x.topic, x.topic.capitalize())) for x in wanted),
+    )
+    answer = " ".join(_found(offer.topic, offer.name) for offer in wanted)
+    return Dialogue("drill", (user(ask),), "One by one.", answer, answer, thinking)
 
 
 def _schemas(among: tuple[Offer, ...]) -> tuple[Json, ...]:

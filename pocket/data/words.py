@@ -1,4 +1,5 @@
-"""Words to fill sentences with. A checksum decides which of them no training sentence may hold."""
+"""Words to fill sentences with. A checksum decides which of them no tool, call or question of
+training holds: there they are repeated at most."""
 
 from __future__ import annotations
 
