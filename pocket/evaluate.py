@@ -20,7 +20,7 @@ from kit.pocket import wilson
 from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored
-from pocket.data.offers import COUNTS, Offer, offers
+from pocket.data.offers import COUNTS, Offer, offers, usual
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
 from pocket.data.tools import possible
 from pocket.data.words import phrases
@@ -29,9 +29,39 @@ from pocket.engines import LlamaCpp, Transformers
 SEED = 11
 EXAMPLES = 3
 PROMPTS_TO_COMPARE = 50
-# Kinds that are told apart by how many tools are offered.
-_TO_CHOOSE = ("call", "action call", "two calls", "no tool fits")
-_OFFERED = {"one tool": (1,), f"2 to {max(COUNTS)} tools": tuple(range(2, max(COUNTS) + 1))}
+_ONE, _SEVERAL = (1,), tuple(range(2, max(COUNTS) + 1))
+_SOME = f"2 to {max(COUNTS)} tools"
+
+
+@dataclass(frozen=True)
+class Offering:
+    """What kinds are told apart by: how many tools are offered, and whether the names of all of
+    them begin as usual (None: as they come)."""
+
+    label: str
+    counts: tuple[int, ...]
+    usual: bool | None = None
+
+    def draw(self, r: Random, kind: str) -> tuple[Offer, ...]:
+        """Held-out tools that serve for a kind."""
+        while True:
+            among = offers(r, "test", r.choice(self.counts))
+            named = self.usual in (None, all(map(usual, among)))
+            if named and possible(kind, among):
+                return among
+
+
+_OFFERED = (Offering("one tool", _ONE), Offering(_SOME, _SEVERAL))
+_TO_CHOOSE = {
+    "call": (
+        Offering("one tool", _ONE),
+        Offering(f"{_SOME}, usual names", _SEVERAL, usual=True),
+        Offering(f"{_SOME}, other names", _SEVERAL, usual=False),
+    ),
+    "action call": _OFFERED,
+    "two calls": _OFFERED,
+    "no tool fits": _OFFERED,
+}
 # Right when the result is; others, word for word.
 _BY_KEY = ("percent", "15 percent", "follow-up", "sum")
 
@@ -79,27 +109,20 @@ def names_the_tool(dialogue: Dialogue, text: str) -> bool:
     return without_working(dialogue, text).splitlines()[1:2] == [wanted]
 
 
-def questions(kind: str, count: int, offered: tuple[int, ...] = ()) -> tuple[Dialogue, ...]:
-    """Held-out dialogues of a kind, all different, half of them with thinking; with so many tools
-    `offered`, where that is given."""
-    r = Random(f"{SEED} {kind} {offered}")
+def questions(kind: str, count: int, offering: Offering | None = None) -> tuple[Dialogue, ...]:
+    """Held-out dialogues of a kind, all different, half of them with thinking."""
+    r = Random(f"{SEED} {kind} {offering}")
     out: dict[str, Dialogue] = {}
     for attempt in range(20 * count):
         thinking = attempt % 2 == 0
-        if offered:
-            dialogue = WITH_TOOLS[kind](r, "test", thinking, _tools(r, kind, offered))
+        if offering:
+            dialogue = WITH_TOOLS[kind](r, "test", thinking, offering.draw(r, kind))
         else:
             dialogue = draw(r, "test", kind, thinking)
         out.setdefault(dialogue.prompt, dialogue)
         if len(out) == count:
             break
     return tuple(out.values())
-
-
-def _tools(r: Random, kind: str, counts: tuple[int, ...]) -> tuple[Offer, ...]:
-    while not possible(kind, among := offers(r, "test", r.choice(counts))):
-        pass
-    return among
 
 
 def as_asked() -> tuple[Dialogue, ...]:
@@ -113,11 +136,10 @@ def rows(complete: Callable[[str], str], count: int) -> Iterator[Row]:
     """The table, line by line as it is worked out."""
     yield _row("lesson, as the course asks it (trained on)", as_asked(), complete)[0]
     for kind in (*PLAIN, *WITH_TOOLS, "repeat"):
-        if kind in _TO_CHOOSE:
-            for label, offered in _OFFERED.items():
-                dialogues = questions(kind, count, offered)
-                yield from _tool_rows(kind, f"{kind}, {label}", dialogues, complete)
-        else:
+        for offering in _TO_CHOOSE.get(kind, ()):
+            dialogues = questions(kind, count, offering)
+            yield from _tool_rows(kind, f"{kind}, {offering.label}", dialogues, complete)
+        if kind not in _TO_CHOOSE:
             name = "lesson, in other words" if kind == "lesson" else kind
             yield _row(name, questions(kind, count), complete)[0]
 

@@ -22,7 +22,7 @@ def action_tool(r: Random, split: Split) -> Offer:
             usual = phrases("action", "texts" if shape == "text" else "parameters")
             name = parameter(r, split, tuple(p for p in usual if p not in types))
             types[name] = string(r, f"The {name} of the {noun}")
-    name = r.choice((f"{verb}_{noun}", f"{verb}_{noun}", f"{noun}_{verb}"))
+    name = f"{noun}_{verb}" if r.random() < 0.15 else f"{verb}_{noun}"
     about = r.choice(phrases("action", "about")).format(verb=verb, noun=noun)
     return offer_of(r, "action", noun, name, about[0].upper() + about[1:], types)
 

@@ -14,9 +14,21 @@ from typing import Any
 from pocket.data.actions import action_tool, ask_action
 from pocket.data.dialogue import Call, Json
 from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, string
-from pocket.data.words import Split, city, invented, message, phrases, pick, table, until, words
+from pocket.data.words import (
+    Split,
+    city,
+    invented,
+    message,
+    phrases,
+    pick,
+    several,
+    table,
+    until,
+    words,
+)
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
+_USUAL = 0.6  # of the names of tools that look something up
 COUNTS = (1, 1, 2, 2, 3, 3, 4, 4)  # of tools in one request
 
 
@@ -116,7 +128,7 @@ def ask_search(r: Random, split: Split, offer: Offer) -> Request:
     def word() -> str:
         return invented(r, split) if r.random() < 0.4 else pick(r, "search_words", split)
 
-    phrase = " ".join(word() for _ in range(r.choice((1, 2, 2, 3))))
+    phrase = several(word, r.choice((1, 2, 2, 3)))
     ask = r.choice(phrases("search", "ask")).format(topic=offer.topic, w=phrase)
     return request_of(offer, ask, [phrase], phrase)
 
@@ -176,10 +188,18 @@ def _topic(r: Random, name: str, split: Split) -> str:
 
 
 def _named(r: Random, split: Split, kind: str, topic: str) -> str:
-    """A function's name: a verb and the topic, in one of the usual orders."""
-    verb = parameter(r, split, tuple(table("phrases")[kind]["verbs"].split()))
-    topic = topic.replace(" ", "_")
+    """A function's name: get_ or search_ and the topic, or another verb, before it or after."""
+    verbs, topic = table("phrases")[kind]["verbs"].split(), topic.replace(" ", "_")
+    if r.random() < _USUAL:
+        return f"{verbs[0]}_{topic}"
+    verb = parameter(r, split, tuple(verbs[1:]))
     return r.choice((f"{verb}_{topic}", f"{verb}_{topic}", f"{topic}_{verb}"))
+
+
+def usual(offer: Offer) -> bool:
+    """Whether its name begins as most names of its kind do."""
+    verbs = {kind: table("phrases")[kind]["verbs"].split()[0] for kind in ("place", "search")}
+    return offer.kind not in verbs or offer.name.startswith(f"{verbs[offer.kind]}_")
 
 
 def _fixed(r: Random, kind: str, types: dict[str, Json]) -> Offer:

@@ -121,7 +121,15 @@ def message(r: Random, split: Split, length: int) -> str:
     def word() -> str:
         return invented(r, split) if r.random() < 0.25 else r.choice(words("message_words"))
 
-    return str(until(lambda: " ".join(word() for _ in range(length)), split))
+    return str(until(lambda: several(word, length), split))
+
+
+def several(word: Callable[[], str], count: int) -> str:
+    """So many different words."""
+    out: dict[str, None] = {}
+    while len(out) < count:
+        out.setdefault(word())
+    return " ".join(out)
 
 
 def city(r: Random, split: Split) -> str:
