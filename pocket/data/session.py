@@ -35,11 +35,11 @@ WITH_TOOLS = {
     "two results": tools.two_results,
 }
 _PLAIN_WEIGHTS = {
-    "percent": 28,
-    "15 percent": 6,
+    "percent": 20,
+    "15 percent": 18,
     "follow-up": 8,
-    "sum": 34,
-    "lesson": 16,
+    "sum": 22,
+    "lesson": 24,
     "beyond": 8,
 }
 _ALSO = {"no tool fits": 0.35, "beyond, with tools": 0.25}
@@ -113,7 +113,7 @@ def session(r: Random, copies: float) -> list[Segment]:
     if r.random() < 0.18:
         drill = r.choice((sums.drill, tools.drill))
         return _joined([drill(r, r.random() < 0.5) for _ in range(3)])
-    dialogues = _plain(r) if r.random() < 0.25 else _with_tools(r)
+    dialogues = _plain(r) if r.random() < 0.33 else _with_tools(r)
     if r.random() < 0.15:
         dialogues = [_after(dialogues[:2])]
     if r.random() < 0.15:
