@@ -7,7 +7,7 @@ from typing import Any
 
 from pocket.data.dialogue import Json
 from pocket.data.offer import Offer, Request, offer_of, parameter, request_of, string
-from pocket.data.words import Split, city, invented, message, phrases, pick, words
+from pocket.data.words import Split, city, invented, kept, message, phrases, pick, words
 
 _SHAPES = (("x",), ("x",), ("n",), ("text", "x"), ("x", "n"))  # what the parameters are, in order
 
@@ -66,7 +66,9 @@ def _thing(r: Random, split: Split) -> str:
         case 1:
             return pick(r, "people", split)
         case 2:
-            return invented(r, split).upper()[:4] + r.choice(("", str(r.randrange(100))))
+            while (code := invented(r, split)[:4]) in kept():
+                pass
+            return code.upper() + r.choice(("", str(r.randrange(100))))
         case 3:
             return invented(r, split)
         case 4:
