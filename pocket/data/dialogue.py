@@ -48,6 +48,11 @@ class Call:
         return {"type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
 
+def worked(thinking: bool, working: str, said: str) -> str:
+    """An answer: where there is no thinking, the working comes first, and a blank line."""
+    return said if thinking else f"{working}\n\n{said}"
+
+
 def user(text: str) -> Json:
     return {"role": "user", "content": text}
 

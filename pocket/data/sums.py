@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pocket.data.dialogue import Dialogue, assistant, user
+from pocket.data.dialogue import Dialogue, assistant, user, worked
 from pocket.data.words import Split, phrases, pick, until
 
 PERCENTS = (5, 10, 20, 25, 50)  # and 15, where two of their results have to be added
@@ -64,7 +64,7 @@ def _percent(
         ask = r.choice(phrases("percent", "story")).format(**told)
         unit = f" {what}"
     said = f"**{p}% of {n}{unit} is {result}.**"
-    answer = said if thinking else f"{steps}\n\n{said}"
+    answer = worked(thinking, steps, said)
     return Dialogue(kind, (user(ask),), steps, answer, said, thinking)
 
 
@@ -84,7 +84,7 @@ def follow_up(r: Random, split: Split, thinking: bool) -> Dialogue:
             f"**{p}% of {n} is {result}.**",
             r.choice(phrases("percent", "again")).format(p=p),
         )
-    answer = key if thinking else f"{steps}\n\n{key}"
+    answer = worked(thinking, steps, key)
     return Dialogue("follow-up", (*history, user(ask)), steps, answer, key, thinking)
 
 
@@ -158,5 +158,5 @@ def small_sum(r: Random, split: Split, thinking: bool) -> Dialogue:
     form = ("plus" if plus else "minus") + ("_story" if r.random() < 0.25 else "")
     ask = r.choice(phrases("sum", form)).format(**told)
     said = f"**{a} {sign} {b} = {result}**"
-    answer = said if thinking else f"{working}\n\n{said}"
+    answer = worked(thinking, working, said)
     return Dialogue("sum", (user(ask),), working, answer, said, thinking)

@@ -6,7 +6,7 @@ import json
 from random import Random
 from typing import Any
 
-from pocket.data.dialogue import Call, Dialogue, Json, user
+from pocket.data.dialogue import Call, Dialogue, Json, user, worked
 from pocket.data.lessons import beyond
 from pocket.data.offers import (
     COUNTS,
@@ -55,7 +55,7 @@ def _one_call(
         among = offers(r, split, r.choice(COUNTS))
     asked = request(r, split, offer or r.choice(_for_one_call(kind, among)))
     text, messages, reason = asked.call.text, (user(asked.question),), _reason(asked)
-    answer = _worked(r, split, thinking, reason, text)
+    answer = _answer(r, split, thinking, reason, text)
     return Dialogue(kind, messages, reason, answer, text, thinking, _schemas(among))
 
 
@@ -66,7 +66,7 @@ def two_calls(
     among, first, second = _two(r, split, among, offer)
     text = "\n".join((first.call.text, second.call.text))
     messages, reason = (user(first.question),), _reason_for_two(first, second)
-    answer = _worked(r, split, thinking, reason, text)
+    answer = _answer(r, split, thinking, reason, text)
     return Dialogue("two calls", messages, reason, answer, text, thinking, _schemas(among))
 
 
@@ -88,7 +88,7 @@ def no_tool(r: Random, split: Split, thinking: bool, among: Among = None) -> Dia
     asked = _not_served(r, split, among)
     reason = f"{_found(asked.about, r.choice(among).name)} I call nothing."
     said, messages = table("lessons")["no_tool"]["answer"], (user(asked.question),)
-    answer = _worked(r, "test", thinking, reason, said)
+    answer = worked(thinking, reason, said)
     return Dialogue("no tool fits", messages, reason, answer, said, thinking, _schemas(among))
 
 
@@ -165,11 +165,10 @@ def _found(about: str, name: str) -> str:
     return f"Nearest to {about}: {name}."
 
 
-def _worked(r: Random, split: Split, thinking: bool, reason: str, said: str) -> str:
-    """Where it does not think, it says first how it chose; in training not always, since clients
-    may insist on a call."""
+def _answer(r: Random, split: Split, thinking: bool, reason: str, calls: str) -> str:
+    """In training now and then the calls alone, since clients may insist on them."""
     direct = split == "train" and r.random() < 0.2
-    return said if thinking or direct else f"{reason}\n\n{said}"
+    return calls if direct else worked(thinking, reason, calls)
 
 
 def _reason(asked: Request) -> str:
