@@ -15,7 +15,7 @@ from typing import Any
 from kit.pocket import CLAIM, wilson
 from kit.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
-from pocket.data.offers import COUNTS
+from pocket.data.offers import COUNTS, LOOKUPS, usual_start
 from pocket.data.sums import LARGEST, PERCENTS
 from pocket.plot import read_log
 
@@ -71,6 +71,7 @@ def card(of: Size, folder: Path) -> str:
             largest=LARGEST,
             failures="\n\n".join(failed) or "Nothing failed.",
             tools=max(COUNTS),
+            usual=" or ".join(f"`{usual_start(kind)}`" for kind in LOOKUPS),
             steps=last["step"],
             machine=of.training["machine"],
             tokens=last["tokens"] / 1e6,

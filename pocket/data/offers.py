@@ -28,6 +28,7 @@ from pocket.data.words import (
 )
 
 ONCE = ("arithmetic", "money", "message")  # kinds that know one topic
+LOOKUPS = ("place", "search")  # kinds that look something up, named by a verb
 _USUAL = 0.6  # of the names of tools that look something up
 COUNTS = (1, 1, 2, 2, 3, 3, 4, 4)  # of tools in one request
 
@@ -188,18 +189,26 @@ def _topic(r: Random, name: str, split: Split) -> str:
 
 
 def _named(r: Random, split: Split, kind: str, topic: str) -> str:
-    """A function's name: get_ or search_ and the topic, or another verb, before it or after."""
-    verbs, topic = table("phrases")[kind]["verbs"].split(), topic.replace(" ", "_")
+    """A function's name: the usual verb and the topic, or another verb, before it or after."""
+    (first, *others), topic = _verbs(kind), topic.replace(" ", "_")
     if r.random() < _USUAL:
-        return f"{verbs[0]}_{topic}"
-    verb = parameter(r, split, tuple(verbs[1:]))
+        return f"{first}_{topic}"
+    verb = parameter(r, split, tuple(others))
     return r.choice((f"{verb}_{topic}", f"{verb}_{topic}", f"{topic}_{verb}"))
 
 
 def usual(offer: Offer) -> bool:
     """Whether its name begins as most names of its kind do."""
-    verbs = {kind: table("phrases")[kind]["verbs"].split()[0] for kind in ("place", "search")}
-    return offer.kind not in verbs or offer.name.startswith(f"{verbs[offer.kind]}_")
+    return offer.kind not in LOOKUPS or offer.name.startswith(usual_start(offer.kind))
+
+
+def usual_start(kind: str) -> str:
+    """What most names of one of LOOKUPS begin with."""
+    return f"{_verbs(kind)[0]}_"
+
+
+def _verbs(kind: str) -> list[str]:
+    return str(table("phrases")[kind]["verbs"]).split()
 
 
 def _fixed(r: Random, kind: str, types: dict[str, Json]) -> Offer:

@@ -1,5 +1,5 @@
-"""Words to fill sentences with. A checksum decides which of them no tool, call or question of
-training holds: there they are repeated at most."""
+"""Words to fill sentences with. A checksum decides which of them no tool and no call of training
+holds: there they stand among words to repeat, and in the course's own sentences."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def glued(r: Random, split: Split) -> str:
 @cache
 def kept() -> frozenset[str]:
     """The words of the lists that are kept for testing, in small letters."""
-    every = (word for name in LISTS for word in words(name) if len(words(name)) >= _SHORT)
-    return frozenset(word.lower() for word in every if belongs(word, "test"))
+    apart = (set(words(name)) - set(share(words(name), "train")) for name in LISTS)
+    return frozenset(word.lower() for word in set().union(*apart))
 
 
 @cache
