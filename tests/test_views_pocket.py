@@ -3,10 +3,11 @@
 import pytest
 from test_pocket import SWEEP
 
-from kit.pocket import Ability, Card
+from kit.pocket import Ability, Card, card
 from kit.provenance import measured
 from kit.speculation import published_lengths
 from kit.views import abilities, acceptance, theme
+from kit.views._abilities import _PLAIN
 
 CARD = Card(
     "pocket model (3.2 M parameters)",
@@ -84,3 +85,7 @@ def test_the_best_kind_stands_on_top_and_hollow_dots_are_not_claimed():
     assert list(claimed.x) == [95.0, 100.0]
     assert list(others.x) == [60.0]
     assert (claimed.marker.symbol, others.marker.symbol) == ("circle", "circle-open")
+
+
+def test_every_row_of_the_released_card_has_plain_words():
+    assert {row.name for row in card().abilities} <= set(_PLAIN)
