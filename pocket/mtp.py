@@ -22,7 +22,6 @@ from torch import nn
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5DecoderLayer, Qwen3_5RMSNorm
 
 from kit.speculation import accept_length
-from pocket import fast
 from pocket import tokenizer as vocabulary
 from pocket.batches import IGNORED, Blocks, dialogue_tokens, padded, stream
 from pocket.config import Size, parser, size
@@ -126,8 +125,6 @@ def drafts(model: Any, layer: MtpLayer, x: Any, y: Any, device: str) -> list[tup
 def train(of: Size, steps: int) -> tuple[Any, MtpLayer]:
     training = of.training
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        fast.install()
     model = trained(of).to(device).eval().requires_grad_(False)
     layer = MtpLayer(model.model.language_model.config).to("cpu")
     layer.start_from(model.model.language_model.to("cpu"))
