@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-WEIGHTS = HERE.parent / "kit" / "data" / "pocket"
 WORK = Path(os.environ.get("POCKET_WORK", HERE.parent / "build" / "pocket"))
 
 

@@ -2,9 +2,11 @@
 
     python -m pocket.evaluate --size small         200 of each kind; 50 prompts on two engines
     python -m pocket.evaluate --size small -n 40   a quick look
+    python -m pocket.evaluate --released           of the weights in kit/data/pocket
 
 Writes `evaluation.json` (the rows of the card, with what failed) and `recorded.json` (prompts and
-greedy outputs, which the tests hold every engine to) into the export.
+greedy outputs, which the tests hold every engine to) into the export. Of the released weights it
+writes nothing, and says whether their card has the same figures.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from kit.pocket import wilson
+from kit.pocket import WEIGHTS, wilson
 from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored
@@ -193,9 +195,12 @@ def save(path: Path, content: Any) -> None:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("-n", type=int, default=200, help="questions of each kind")
+    what = "the weights in kit/data/pocket, against their card"
+    arguments.add_argument("--released", action="store_true", help=what)
     asked = arguments.parse_args()
-    of = size(asked.size)
-    folder = of.folder / "export"
+    folder = WEIGHTS if asked.released else size(asked.size).folder / "export"
+    if not (folder / "pocket.json").exists():
+        raise SystemExit(f"{folder} holds no model: python -m pocket.export, or --released")
     about = json.loads((folder / "pocket.json").read_text())
     llama = LlamaCpp(folder / about["gguf"], about["context_tokens"])
     done = []
@@ -204,10 +209,15 @@ def main() -> None:
         shown = f"{row.share:6.1%}  of {row.asked}  ({low:.0%} to {high:.0%})"
         print(f"{row.name:<45} {shown}", flush=True)
         counts = {"name": row.name, "asked": row.asked, "right": row.right}
-        done.append({**counts, "failures": row.failures})
+        done.append({**counts, "failures": list(row.failures)})
     recorded, same = compare(folder, llama, PROMPTS_TO_COMPARE)
     print(f"transformers and llama.cpp: {same} of {len(recorded)} outputs identical")
     identical = {"prompts": len(recorded), "same": same}
+    if asked.released:
+        card = json.loads((folder / "evaluation.json").read_text())["rows"]
+        alike = sum(row in done for row in card)
+        print(f"as the card has it, failures included: {alike} of {len(card)} rows")
+        return
     save(folder / "recorded.json", recorded)
     evaluation = {"engine": llama.name, "sha256": about["sha256"], "rows": done}
     save(folder / "evaluation.json", {**evaluation, "identical": identical})

@@ -15,13 +15,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kit.pocket import SUMS, WEIGHTS
 from pocket import gguf
 from pocket import tokenizer as vocabulary
-from pocket.config import WEIGHTS, Size, parser, size
+from pocket.config import Size, parser, size
 from pocket.model import trained
 
 GGUF = "pocket-f16.gguf"
-SUMS = "SHA256SUMS"
 LIMIT_MB = 25
 
 

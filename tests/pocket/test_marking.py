@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pocket.data.dialogue import END, Dialogue
 from pocket.data.offers import LOOKUPS, usual_start
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
-from pocket.evaluate import _TO_CHOOSE, is_right, names_the_tool
+from pocket.evaluate import _TO_CHOOSE, is_right, main, names_the_tool
 
 CALLS = ("call", "action call", "two calls")
 
@@ -52,3 +53,12 @@ def test_as_many_tools_are_offered_as_the_row_says_and_named_so(offering) -> Non
         lookups = [offer for offer in among if offer.kind in LOOKUPS]
         as_usual = [offer.name.startswith(usual_start(offer.kind)) for offer in lookups]
         assert offering.usual in (None, all(as_usual))
+
+
+def test_without_an_export_the_evaluation_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pocket.config.WORK", tmp_path)
+    monkeypatch.setattr("sys.argv", ["evaluate"])
+    with pytest.raises(SystemExit, match=r"holds no model: python -m pocket\.export"):
+        main()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pocket.config import WEIGHTS
+from kit.pocket import SUMS, WEIGHTS
 from pocket.engines import LlamaCpp, Transformers
 
 if not (WEIGHTS / "pocket.json").exists():
@@ -19,7 +19,7 @@ RECORDED = json.loads((WEIGHTS / "recorded.json").read_text())
 
 
 def test_every_file_has_its_checksum() -> None:
-    for line in (WEIGHTS / "SHA256SUMS").read_text().splitlines():
+    for line in (WEIGHTS / SUMS).read_text().splitlines():
         digest, name = line.split()
         assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == digest, name
 

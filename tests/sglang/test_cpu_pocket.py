@@ -18,14 +18,14 @@ from wire_shapes import differences, shapes
 
 from kit import server
 from kit.models.images import smart_resize
-from kit.pocket import SERVED_NAME, WEIGHTS
+from kit.pocket import SERVED_NAME, SUMS, WEIGHTS
 from kit.server import Server, cpu_pocket
 from kit.server.processes import free_port
 from kit.speculation import accept_length
 from kit.vision import drawings, image, message
 
 pytestmark = pytest.mark.skipif(
-    not (WEIGHTS / "SHA256SUMS").exists(), reason="no weights have been released yet"
+    not (WEIGHTS / SUMS).exists(), reason="no weights have been released yet"
 )
 
 END = "<|im_end|>"
