@@ -54,7 +54,7 @@ def _has_amount(offer: Offer) -> bool:
 
 
 def _word(r: Random, split: Split, name: str) -> str:
-    strange = split == "train" and r.random() < 0.35
+    strange = split == "train" and r.random() < 0.6
     return invented(r, split) if strange else pick(r, name, split)
 
 

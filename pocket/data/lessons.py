@@ -25,17 +25,12 @@ def authored() -> tuple[Dialogue, ...]:
 def lesson(r: Random, split: Split, thinking: bool, tools_offered: bool = False) -> Dialogue:
     """A question of the course: in training as the lessons ask it or in other words. With tools
     on offer, none that asks for one."""
-    lessons = [
-        x
-        for x in table("lessons")["lesson"]
-        if (split == "train" or x["names"]) and not (tools_offered and x.get("needs_tool"))
-    ]
-    chosen = r.choice(lessons)
-    whole = split == "train" and chosen["prompts"] and (not chosen["names"] or r.random() < 0.5)
-    if whole:
-        return _dialogue("lesson", chosen, r.choice(chosen["prompts"]), thinking)
-    ask = r.choice(share(_asks(), split))
-    prompt = ask.format(name=r.choice(chosen["names"]))
+    lessons = [x for x in table("lessons")["lesson"] if not (tools_offered and x.get("needs_tool"))]
+    if split == "train" and r.random() < 0.7:
+        chosen, prompt = r.choice([(x, prompt) for x in lessons for prompt in x["prompts"]])
+        return _dialogue("lesson", chosen, prompt, thinking)
+    chosen = r.choice([x for x in lessons if x["names"]])
+    prompt = r.choice(share(_asks(), split)).format(name=r.choice(chosen["names"]))
     return _dialogue("lesson, other words", chosen, prompt, thinking)
 
 

@@ -39,8 +39,8 @@ _PLAIN_WEIGHTS = {
     "15 percent": 18,
     "follow-up": 8,
     "sum": 22,
-    "lesson": 24,
-    "beyond": 8,
+    "lesson": 40,
+    "beyond": 14,
 }
 _ALSO = {"no tool fits": 0.35, "beyond, with tools": 0.25}
 _RESULTS = {"result": 3, "two results": 1}

@@ -167,7 +167,7 @@ def _found(about: str, name: str) -> str:
 
 def _answer(r: Random, split: Split, thinking: bool, reason: str, calls: str) -> str:
     """In training now and then the calls alone, since clients may insist on them."""
-    direct = split == "train" and r.random() < 0.2
+    direct = split == "train" and r.random() < 0.12
     return calls if direct else worked(thinking, reason, calls)
 
 
