@@ -188,6 +188,16 @@ def compare(folder: Path, llama: LlamaCpp, count: int) -> tuple[list[dict[str, s
     return recorded, same
 
 
+def insist_on_card(done: list[dict[str, Any]], card: list[dict[str, Any]]) -> None:
+    """Raises SystemExit where a row that was asked as often as the card's differs from it."""
+    counts = {row["name"]: row["asked"] for row in done}
+    comparable = [row for row in card if counts.get(row["name"]) == row["asked"]]
+    other = [row["name"] for row in comparable if row not in done]
+    if other:
+        raise SystemExit(f"unlike the card: {', '.join(other)}")
+    print(f"as the card has it, failures included: {len(comparable)} of {len(card)} rows")
+
+
 def save(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -214,9 +224,7 @@ def main() -> None:
     print(f"transformers and llama.cpp: {same} of {len(recorded)} outputs identical")
     identical = {"prompts": len(recorded), "same": same}
     if asked.released:
-        card = json.loads((folder / "evaluation.json").read_text())["rows"]
-        alike = sum(row in done for row in card)
-        print(f"as the card has it, failures included: {alike} of {len(card)} rows")
+        insist_on_card(done, json.loads((folder / "evaluation.json").read_text())["rows"])
         return
     save(folder / "recorded.json", recorded)
     evaluation = {"engine": llama.name, "sha256": about["sha256"], "rows": done}

@@ -11,7 +11,7 @@ import pytest
 from pocket.data.dialogue import END, Dialogue
 from pocket.data.offers import LOOKUPS, usual_start
 from pocket.data.session import PLAIN, WITH_TOOLS, draw
-from pocket.evaluate import _TO_CHOOSE, is_right, main, names_the_tool
+from pocket.evaluate import _TO_CHOOSE, insist_on_card, is_right, main, names_the_tool
 
 CALLS = ("call", "action call", "two calls")
 
@@ -62,3 +62,15 @@ def test_without_an_export_the_evaluation_says_what_to_type(
     monkeypatch.setattr("sys.argv", ["evaluate"])
     with pytest.raises(SystemExit, match=r"holds no model: python -m pocket\.export"):
         main()
+
+
+def test_released_weights_are_held_to_the_rows_asked_as_often_as_their_cards(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    card = [{"name": name, "asked": 200, "right": 190, "failures": []} for name in ("sum", "call")]
+    insist_on_card(card, card)
+    assert "2 of 2 rows" in capsys.readouterr().out
+    insist_on_card([card[0], {**card[1], "asked": 40, "right": 30}], card)
+    assert "1 of 2 rows" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="unlike the card: call"):
+        insist_on_card([card[0], {**card[1], "right": 189}], card)
