@@ -19,7 +19,7 @@ from kit.bench import read
 from kit.bench.metrics import Report
 from kit.bench.table import rows
 from kit.errors import KitError
-from kit.server import cpu_tiny
+from kit.server import cpu_tiny, on_cpu
 from kit.twin.process import start
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ CHUNKS = "Inter-Chunk Latency (as chunks arrive)"
 def theirs(url: str, model: str, backend: str, args: argparse.Namespace, out: Path) -> Report:
     done = subprocess.run(
         [
-            str(cpu_tiny.HOME / "python"), "-m", "sglang.bench_serving",
+            str(on_cpu.HOME / "python"), "-m", "sglang.bench_serving",
             "--backend", backend, "--base-url", url, "--model", model,
             "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name", "random-ids",
             *(["--tokenize-prompt"] if backend == "sglang" else []),
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--output-len", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    if not cpu_tiny.installed():
+    if not on_cpu.installed():
         sys.exit("SGLang is not installed here: make sglang-cpu")
     tables = {backend: beside(backend, args) for backend in DIALECTS}
     if args.json:

@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from kit.server import cpu_tiny
+    from kit.server import cpu_tiny, on_cpu
 except ImportError:  # in the peers' environment there is no kit, and no need of it
-    cpu_tiny = None
+    cpu_tiny = on_cpu = None
 
 HERE = Path(__file__).resolve().parent
 SGLANG = HERE.parent / "deploy" / "sglang-cpu" / "python"
 TTFT_S = 0.3
-SHORT, LONG = 30, 230  # tokens an answer
-BURST_GAP_S, FULL_GAP_S = 0.02, 0.01  # at 256 streams: 12,800 and 25,600 chunks a second
+SHORT, LONG = 30, 230  # tokens per answer
+BURST_GAP_S, FULL_GAP_S = 0.02, 0.01  # at 256 streams: 12,800 and 25,600 chunks per second
 PEERS = ("ours", "rust", "python")
 
 
@@ -185,7 +185,7 @@ def pin(core: int) -> None:
 
 
 def one_round(known: Known, peer: Peer, streams: int) -> dict[str, float]:
-    """Errors against the server's log, and CPU a chunk."""
+    """Errors against the server's log, and CPU per chunk."""
     known.set(BURST_GAP_S)
     short = peer.run(known.url, streams, SHORT)
     burst = known.truth(streams)
@@ -214,7 +214,7 @@ def main() -> None:
     if args.kind:
         client(args.kind)
         return
-    kinds = [k for k in args.clients.split(",") if k == "ours" or cpu_tiny.installed()]
+    kinds = [k for k in args.clients.split(",") if k == "ours" or on_cpu.installed()]
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -234,7 +234,7 @@ def main() -> None:
 
 
 COLUMNS = (
-    ("cpu_us", "CPU µs a chunk", "{:.1f}"),
+    ("cpu_us", "CPU µs per chunk", "{:.1f}"),
     ("ttft_error_ms", "TTFT error, ms", "{:+.2f}"),
     ("tpot_error", "TPOT error", "{:+.2%}"),
     ("itl_token", "ITL a token, error", "{:+.2%}"),
@@ -251,7 +251,7 @@ def _print(rounds: dict[str, list[dict[str, float]]], args: argparse.Namespace) 
     print(
         f"{args.streams} streams at once; medians of {args.rounds} rounds. TTFT with "
         f"{args.streams / BURST_GAP_S:,.0f} chunks/s,\nTPOT and CPU with {rate:,.0f} chunks/s; "
-        "both ITLs with three tokens a chunk.\n"
+        "both ITLs with three tokens per chunk.\n"
     )
     print(f"{'':<8}" + "".join(f"{title:>20}" for _, title, _ in COLUMNS))
     for kind, figures in middle.items():
@@ -264,7 +264,7 @@ def _print(rounds: dict[str, list[dict[str, float]]], args: argparse.Namespace) 
     if "rust" in middle:
         ours, rust = middle["ours"], middle["rust"]
         print(
-            f"\nours / rust: CPU a chunk {ours['cpu_us'] / rust['cpu_us']:.2f}, "
+            f"\nours / rust: CPU per chunk {ours['cpu_us'] / rust['cpu_us']:.2f}, "
             f"TTFT error {ours['ttft_error_ms'] / rust['ttft_error_ms']:.2f}"
         )
     print(f"the server's latest chunk of an answer was {late:.2f} ms late on average")

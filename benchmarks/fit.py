@@ -3,11 +3,11 @@
 python benchmarks/fit.py            prints the constants to put into kit/data/speed.toml
 """
 
-from kit.bench import fit, runs
-from kit.bench.fit import Row
+from kit.bench import fit, published_runs
+from kit.bench.fit import FittedRow
 
 
-def errors(rows: tuple[Row, ...]) -> str:
+def errors(rows: tuple[FittedRow, ...]) -> str:
     off = [abs(row.ratio - 1) for row in rows if row.headline]
     return f"mean {sum(off) / len(off):.1%}, worst {max(off):.1%}"
 
@@ -19,7 +19,7 @@ def main() -> None:
         nonlocal done
         done = simulations
 
-    found = fit.fit(runs(), on_progress=count)
+    found = fit.fit(published_runs(), on_progress=count)
     start = found.start.values()
     print(f"constants, fitted to all published runs in {done} simulations of each")
     for name, value in found.constants.values().items():

@@ -70,7 +70,7 @@ def llama_alone() -> None:
     """What its process measures of itself; prints JSON."""
     before = pss_mib("self")
     began = time.perf_counter()
-    from kit.twin.pocket import Pocket
+    from kit.twin.llama_cpp import Pocket
 
     engine = Pocket.load()
     start_s = time.perf_counter() - began
@@ -239,7 +239,7 @@ def table(lines: list[Row], prompts: int) -> str:
 
 
 def sweep_table(kept: Row) -> str:
-    head = f"{'drafts':<8}{'part':<10}{'accept length':>14}{'tok/s':>8}{'ms a step':>11}"
+    head = f"{'drafts':<8}{'part':<10}{'accept length':>14}{'tok/s':>8}{'ms per step':>11}"
     head += f"{'plain steps':>13}"
     plain = {r["part"]: r["step_ms"] for r in kept["rows"] if r["steps"] == 0}
     out = [head]

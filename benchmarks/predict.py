@@ -6,20 +6,20 @@ python benchmarks/predict.py            a minute or two; --quick leaves the fits
 import argparse
 import time
 
-from kit.bench import fit, predict, runs
-from kit.bench.published import Run
-from kit.bench.ratios import HEADLINE, Ratio, off, other_tools, ratios
+from kit.bench import fit, predict, published_runs
+from kit.bench.compare import HEADLINE, Ratio, off, other_tools, ratios
+from kit.bench.published import PublishedRun
 from kit.speed import Constants, SpeedModel
 
 SHORT = {"mean_ttft_ms": "TTFT", "mean_tpot_ms": "TPOT", "output_throughput": "tok/s"}
 
 
-def predicted(run: Run, constants: Constants) -> list[Ratio]:
+def predicted(run: PublishedRun, constants: Constants) -> list[Ratio]:
     speed = SpeedModel.of(run.profile, run.sglang, constants)
     return ratios(predict(run.profile, like=run.name, speed=speed), run.report)
 
 
-def headline(run: Run, constants: Constants) -> list[Ratio]:
+def headline(run: PublishedRun, constants: Constants) -> list[Ratio]:
     return [ratio for ratio in predicted(run, constants) if ratio.headline]
 
 
@@ -31,7 +31,7 @@ def shown(found: list[Ratio]) -> str:
 def all_rows() -> None:
     print("predicted beside published, every row that is no input")
     fitted, other = [], []
-    for run in runs():
+    for run in published_runs():
         began = time.perf_counter()
         predict(run.profile, like=run.name)
         took_s = time.perf_counter() - began
@@ -51,8 +51,8 @@ def all_rows() -> None:
 def leave_one_out() -> None:
     print("\nleave one run out: constants fitted to the other two, predicted / published")
     found = []
-    for left in runs():
-        others = fit.fit([run for run in runs() if run is not left])
+    for left in published_runs():
+        others = fit.fit([run for run in published_runs() if run is not left])
         rows = headline(left, others.constants)
         found += rows
         print(f"  {left.name:<22}{shown(rows)}")
@@ -63,13 +63,13 @@ def leave_one_out() -> None:
 def sensitivity() -> None:
     print("\neach constant ± 20 %: how the headline figures move (predicted, times what it was)")
     best = Constants.fitted()
-    before = {run.name: headline(run, best) for run in runs()}
+    before = {run.name: headline(run, best) for run in published_runs()}
     print(f"  {'':<34}" + "".join(f"{name:^27}" for name in before))
     print(f"  {'':<34}" + f"{'TTFT':>8}{'TPOT':>8}{'tok/s':>8}   " * len(before))
     for name in best.values():
         for factor in (0.8, 1.2):
             cells = ""
-            for run in runs():
+            for run in published_runs():
                 after = headline(run, fit.changed(best, name, factor))
                 moved = {
                     HEADLINE[now.label]: now.predicted / was.predicted
@@ -81,7 +81,7 @@ def sensitivity() -> None:
 
 def beside_others() -> None:
     print("\npredicted / published beside other tools, which were not fitted to these runs")
-    for run in runs():
+    for run in published_runs():
         ours = headline(run, Constants.fitted())
         print(f"  {run.name}")
         print(f"    {'kit (in sample)':<24}{shown(ours)}")

@@ -43,7 +43,7 @@ def scaled(machine: str, tokens: int) -> float:
     each = statistics.median(took) / out
     print(
         f"  {machine:<8} {out:>12,} tokens {statistics.median(took):>8.2f} s "
-        f"{each * 1e6:>6.2f} µs a token   {peak_mib:>6.0f} MiB at most"
+        f"{each * 1e6:>6.2f} µs per token   {peak_mib:>6.0f} MiB at most"
     )
     return each
 

@@ -83,9 +83,9 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
     """One run, in the kernel. `rate` in tokens/s of a clock of our own; 0 is flat out."""
     from IPython.core.getipython import get_ipython
 
-    import kit.views.stream as view
+    import kit.views.widgets.stream as view
     from kit.provenance import simulated
-    from kit.views.card import Outbox
+    from kit.views.widgets.stream_widget import Outbox
 
     label = simulated("a stream in a benchmark")
     now = [0.0]

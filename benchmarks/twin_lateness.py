@@ -4,7 +4,7 @@ python benchmarks/twin_lateness.py [--rounds 5] [--cases alone,rust,many]
 
     alone  fifty streams, all read here
     rust   SGLang's Rust client holds ninety streams open, ten are read here; the twin's clock is
-           set so that some 1,100 chunks a second go out, as in the cookbook's throughput run
+           set so that some 1,100 chunks per second go out, as in the cookbook's throughput run
     many   the same with 990 and ten, on a profile that runs them all at once
 
 What is read here is read by a plain epoll reader, which stamps with the clock that the twin
@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kit.server import cpu_tiny
+from kit.server import cpu_tiny, on_cpu
 from kit.twin.process import start
 
 DUE = re.compile(rb": due (\d+\.\d+)\n")
@@ -106,7 +106,7 @@ def held(url: str, case: Case) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         client = subprocess.Popen(
             [
-                str(cpu_tiny.HOME / "python"), "-m", "sglang.benchmark.rust_client",
+                str(on_cpu.HOME / "python"), "-m", "sglang.benchmark.rust_client",
                 "--backend", "sglang", "--base-url", url, "--model", "twin",
                 "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name", "random-ids",
                 "--tokenize-prompt", "--random-input-len", "64", "--random-range-ratio", "1.0",
@@ -183,7 +183,7 @@ def main() -> None:
     args = parser.parse_args()
     told = {}
     for name in args.cases.split(","):
-        if CASES[name].held and not cpu_tiny.installed():
+        if CASES[name].held and not on_cpu.installed():
             told[name] = "not measured: SGLang's Rust client is not here (make sglang-cpu)"
         else:
             told[name] = measure(CASES[name], args.rounds)

@@ -55,7 +55,7 @@ _MODULES = {
     "sampling",
     "server",
     "sizing",
-    "speculation",
+    "speed",
     "tools",
     "views",
     "vision",

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from kit.errors import EndpointError, UnknownName
 from kit.hardware import SGLANG
 from kit.provenance import Provenance, measured, simulated
-from kit.server.probe import LOOPBACK, TIMEOUT_S, URL_HINT, Reply, get
+from kit.server.probe import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get
 
 if TYPE_CHECKING:
     import asyncio
@@ -221,7 +221,7 @@ def _played(url: str, key: str | None, model: str, played: Mapping[str, str], wh
     return Endpoint(url, model, key, "twin", profile, speed, sglang, simulated(source), why)
 
 
-def _choose(url: str, reply: Reply, model: str | None) -> str:
+def _choose(url: str, reply: HttpReply, model: str | None) -> str:
     """The model to ask for, out of the server's own list."""
     if reply.status in (401, 403):
         raise EndpointError(f"{url} refused the key ({reply.status})", _KEY_HINT)

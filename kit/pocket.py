@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from kit.errors import KitError, UnknownName
 from kit.provenance import Provenance, measured
-from kit.speculation import accept_length
+from kit.speed.speculation import accept_length
 
 SERVED_NAME = "pocket-qwen3.5"
 CLAIM = 0.9  # the share of right answers from which on the card claims something
@@ -36,7 +36,7 @@ SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
-class Failure:
+class WrongAnswer:
     """A question that it got wrong: what would have been right, and what it said."""
 
     question: str
@@ -51,7 +51,7 @@ class Ability:
     name: str
     asked: int
     right: int
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[WrongAnswer, ...] = ()
 
     @property
     def share(self) -> float:
@@ -69,7 +69,7 @@ class Ability:
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What the pocket model is and can do. Parameters are counts; the vision tower is not in."""
 
     name: str
@@ -154,7 +154,7 @@ def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
 
 
 @cache
-def card(folder: Path = WEIGHTS) -> Card:
+def card(folder: Path = WEIGHTS) -> ModelCard:
     """Raises KitError where the pocket model's files are missing."""
     about, tried = _read(folder / "pocket.json"), _read(folder / "evaluation.json")
     rows = [
@@ -162,12 +162,12 @@ def card(folder: Path = WEIGHTS) -> Card:
             row["name"],
             row["asked"],
             row["right"],
-            tuple(Failure(f["question"], f["wanted"], f["said"]) for f in row["failures"]),
+            tuple(WrongAnswer(f["question"], f["wanted"], f["said"]) for f in row["failures"]),
         )
         for row in tried["rows"]
     ]
     source = f"{about['name']}, greedy, on questions kept out of its training (its card)"
-    return Card(
+    return ModelCard(
         about["name"], about["parameters"], about["mtp_parameters"], tuple(rows), measured(source)
     )
 

@@ -58,7 +58,7 @@ def measured(source: str) -> Provenance:
     return Provenance(Kind.MEASURED, source)
 
 
-class Hand(StrEnum):
+class AuthorKind(StrEnum):
     AUTHORED = "authored"
     POCKET = "pocket"
     MODEL = "model"
@@ -69,20 +69,20 @@ class Hand(StrEnum):
 class Author:
     """Who wrote an answer. `name` is the model's, where a model wrote it."""
 
-    hand: Hand
+    hand: AuthorKind
     name: str = ""
 
     def __str__(self) -> str:
         match self.hand:
-            case Hand.AUTHORED:
+            case AuthorKind.AUTHORED:
                 return "written by the authors of this course; no model ran"
-            case Hand.POCKET:
+            case AuthorKind.POCKET:
                 return (
                     f"written by {self.name}, this course's own small model: not Qwen3.5's quality"
                 )
-            case Hand.NOTICE:
+            case AuthorKind.NOTICE:
                 return "a notice from the twin; no model ran"
-            case Hand.MODEL:
+            case AuthorKind.MODEL:
                 return f"written by {self.name}"
 
     def to_json(self) -> dict[str, str]:

@@ -6,12 +6,11 @@ client.chat.completions.create(..., **settings.openai())
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from kit import load_data
 from kit.errors import UnknownName
 from kit.provenance import Provenance, published
 
@@ -59,7 +58,7 @@ def advised_max_tokens(problem: str = "general") -> int:
 
 @cache
 def _cards() -> dict[str, Any]:
-    return tomllib.loads(files("kit").joinpath("data/sampling.toml").read_text("utf-8"))
+    return load_data.toml("sampling.toml")
 
 
 def recommended(size: str, thinking: bool, task: str = "general") -> Sampling:

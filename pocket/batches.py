@@ -61,7 +61,7 @@ class Blocks:
 
     def __getitem__(self, block: int) -> list[list[Row]]:
         r = Random(f"{self._seed} {block}")
-        tokens = self._training["tokens_a_step"]
+        tokens = self._training["tokens_per_step"]
         share = copies(AT_ONCE * block / self.steps, self._training)
         rows: list[Row] = []
         missing = tokens * AT_ONCE

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.pocket import CLAIM, wilson
-from kit.speculation import accept_length
+from kit.speed.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
 from pocket.data.offers import COUNTS, LOOKUPS, usual_start
 from pocket.data.sums import LARGEST, PERCENTS

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5DecoderLayer, Qwen3_5RMSNorm
 
-from kit.speculation import accept_length
+from kit.speed.speculation import accept_length
 from pocket import tokenizer as vocabulary
 from pocket.batches import IGNORED, Blocks, dialogue_tokens, padded, stream
 from pocket.config import Size, parser, size

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kit.bench import Record, Slo, Workload, predict, runs
-from kit.bench.lines import from_json
+from kit.bench import Record, Slo, Workload, predict, published_runs
 from kit.bench.metrics import report
+from kit.bench.result_file import from_json
 from kit.errors import InvalidValue
 from kit.provenance import measured
 
@@ -64,7 +64,7 @@ def test_what_is_no_slo_is_refused(wrong):
 
 def test_a_published_table_has_no_requests_to_judge():
     with pytest.raises(InvalidValue, match="averages only"):
-        runs()[0].report.goodput(Slo(ttft_ms=200))
+        published_runs()[0].report.goodput(Slo(ttft_ms=200))
 
 
 def test_a_looser_promise_is_kept_at_least_as_often():

@@ -17,7 +17,7 @@ SEEING = Workload(30, 6, 3, dataset="image", image_count=2, image_resolution="64
 
 
 def seeing(counts_images: bool = True, reads_images: bool = True):
-    """A chat server that counts what it was sent: words, and 70 tokens an image."""
+    """A chat server that counts what it was sent: words, and 70 tokens per image."""
 
     async def answer(asked: Asked):
         if asked.method == "GET":

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.bench import Record, Workload, read, runs
-from kit.bench.lines import from_json
+from kit.bench import Record, Workload, published_runs, read
 from kit.bench.metrics import report
+from kit.bench.result_file import from_json
 from kit.errors import InvalidValue, KitError
 from kit.provenance import computed, published
 
@@ -202,7 +202,7 @@ def test_what_is_no_result_is_refused(tmp_path):
         read(tmp_path / "none.jsonl")
 
 
-@pytest.mark.parametrize("run", runs(), ids=lambda r: r.name)
+@pytest.mark.parametrize("run", published_runs(), ids=lambda r: r.name)
 def test_published_rows_agree_with_each_other(run):
     """Throughput × duration is the tokens, tokens are what the seed draws: no typing error."""
     r = run.report

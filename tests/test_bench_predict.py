@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kit.bench import Workload, predict, run, simulate
-from kit.bench.ratios import HEADLINE
+from kit.bench import Workload, predict, published, simulate
+from kit.bench.compare import HEADLINE
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile
 from kit.speed import Constants, SpeedModel
@@ -17,9 +17,9 @@ H200 = profile("h200x8")
 @pytest.mark.parametrize("name", ["cookbook-latency", "cookbook-throughput", "lambda-b200"])
 @pytest.mark.parametrize("key", HEADLINE.values())
 def test_headline_figures_are_near_the_published(name, key):
-    published = run(name)
+    row = published(name)
     predicted = _predicted(name)
-    assert predicted[key] == pytest.approx(published.report[key], rel=0.10)
+    assert predicted[key] == pytest.approx(row.report[key], rel=0.10)
 
 
 _CACHE = {}
@@ -27,7 +27,7 @@ _CACHE = {}
 
 def _predicted(name):
     if name not in _CACHE:
-        _CACHE[name] = predict(run(name).profile, like=name)
+        _CACHE[name] = predict(published(name).profile, like=name)
     return _CACHE[name]
 
 

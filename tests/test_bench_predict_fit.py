@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kit.bench import Workload, fit, predict, run, runs, simulate
-from kit.bench.own_runs import own_runs
-from kit.bench.ratios import beside, off, other_tools, ratios
+from kit.bench import Workload, fit, predict, published, published_runs, simulate
+from kit.bench.compare import beside, off, other_tools, ratios
+from kit.bench.user_runs import own_runs
 from kit.cli import main
 from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
@@ -40,7 +40,7 @@ def without_ours(found):
 
 def test_the_constants_in_the_data_are_no_worse_than_their_neighbours():
     """A fit: moving any constant by a fifth, either way, makes the headline rows no better."""
-    quick = [r for r in runs() if r.name == "cookbook-latency"]
+    quick = [r for r in published_runs() if r.name == "cookbook-latency"]
 
     def cost(constants):
         rows = fit.rows(constants, quick)
@@ -199,13 +199,13 @@ def test_predict_takes_images_and_an_slo(capsys):
     assert line["provenance"]["kind"] == "simulated"
 
 
-@pytest.mark.parametrize("name", [r.name for r in runs()])
+@pytest.mark.parametrize("name", [r.name for r in published_runs()])
 def test_rows_of_a_kind_are_compared(name):
     """A published ITL per chunk is held against the predicted one per chunk."""
-    given = run(name).report
-    found = {r.label: r for r in ratios(predict(run(name).profile, name), given)}
+    given = published(name).report
+    found = {r.label: r for r in ratios(predict(published(name).profile, name), given)}
     assert sum(r.headline for r in found.values()) == 3
-    ours = predict(run(name).profile, name)
+    ours = predict(published(name).profile, name)
     itl = ours.itl if given.itl_basis == "token" else ours.itl_per_chunk
     assert found["Mean ITL (ms):"].predicted == itl.mean
     assert "Total input tokens:" not in found
@@ -214,7 +214,7 @@ def test_rows_of_a_kind_are_compared(name):
 
 def test_our_worst_headline_row_is_nearer_than_the_best_of_the_others():
     """As the table says: they were not fitted to these runs."""
-    for one in runs():
+    for one in published_runs():
         ours = [r for r in ratios(predict(one.profile, one.name), one.report) if r.headline]
         theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_tools()]
         assert off(ours)[1] < min(theirs)

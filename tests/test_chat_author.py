@@ -9,7 +9,7 @@ from scripted import DONE, Scripted, finish, say
 from kit import chat
 from kit.endpoint import Endpoint
 from kit.pocket import SERVED_NAME
-from kit.provenance import Author, Hand
+from kit.provenance import Author, AuthorKind
 
 
 def author(endpoint: Endpoint) -> Author:
@@ -33,7 +33,7 @@ def test_the_pocket_model_is_known_in_the_twin_and_behind_a_live_server() -> Non
     named = "pocket; pocket model (3.2 M parameters)"
     with Scripted(script, headers={"x-kit-author": named}) as server:
         who = author(server.endpoint)
-    assert who == Author(Hand.POCKET, "pocket model (3.2 M parameters)")
+    assert who == Author(AuthorKind.POCKET, "pocket model (3.2 M parameters)")
     with Scripted(script) as server:
         who = author(replace(server.endpoint, model=SERVED_NAME))
     assert str(who).startswith(f"written by {SERVED_NAME}, ")

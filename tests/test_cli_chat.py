@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kit.cli import main
-from kit.twin.pocket import Weights
+from kit.twin.llama_cpp import Weights
 from kit.twin.process import TwinProcess, start
 
 STRANGE = "Something nobody wrote down"

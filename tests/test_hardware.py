@@ -11,7 +11,7 @@ import pytest
 
 from kit.errors import InvalidValue, KitError, UnknownName
 from kit.hardware import Gpu, Mtp, Profile, cookbook, gpu, gpus, profile, profiles
-from kit.hardware.deployments import cells
+from kit.hardware.cookbook import cells
 from kit.models import model
 
 DATA = Path(__file__).parents[1] / "kit" / "data"

@@ -189,7 +189,7 @@ def test_asking_for_more_requests_says_how_many_run() -> None:
     plan = launch_plan(asked)
     assert plan.memory.max_running_requests < 128
     assert str(plan.memory.max_running_requests) in flag.reason
-    assert "5 a request" in flag.reason
+    assert "5 per request" in flag.reason
 
 
 def test_every_flag_has_a_reason_and_a_source() -> None:

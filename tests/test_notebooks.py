@@ -6,7 +6,7 @@ import re
 import nbformat
 import pytest
 
-from kit.lessons import lessons, parameters
+from kit.course.lessons import lessons, parameters
 
 LESSONS = {lesson.name: lesson for lesson in lessons()}
 EVERY = pytest.mark.parametrize("name", LESSONS)

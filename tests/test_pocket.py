@@ -7,7 +7,7 @@ import pytest
 from kit import pocket
 from kit.errors import KitError, UnknownName
 from kit.pocket import Ability, Speculated
-from kit.speculation import accept_length
+from kit.speed.speculation import accept_length
 
 
 def run(steps, part, length, tokens_s, step_ms):

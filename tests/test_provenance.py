@@ -1,6 +1,6 @@
 import pytest
 
-from kit.provenance import Author, Hand, Kind, Provenance, simulated
+from kit.provenance import Author, AuthorKind, Kind, Provenance, simulated
 
 
 def test_a_figure_without_a_source_is_refused():
@@ -15,10 +15,12 @@ def test_the_label_starts_with_the_kind():
 
 
 def test_no_author_but_a_model_claims_to_be_one():
-    for hand in (Hand.AUTHORED, Hand.NOTICE):
+    for hand in (AuthorKind.AUTHORED, AuthorKind.NOTICE):
         assert "no model ran" in str(Author(hand))
-    assert str(Author(Hand.MODEL, "Qwen/Qwen3.5-397B-A17B")).endswith("Qwen/Qwen3.5-397B-A17B")
-    pocket = Author(Hand.POCKET, "pocket model (4 M parameters)")
+    assert str(Author(AuthorKind.MODEL, "Qwen/Qwen3.5-397B-A17B")).endswith(
+        "Qwen/Qwen3.5-397B-A17B"
+    )
+    pocket = Author(AuthorKind.POCKET, "pocket model (4 M parameters)")
     assert str(pocket).startswith("written by pocket model (4 M parameters), ")
     assert str(pocket).endswith("not Qwen3.5's quality")
     assert pocket.to_json()["name"] == "pocket model (4 M parameters)"

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from kit.cli import _parser
-from kit.lessons import lessons
+from kit.course.lessons import lessons
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

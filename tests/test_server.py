@@ -18,8 +18,7 @@ from kit import server
 from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import launch_plan
-from kit.server import checks as _checks
-from kit.server import startup_log
+from kit.server import log, preflight
 from kit.server.command import ServerCommand, of_plan
 from kit.server.processes import free_port, members
 from kit.server.serve import serve
@@ -64,7 +63,7 @@ def test_its_phases_come_in_sglangs_order(command: Callable[..., ServerCommand])
     with server.start(command(), on_event=lambda e: seen.append(e.phase)) as running:
         assert running.ready
         assert running.model == "qwen"
-    order = list(dict.fromkeys(phase.name for phase in startup_log.phases()))
+    order = list(dict.fromkeys(phase.name for phase in log.phases()))
     assert list(dict.fromkeys(seen)) == [p for p in order if p in seen]
     assert {"weights", "pools", "graphs", "limits"} <= set(seen)
 
@@ -224,8 +223,8 @@ def test_serve_tells_its_phases_and_ctrl_c_leaves_no_process(
 # --- before the start
 
 
-def found(what: ServerCommand, name: str) -> _checks.Check:
-    (check,) = [c for c in _checks.preflight(what) if c.name == name]
+def found(what: ServerCommand, name: str) -> preflight.Check:
+    (check,) = [c for c in preflight.preflight(what) if c.name == name]
     return check
 
 
@@ -266,8 +265,8 @@ def test_what_is_in_the_hub_cache_need_not_be_downloaded(
 def test_too_few_gpus_are_refused(
     command: Callable[..., ServerCommand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = _checks.Driver("580.10", ("NVIDIA H200",) * 4)
-    monkeypatch.setattr(_checks, "driver", lambda: here)
+    here = preflight.Driver("580.10", ("NVIDIA H200",) * 4)
+    monkeypatch.setattr(preflight, "driver", lambda: here)
     check = found(command(gpus=8), "GPUs")
     assert not check.ok
     assert "4× NVIDIA H200, driver 580.10" in check.found

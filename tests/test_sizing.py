@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import matrix
+from kit import deployment_matrix
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile, cookbook, profile, profiles
 from kit.sizing import FITS_TOKENS, MemoryPlan, plan, size
@@ -54,7 +54,7 @@ def test_h100_needs_sixteen_ranks() -> None:
     eight = plan(Profile.of("397b", "bf16", "h100", 8))
     assert not eight.fits
     assert eight.verdict == "no"
-    assert "93.9 GiB a rank against 79.6 GiB" in eight.reasons[0]
+    assert "93.9 GiB per rank against 79.6 GiB" in eight.reasons[0]
     assert eight.rank(0).total_gib > eight.rank(0).limit_gib
     actions = [remedy.action for remedy in eight.remedies]
     assert any("16 × H100" in action for action in actions)
@@ -90,7 +90,7 @@ def test_what_the_version_changes_and_why() -> None:
     assert (old.max_running_requests, new.max_running_requests) == (48, 39)
     assert (old.slots_per_request, new.slots_per_request) == (1, 5)
     assert any("radix cache off" in reason for reason in old.reasons)
-    assert any("5 a request (extra_buffer)" in reason for reason in new.reasons)
+    assert any("5 per request (extra_buffer)" in reason for reason in new.reasons)
 
 
 def test_the_flag_that_raised_concurrency_once_does_nothing_now() -> None:
@@ -244,16 +244,18 @@ def test_remedies_hold_what_they_promise() -> None:
 
 def test_the_page_of_the_matrix_is_what_the_code_writes_now() -> None:
     page = (DOCS / "deployment-matrix.md").read_text(encoding="utf-8")
-    assert page == matrix.markdown(), "run: python -m kit.matrix > docs/deployment-matrix.md"
+    assert page == deployment_matrix.markdown(), (
+        "run: python -m kit.deployment_matrix > docs/deployment-matrix.md"
+    )
 
 
 def test_every_disagreement_in_the_matrix_is_explained() -> None:
-    table = matrix.rows()
+    table = deployment_matrix.rows()
     assert len(table) == 186
     for row in table:
-        assert row.agrees or matrix.note(row)
+        assert row.agrees or deployment_matrix.note(row)
         if row.ours in ("no", "short"):
-            assert "would fit: " in matrix.note(row)
+            assert "would fit: " in deployment_matrix.note(row)
     no = {row.plan.profile.title for row in table if row.ours == "no"}
     assert no == {  # AMD's aiter leaves 0.85 of the fraction
         "122b-bf16-mi325x-x1",

@@ -7,7 +7,7 @@ import pytest
 from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
 from kit.models import model
-from kit.speed import Constants, Origin, SpeedModel
+from kit.speed import Constants, ConstantSource, SpeedModel
 
 H200 = profile("h200x8")
 B200 = profile("b200x8")
@@ -45,7 +45,7 @@ def test_one_token_reads_the_active_weights():
 
 
 def test_kv_is_read_once_a_step():
-    """15,360 bytes a token and rank at TP 8: two KV heads do not shard further."""
+    """15,360 bytes per token and rank at TP 8: two KV heads do not shard further."""
     bare = SpeedModel.of(replace(H200, mtp=None), constants=BARE)
     added_s = bare.decode_s(8, 1_000_000) - bare.decode_s(8, 0)
     assert added_s == pytest.approx(1_000_000 * 15_360 / 4800e9, rel=1e-6)
@@ -124,7 +124,7 @@ def test_every_size_has_a_time(name):
 
 def test_the_vision_tower_computes_what_its_config_says():
     """By hand for 397B (27 layers, 1152 wide, 4304 between): 880 tokens are 3520 patches; a patch
-    is multiplied with 4·1152² + 2·1152·4304 weights a layer and attends to all 3520, and four of
+    is multiplied with 4·1152² + 2·1152·4304 weights per layer and attends to all 3520, and four of
     them with the merger's 4608² + 4608·4096."""
     bare = SpeedModel.of(replace(H200, tp_size=1, model=model("397b")), constants=BARE)
     patches = 880 * 4
@@ -155,12 +155,12 @@ def test_the_tower_is_bf16_whatever_the_checkpoint_is():
 
 def in_one_box(machine):
     """The same GPUs, had they a node that holds them all."""
-    return replace(machine, nodes=1, gpu=replace(machine.gpu, gpus_a_node=machine.tp_size))
+    return replace(machine, nodes=1, gpu=replace(machine.gpu, gpus_per_node=machine.tp_size))
 
 
 def test_a_second_node_adds_the_network_to_every_step():
     """By hand: the all-reduce over 2 nodes sends each token's 8 KiB once more, in eight parts,
-    over ports of 50 GB/s, 120 times a token; and 120 times a step up and down, 5 µs each."""
+    over ports of 50 GB/s, 120 times per token; and 120 times per step up and down, 5 µs each."""
     two = replace(profile("h100x16"), mtp=None)
     one = in_one_box(two)
     bare_two, bare_one = (SpeedModel.of(p, constants=BARE) for p in (two, one))
@@ -178,7 +178,9 @@ def test_sixteen_h100_on_two_nodes_are_slower_than_on_one(step):
 
 
 def test_constants_come_back_from_the_file_they_were_written_to(tmp_path):
-    origin = Origin(("mine.jsonl", 'a "run"'), "measured, SGLang 0.5.23", ("35b bf16 h200x1",))
+    origin = ConstantSource(
+        ("mine.jsonl", 'a "run"'), "measured, SGLang 0.5.23", ("35b bf16 h200x1",)
+    )
     mine = Constants.fitted().changed(flop_efficiency=0.7).learnt(origin)
     mine.write(tmp_path / "mine.toml")
     read = Constants.read(tmp_path / "mine.toml")

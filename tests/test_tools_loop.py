@@ -15,7 +15,7 @@ from scripted import DONE, Drop, Scripted, chunk, finish, say, think
 from kit.chat import Answer, Thinking
 from kit.errors import EndpointError, InvalidValue, StreamCut
 from kit.tools import Problem, StepLimit, ToolResult, ToolRun, ToolStarted, run_tools
-from kit.tools.loop import MAX_CALLS_A_TURN
+from kit.tools.loop import MAX_CALLS_PER_TURN
 
 Body = dict[str, Any]
 
@@ -350,7 +350,7 @@ def test_a_flood_of_calls_is_capped_and_each_has_an_id_of_its_own() -> None:
     with Scripted(then(turn(*calls), answering())) as server:
         _, events = ask(server, [get_weather])
         sent = server.requests[1]["messages"]
-    assert sum(r.ok for r in results(events)) == MAX_CALLS_A_TURN
+    assert sum(r.ok for r in results(events)) == MAX_CALLS_PER_TURN
     ids = [c["id"] for c in sent[1]["tool_calls"]]
     assert len(set(ids)) == 40
     assert ids == [m["tool_call_id"] for m in sent[2:]]

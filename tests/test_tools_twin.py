@@ -11,12 +11,12 @@ import nbformat
 import pytest
 
 from kit import Profile, chat, connect, plan
+from kit.course.lessons import lessons
 from kit.endpoint import Endpoint
 from kit.hardware import gpu
-from kit.lessons import lessons
-from kit.provenance import Hand
+from kit.provenance import AuthorKind
 from kit.tools import Problem, Tool, ToolRun, run_tools, tool
-from kit.twin.replies import replies
+from kit.twin.authored import replies
 
 LESSON = next(lesson for lesson in lessons() if lesson.number == "06")
 CARDS = ("l40s", "h100", "h200")
@@ -64,7 +64,7 @@ def test_the_agents_choice_is_what_the_kit_computes(twin: Endpoint, cells: dict[
     assert not tight.fits
     assert dict(tight.rank(0).entries)["weights"] < gpu("l40s").memory_gib
     assert run.author is not None
-    assert run.author.hand is Hand.AUTHORED
+    assert run.author.hand is AuthorKind.AUTHORED
 
 
 def test_an_agent_whose_tool_says_otherwise_does_not_get_the_authored_choice(
@@ -132,7 +132,7 @@ def test_both_cities_are_asked_in_one_turn(twin: Endpoint, cells: dict[str, Any]
 
 def test_every_question_of_the_lesson_has_its_authored_call(cells: dict[str, Any]) -> None:
     known = {prompt for reply in replies().values() if reply.calls for prompt in reply.prompts}
-    from kit.twin.replies import normalise
+    from kit.twin.authored import normalise
 
     assert normalise(cells["question"]) in known
 

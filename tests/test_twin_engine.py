@@ -12,7 +12,7 @@ import pytest
 
 from kit.errors import InvalidValue
 from kit.hardware import profile
-from kit.simulate import Scheduler
+from kit.scheduler import Scheduler
 from kit.twin.engine import Clock, Engine
 from kit.twin.sse import Outlet, at_once
 

@@ -15,14 +15,14 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from scripted import DONE, Drop, Scripted, finish, say, think, usage
 
-import kit.views.stream as stream_module
+import kit.views.widgets.stream as stream_module
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import StreamCut
-from kit.provenance import Author, Hand, simulated
+from kit.provenance import Author, AuthorKind, simulated
 from kit.views import StreamView, compare
-from kit.views.card import EVERY_S, EVERY_TOKENS, STATIC, Outbox
-from kit.views.tally import Tally
-from kit.views.transcript import bundle, escape
+from kit.views.widgets.reply import Tally
+from kit.views.widgets.stream_widget import EVERY_S, EVERY_TOKENS, STATIC, Outbox
+from kit.views.widgets.transcript import bundle, escape
 
 HERE = Path(__file__).parent
 JS = STATIC.parent / "js"
@@ -208,7 +208,7 @@ def test_a_fence_that_was_cut_off_does_not_swallow_what_follows() -> None:
 
 def test_the_text_says_what_its_figures_are_worth_and_who_wrote_it() -> None:
     counted = tally(0.25, Thinking("hm"), 1.0, Answer("36"), Finish("length"), Usage(9, 21, 10))
-    counted.author = Author(Hand.AUTHORED)
+    counted.author = Author(AuthorKind.AUTHORED)
     counted.add(ToolCall(0, "a", "weather", '{"city": "Paris"}', done=True))
     shown = bundle([("Instruct", counted.reply(), StreamCut("it broke", "ask again", "hm36"))])
     for text in shown.values():
@@ -226,7 +226,7 @@ def test_the_text_says_what_its_figures_are_worth_and_who_wrote_it() -> None:
 
 def test_no_field_of_a_reply_brings_html_into_the_markdown() -> None:
     evil = "`x` <img src=x onerror=a()>"
-    counted = Tally(evil, simulated(evil), author=Author(Hand.MODEL, evil))
+    counted = Tally(evil, simulated(evil), author=Author(AuthorKind.MODEL, evil))
     events = [Thinking(evil), Answer(evil), ToolCall(0, evil, evil, evil), Finish(evil)]
     for event in events:
         counted.add(event)
@@ -255,7 +255,7 @@ def test_a_run_gives_the_whole_reply(shown: list[Any]) -> None:
     assert reply is not None
     assert (reply.thinking, str(reply), reply.finish_reason) == ("hm", "36", "stop")
     assert (reply.thinking_tokens, reply.answer_tokens) == (2, 1)
-    assert reply.author == Author(Hand.AUTHORED)
+    assert reply.author == Author(AuthorKind.AUTHORED)
     assert server.requests[0]["max_tokens"] == 9
     assert "36" in shown[0]["text/plain"]
 

@@ -16,12 +16,12 @@ from kit.errors import InvalidValue
 from kit.hardware import profile
 from kit.provenance import measured, simulated
 from kit.views import beside, little, run_figure, sweep
-from kit.views._bench_feed import HISTORY, Feed
-from kit.views._bench_figure import bundle, results
-from kit.views._bench_live import STATIC
-from kit.views._bench_queue import _moment
-from kit.views._bench_series import BARS, Flow, Spread, time_edges
-from kit.views._bench_sweep import knee
+from kit.views.figures.bench_queue import _moment
+from kit.views.figures.bench_run import bundle, results
+from kit.views.figures.bench_series import BARS, Flow, Spread, time_edges
+from kit.views.figures.bench_sweep import knee
+from kit.views.widgets.bench_feed import HISTORY, Feed
+from kit.views.widgets.live_bench import STATIC
 
 H200X8 = profile("h200x8")
 
@@ -213,7 +213,7 @@ def test_a_thousand_requests_make_a_small_figure() -> None:
 def test_a_report_without_records_is_refused_with_what_to_do() -> None:
     for draw in (run_figure, little):
         with pytest.raises(InvalidValue, match="bench"):
-            draw(published.run("cookbook-throughput").report)
+            draw(published("cookbook-throughput").report)
 
 
 def test_what_failed_and_what_is_missing_is_in_the_sentence() -> None:
@@ -289,7 +289,7 @@ def test_a_run_without_a_concurrency_is_no_point(run: Report) -> None:
 
 
 def test_littles_law_finds_the_published_fourteen_seconds() -> None:
-    row = published.run("cookbook-throughput").report
+    row = published("cookbook-throughput").report
     waiting = row.request_throughput * row.ttft.mean / 1e3
     figure = little(predict("h200x8", like="cookbook-throughput"), cap=48)
     told = float(figure.words.sentence.split("= ")[1].split()[0])
@@ -315,7 +315,7 @@ def test_a_single_request_has_a_queue_picture_too() -> None:
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Report, Report]:
-    run = published.run("cookbook-latency")
+    run = published("cookbook-latency")
     return run.report, predict("h200x8", like="cookbook-latency")
 
 
@@ -339,8 +339,8 @@ def test_a_ratio_is_the_figure_over_the_firsts(both: tuple[Report, Report]) -> N
 
 
 def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
-    chunks = published.run("lambda-b200").report
-    tokens = published.run("cookbook-throughput").report
+    chunks = published("lambda-b200").report
+    tokens = published("cookbook-throughput").report
     rows = {row[0]: row[1:] for row in beside(tokens, chunks).cells}
     assert rows["Mean ITL per token (ms)"][1] == "–"
     assert rows["Mean ITL per chunk (ms)"][0] == "–"

@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from kit.course.sample_logs import recorded, recordings
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile, profiles
 from kit.launch import launch_plan
-from kit.launch.forms import FORMS
-from kit.recorded import recorded, recordings
+from kit.launch.render import FORMS
 from kit.server.failures import diagnose
 from kit.sizing import plan
-from kit.views import _builder, _startup, builder, startup, tips, what_to_start
-from kit.views._choices import Wish, settled, versions
+from kit.views import builder, startup, tips, what_to_start
+from kit.views.figures.startup import reached
+from kit.views.widgets import builder as builder_module
+from kit.views.widgets.builder_model import Wish, settled, versions
 
 # What the two source pages print as the ranks of the 397B in BF16.
 PUBLISHED_RANKS = {"h100": 16, "h200": 8, "b200": 8}
@@ -150,7 +152,7 @@ def test_each_flag_of_the_command_carries_its_reason_as_a_tooltip():
 def test_where_nobody_is_there_it_is_text_and_no_widget(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda what, **_: shown.append(what))
-    monkeypatch.setattr(_builder, "somebody_is_there", lambda: False)
+    monkeypatch.setattr(builder_module, "somebody_is_there", lambda: False)
     builder()._ipython_display_()
     (only,) = shown
     assert set(only._repr_mimebundle_()) == {"text/markdown", "text/plain"}
@@ -175,7 +177,7 @@ def test_every_control_has_a_label():
 
 
 def test_a_recorded_start_reaches_ready_in_the_order_in_which_sglang_prints():
-    phases = _startup.reached(recorded("start").text)
+    phases = reached(recorded("start").text)
     times = [p.at_s for p in phases if p.at_s is not None]
     assert times == sorted(times)
     assert phases[-1].about == "ready"

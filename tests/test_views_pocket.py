@@ -3,13 +3,13 @@
 import pytest
 from test_pocket import SWEEP
 
-from kit.pocket import Ability, Card, card
+from kit.pocket import Ability, ModelCard, card
 from kit.provenance import measured
-from kit.speculation import published_lengths
+from kit.speed.speculation import published_lengths
 from kit.views import abilities, acceptance, theme
-from kit.views._abilities import _PLAIN
+from kit.views.figures.abilities import _PLAIN
 
-CARD = Card(
+CARD = ModelCard(
     "pocket model (3.2 M parameters)",
     3_160_664,
     787_840,

@@ -25,7 +25,7 @@ from kit.views import (
     sliders,
     theme,
 )
-from kit.views._curves import LENGTHS
+from kit.views.figures.context_curves import LENGTHS
 
 TOO_SMALL = Profile.of("397b", "bf16", "h100", 8)
 ORDERS = (("h100", 8), ("h100", 16), ("h200", 8), ("b200", 8))

@@ -8,7 +8,7 @@ from kit import bench
 from kit.errors import InvalidValue
 from kit.hardware import profile
 from kit.models import model
-from kit.speculation import crossings, experts_touched, step_cost
+from kit.speed.speculation import crossings, experts_touched, step_cost
 from kit.views import accept_lengths, draft_steps, experts, speedup, theme
 
 H200 = profile("h200x8")
@@ -44,7 +44,7 @@ def test_a_figure_is_small_and_says_in_words_what_it_shows(name):
 
 def test_the_cookbooks_two_accept_lengths_are_among_the_dots():
     (dots,) = FIGURES["accept_lengths"].data
-    for run in bench.runs():
+    for run in bench.published_runs():
         if run.accept_length is not None:
             assert run.accept_length in dots.x
 

@@ -1,7 +1,8 @@
 import pytest
 
 from kit.provenance import simulated
-from kit.views.tally import Reply
+from kit.views.figures.timeline import timeline
+from kit.views.widgets.reply import Reply
 
 
 def reply(thinking_tokens, answer_tokens, ttft_ms=200.0, rate=100.0):
@@ -23,8 +24,6 @@ def reply(thinking_tokens, answer_tokens, ttft_ms=200.0, rate=100.0):
 
 
 def test_thinking_stands_between_the_question_and_the_first_word():
-    from kit.views import timeline
-
     figure = timeline([reply(300, 100), reply(0, 100)])
     assert "thinking: 3.2 s" in figure.layout.title.subtitle.text
     assert "instruct: 0.2 s" in figure.layout.title.subtitle.text
@@ -33,8 +32,6 @@ def test_thinking_stands_between_the_question_and_the_first_word():
 
 
 def test_answers_without_times_are_left_out_and_none_at_all_is_an_error():
-    from kit.views import timeline
-
     figure = timeline([reply(300, 100), reply(0, 100, ttft_ms=None)])
     assert len(figure.data[0].y) == 1
     with pytest.raises(ValueError, match="times"):

@@ -12,8 +12,9 @@ from scripted import DONE, Scripted, chunk, finish, say, think, usage
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import KitError, StreamCut
 from kit.tools import Problem, StepLimit, ToolEvent, ToolResult, ToolRun, ToolStarted
-from kit.views import _trace, trace
-from kit.views._trace_rows import Rows
+from kit.views import trace
+from kit.views.widgets import trace as trace_module
+from kit.views.widgets.trace_rows import Rows
 
 CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}')
 DONE_CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}', done=True)
@@ -150,7 +151,9 @@ def answering(text: str) -> list[Any]:
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     outputs: list[dict[str, str]] = []
-    monkeypatch.setattr(_trace, "_display", lambda what, display_id=None: outputs.append(what))
+    monkeypatch.setattr(
+        trace_module, "_display", lambda what, display_id=None: outputs.append(what)
+    )
     return outputs
 
 
@@ -208,8 +211,8 @@ def test_a_stream_that_breaks_shows_what_was_done_and_raises(shown: list[dict[st
 
 def test_stop_ends_it_and_gives_back_what_there_is(shown: list[dict[str, str]]) -> None:
     async def stopped(url: Any) -> ToolRun:
-        run = _trace.run_tools(url, "Weather?", [get_weather])
-        view = _trace.Trace(run)
+        run = trace_module.run_tools(url, "Weather?", [get_weather])
+        view = trace_module.Trace(run)
         following = asyncio.create_task(view.run())
         while not view.rows.rows:
             await asyncio.sleep(0.01)
@@ -261,8 +264,10 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
     shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages: list[Page] = []
-    monkeypatch.setattr(_trace, "has_page", yes)
-    monkeypatch.setattr(_trace, "TraceCard", lambda state: pages.append(Page(state)) or pages[0])
+    monkeypatch.setattr(trace_module, "has_page", yes)
+    monkeypatch.setattr(
+        trace_module, "TraceWidget", lambda state: pages.append(Page(state)) or pages[0]
+    )
     words = [step for i in range(300) for step in (think(f"w{i} "), 0.002)]
     argument = [
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": letter}}]})
@@ -274,7 +279,7 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
         asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
     (page,) = pages
     assert page.messages
-    assert len(page.messages) < 60  # not one a chunk: a page that is flooded loses messages
+    assert len(page.messages) < 60  # not one per chunk: a page that is flooded loses messages
     assert len(page.states) < 20
     grown = "".join(m["text"] for m in page.messages if m["row"] == 0)
     assert grown
@@ -286,8 +291,8 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
 def test_in_a_notebook_an_interrupt_says_so_in_two_lines(
     shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_trace, "has_page", yes)
-    monkeypatch.setattr(_trace, "TraceCard", Page)
+    monkeypatch.setattr(trace_module, "has_page", yes)
+    monkeypatch.setattr(trace_module, "TraceWidget", Page)
     with Scripted(ENDLESS) as server, pytest.raises(KitError, match="interrupted"):
         asyncio.run(cancelled(server.endpoint))
     assert len(shown) == 2  # the card, and the text that stays

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from scripted import DONE, Drop, Scripted, finish, say, usage
 
-import kit.views.stream as stream_module
+import kit.views.widgets.stream as stream_module
 from kit.errors import StreamCut
 from kit.views import versus
 

@@ -14,7 +14,7 @@ from PIL import Image
 from kit import vision
 from kit.errors import InvalidValue, KitError
 from kit.models import model
-from kit.models.images import MAX_PIXELS, MIN_PIXELS
+from kit.models.image_tokens import MAX_PIXELS, MIN_PIXELS
 from kit.vision import ImagePart, image
 
 RED, BLUE, WHITE = (200, 30, 30), (20, 40, 200), (255, 255, 255)

@@ -10,11 +10,13 @@ from html import escape
 import pytest
 from PIL import Image
 
+from kit.course import drawings
+from kit.course.drawings import Drawing, recognise
+from kit.course.drawings.chart import _BOTTOM, _LEFT, _TOP
 from kit.errors import InvalidValue
-from kit.models.images import MIN_PIXELS
-from kit.twin.replies import replies
-from kit.vision import ImagePart, drawings, image
-from kit.vision.drawings import Drawing, _chart, recognise
+from kit.models.image_tokens import MIN_PIXELS
+from kit.twin.authored import replies
+from kit.vision import ImagePart, image
 
 DRAWN = {
     "geometry": drawings.geometry,
@@ -31,13 +33,13 @@ def opened(part: ImagePart) -> Image.Image:
 
 def bar_heights(drawing: Drawing) -> list[float]:
     """The height of every bar, measured in the picture: runs of blue along the foot, then up."""
-    picture, foot = drawing.picture, _chart._BOTTOM - 4
+    picture, foot = drawing.picture, _BOTTOM - 4
     blue = [
         picture.getpixel((x, foot))[2] > 120 > picture.getpixel((x, foot))[0]
-        for x in range(_chart._LEFT + 1, picture.width)
+        for x in range(_LEFT + 1, picture.width)
     ]
     middles, start = [], None
-    for x, inside in enumerate(blue, _chart._LEFT + 1):
+    for x, inside in enumerate(blue, _LEFT + 1):
         if inside and start is None:
             start = x
         if not inside and start is not None:
@@ -48,14 +50,14 @@ def bar_heights(drawing: Drawing) -> list[float]:
         y = foot
         while picture.getpixel((x, y))[0] < 120:
             y -= 1
-        tops.append(_chart._BOTTOM - y - 1)
+        tops.append(_BOTTOM - y - 1)
     return tops
 
 
 def test_the_bars_are_as_high_as_their_values() -> None:
     drawing = drawings.chart()
     heights = bar_heights(drawing)
-    a_unit = (_chart._BOTTOM - _chart._TOP) / 80
+    a_unit = (_BOTTOM - _TOP) / 80
     assert len(heights) == len(drawing.data)
     for height, value in zip(heights, drawing.data.values(), strict=True):
         assert height / a_unit == pytest.approx(value, abs=0.4)

@@ -14,16 +14,17 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from kit.course import drawings
 from kit.endpoint import Endpoint, connect
 from kit.hardware import profile
 from kit.models import model
-from kit.simulate import Request, Scheduler
+from kit.scheduler import Request, Scheduler
 from kit.twin.app import app
 from kit.twin.chat_format import render
 from kit.twin.engine import Clock, Engine
 from kit.twin.server import Twin
-from kit.twin.tokens import vocabulary
-from kit.vision import avi, drawings, image, message, video
+from kit.twin.tokenizer import vocabulary
+from kit.vision import avi, image, message, video
 
 B200 = profile("b200x8")
 DESCRIBE = "Describe this image in detail."

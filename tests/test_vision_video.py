@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kit.course import drawings
 from kit.errors import InvalidValue
-from kit.models.images import video_cost
-from kit.vision import avi, drawings, message, video
+from kit.models.image_tokens import video_cost
+from kit.vision import avi, message, video
 from kit.vision.avi import Film
-from kit.vision.clips import MOST_FRAMES, _check_count
 from kit.vision.mp4 import Timing, timing
+from kit.vision.video import MOST_FRAMES, _check_count
 
 DATA = Path(__file__).parent / "data"
 
@@ -198,7 +199,7 @@ def test_a_bad_video_is_a_line_and_what_to_do(source: Any, says: str) -> None:
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_a_pace_that_cannot_be_is_refused(fps: float) -> None:
-    with pytest.raises(InvalidValue, match="frames a second"):
+    with pytest.raises(InvalidValue, match="frames per second"):
         video(frames(3), fps=fps)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from kit.course import drawings
 from kit.errors import UnknownName
-from kit.models.images import DELIMITERS, image_tokens
+from kit.models.image_tokens import DELIMITERS, image_tokens
 from kit.provenance import Kind
 from kit.views import image_costs, tips, upload
-from kit.views._images import CAPS, SIZES, Upload
-from kit.vision import drawings, image
+from kit.views.figures.image_costs import CAPS, SIZES, Upload
+from kit.vision import image
 
 
 def file(name: str, size: tuple[int, int] = (1600, 1200)) -> dict[str, Any]:

@@ -132,10 +132,10 @@ def event(total: int, asked: Asked, finish=None) -> bytes:
     return b"data: %s\n\n" % json.dumps({"text": "ab" * total, "meta_info": meta}).encode()
 
 
-def native_events(asked: Asked, tokens_a_chunk: int = 3) -> list[bytes]:
-    """The first token alone, then up to three a chunk, as with MTP."""
+def native_events(asked: Asked, tokens_per_chunk: int = 3) -> list[bytes]:
+    """The first token alone, then up to three per chunk, as with MTP."""
     wanted = asked.body["sampling_params"]["max_new_tokens"]
-    totals = [*range(1, wanted, tokens_a_chunk), wanted] if wanted > 1 else [1]
+    totals = [*range(1, wanted, tokens_per_chunk), wanted] if wanted > 1 else [1]
     return [event(total, asked) for total in totals]
 
 

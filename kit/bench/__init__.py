@@ -2,7 +2,7 @@
 
 workload   how many requests, how long, when: drawn as sglang.bench_serving draws them
 drive      a workload on the scheduler, in virtual time
-live       a run while it goes, five samples a second
+live       a run while it goes, five samples per second
 race       a workload on the wire: sent, stamped, kept
 aside      questions to the server beside it
 accepted   the accept length over questions of one's own
@@ -16,14 +16,14 @@ theirs     the benchmarks of SGLang and vLLM, run on the same server
 published  runs that others published, row by row
 """
 
-from kit.bench.accepted import accepted
+from kit.bench.accept_length import accept_length
 from kit.bench.client import run as measure
-from kit.bench.drive import predict, simulate
 from kit.bench.goodput import Slo
-from kit.bench.lines import read
-from kit.bench.live import Sample
 from kit.bench.metrics import Record, Report, Stats
-from kit.bench.published import run, runs
+from kit.bench.published import published, published_runs
+from kit.bench.result_file import read
+from kit.bench.sampler import Sample
+from kit.bench.simulated import predict, simulate
 from kit.bench.workload import Workload
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "Slo",
     "Stats",
     "Workload",
-    "accepted",
+    "accept_length",
     "measure",
     "predict",
+    "published",
+    "published_runs",
     "read",
-    "run",
-    "runs",
     "simulate",
 ]

@@ -16,12 +16,12 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, Protocol
 
-from kit.bench import aside, streams
-from kit.bench.aside import Speculation
+from kit.bench import protocol, server_stats
 from kit.bench.metrics import Record, Report, report
-from kit.bench.race import OnSample, Progress, Race
-from kit.bench.streams import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
-from kit.bench.wire import Connection, Origin, Pool
+from kit.bench.protocol import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
+from kit.bench.runner import OnSample, Progress, Race
+from kit.bench.server_stats import Speculation
+from kit.bench.transport import Connection, Origin, Pool
 from kit.bench.workload import Workload
 from kit.errors import EndpointError, InvalidValue
 from kit.provenance import Provenance
@@ -60,7 +60,7 @@ async def run(
     """Send `workload` to `endpoint` and report what came back.
 
     `on_progress(finished, total)` is called after each request, `on_sample(sample)` about five
-    times a second and once at the end, both in the loop that measures: they must be quick.
+    times per second and once at the end, both in the loop that measures: they must be quick.
     `dialect` "auto" takes SGLang's /generate where the server is an SGLang (or the twin), else
     chat completions; for images always these.
     Raises EndpointError when the warm-up request fails: then nothing was measured. Raises
@@ -88,7 +88,7 @@ async def run(
         finally:
             pool.close()
         records = [
-            streams.record(response, chosen, workload.lengths[i], race.start_s, endpoint.speed)
+            protocol.record(response, chosen, workload.lengths[i], race.start_s, endpoint.speed)
             for i, response in sorted(race.responses.items())
         ]
         accept_length: float | None = None
@@ -118,7 +118,7 @@ def _written(
     tokens: int | None = None,
 ) -> bytes:
     """Request `index` as it goes over the wire; in a thread, for images take their time."""
-    body = streams.body(dialect, workload, index, endpoint.model, wording, tokens)
+    body = protocol.body(dialect, workload, index, endpoint.model, wording, tokens)
     return origin.request("POST", PATHS[dialect], body)
 
 
@@ -141,7 +141,7 @@ async def _warm_up(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
                 "look at the server's log: it may still be loading, or hang",
             ) from None
-        first = streams.record(response, dialect, workload.lengths[0], 0.0)
+        first = protocol.record(response, dialect, workload.lengths[0], 0.0)
         if first.ok:
             return wording, bool(first.tokens)
         if response.status not in (400, 422):
@@ -176,7 +176,7 @@ async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
         return "chat"
     if endpoint.kind == "twin":
         return "native"
-    info = await aside.server_info(side)
+    info = await server_stats.server_info(side)
     knows_ids = "qwen3.5" in str(info.get("model_path", "")).lower()
     return "native" if "internal_states" in info and knows_ids else "chat"
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.bench.drive import simulate
 from kit.bench.metrics import Array
-from kit.bench.published import Run
-from kit.speed import Constants, Origin, SpeedModel
+from kit.bench.published import PublishedRun
+from kit.bench.simulated import simulate
+from kit.speed import Constants, ConstantSource, SpeedModel
 from kit.speed.constants import NAMES, machine
 
 HEADLINE = ("mean_ttft_ms", "mean_tpot_ms", "output_throughput")
@@ -41,7 +41,7 @@ START = Constants(
 
 
 @dataclass(frozen=True)
-class Row:
+class FittedRow:
     """One figure of one run: predicted, given, and their ratio."""
 
     run: str
@@ -66,7 +66,7 @@ class Fit:
     constants: Constants
     start: Constants
     known: dict[str, float]
-    rows: tuple[Row, ...]
+    rows: tuple[FittedRow, ...]
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Fit:
         return tuple(name for name, share in self.known.items() if share < KNOWN)
 
 
-def rows(constants: Constants, runs: Sequence[Run]) -> list[Row]:
+def rows(constants: Constants, runs: Sequence[PublishedRun]) -> list[FittedRow]:
     """The rows that the fit looks at, as predicted with `constants`."""
     out = []
     for run in runs:
@@ -87,12 +87,12 @@ def rows(constants: Constants, runs: Sequence[Run]) -> list[Row]:
         )
         line, given = report.to_json(), run.report.to_json()
         keys = HEADLINE + (SHAPE if given["itl_basis"] == "token" else ())
-        out += [Row(run.name, k, line[k], given[k]) for k in keys if given[k] and line[k]]
+        out += [FittedRow(run.name, k, line[k], given[k]) for k in keys if given[k] and line[k]]
     return out
 
 
 def fit(
-    runs: Sequence[Run],
+    runs: Sequence[PublishedRun],
     start: Constants = START,
     on_progress: Callable[[int, float], None] | None = None,
     version: str = "",
@@ -109,7 +109,7 @@ def fit(
         x, here = _descend(problem, x, here, move)
     slope = problem.slope(x, here, MOVES[-1])
     unsure = HOLD**2 * np.diag(np.linalg.inv(slope.T @ slope))  # the start's share of each
-    found = _constants(x, Origin(tuple(r.name for r in runs), version, _machines(runs)))
+    found = _constants(x, ConstantSource(tuple(r.name for r in runs), version, _machines(runs)))
     known = {name: float(1 - share) for name, share in zip(NAMES, unsure, strict=True)}
     return Fit(found, start, known, tuple(rows(found, runs)))
 
@@ -140,7 +140,7 @@ class _Problem:
 
     def __init__(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[PublishedRun],
         start: Constants,
         on_progress: Callable[[int, float], None] | None,
     ) -> None:
@@ -167,12 +167,12 @@ def _exact(x: Array) -> Constants:
     return Constants(*np.exp(x).tolist())
 
 
-def _constants(x: Array, origin: Origin) -> Constants:
+def _constants(x: Array, origin: ConstantSource) -> Constants:
     rounded = {name: float(f"{value:.3g}") for name, value in zip(NAMES, np.exp(x), strict=True)}
     return _exact(x).changed(**rounded).learnt(origin)
 
 
-def _machines(runs: Sequence[Run]) -> tuple[str, ...]:
+def _machines(runs: Sequence[PublishedRun]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(machine(run.profile) for run in runs))
 
 

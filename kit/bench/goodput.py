@@ -1,6 +1,6 @@
 """Goodput: the requests a second that kept every promise of a service level objective (SLO).
 
-    report.goodput(Slo(ttft_ms=200, tpot_ms=20))  →  requests a second
+    report.goodput(Slo(ttft_ms=200, tpot_ms=20))  →  requests per second
 
 A server can raise its throughput by letting everybody wait; its goodput falls when it does. By
 the definitions of sglang 0.5.23, benchmark/goodput.py: a request that failed is not good, and an

@@ -13,7 +13,7 @@ import io
 import numpy as np
 
 from kit.errors import InvalidValue
-from kit.models.images import DELIMITERS, image_tokens
+from kit.models.image_tokens import DELIMITERS, image_tokens
 
 RESOLUTIONS = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720), "360p": (640, 360)}
 QUALITY = 85

@@ -177,7 +177,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The keys of bench_serving's result line in its order, then ours."""
-        from kit.bench.lines import to_json
+        from kit.bench.result_file import to_json
 
         return to_json(self)
 

@@ -1,6 +1,6 @@
 """Published runs as data: what was run, on which version, and every row that was printed.
 
-    >>> run("cookbook-latency").report["mean_ttft_ms"]
+    >>> published("cookbook-latency").report["mean_ttft_ms"]
     190.4
 
 A version is part of a run because SGLang's accounting changed: the same command gives other
@@ -9,21 +9,19 @@ slots, another cap, or no start at all on another release.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 
-from kit.bench.lines import from_json
+from kit import load_data, provenance
 from kit.bench.metrics import Report
+from kit.bench.result_file import from_json
 from kit.bench.workload import Workload
 from kit.errors import UnknownName
 from kit.hardware import Profile, profile
-from kit.provenance import published
 
 
 @dataclass(frozen=True)
-class Run:
+class PublishedRun:
     """A published run. `accept_length` is None where nothing speculated."""
 
     name: str
@@ -38,27 +36,26 @@ class Run:
 
 
 @cache
-def runs() -> tuple[Run, ...]:
+def published_runs() -> tuple[PublishedRun, ...]:
     """Every published run that the kit carries."""
-    folder = files("kit") / "data" / "published"
+    folder = load_data.path("published")
     names = sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name[-5:] == ".toml")
     return tuple(_read(name) for name in names)
 
 
-def run(name: str) -> Run:
+def published(name: str) -> PublishedRun:
     """The published run called `name`. Raises UnknownName."""
-    found = {r.name: r for r in runs()}
+    found = {r.name: r for r in published_runs()}
     if name not in found:
         raise UnknownName("published run", name, found)
     return found[name]
 
 
-def _read(name: str) -> Run:
-    text = (files("kit") / "data" / "published" / f"{name}.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
+def _read(name: str) -> PublishedRun:
+    data = load_data.toml(f"published/{name}.toml")
     workload, rows = Workload(**data["workload"]), data["rows"]
     line = {"duration": None, **rows, "seed": None}
-    return Run(
+    return PublishedRun(
         name=name,
         profile=replace(profile(data["profile"]), radix_cache=data["radix_cache"]),
         sglang=data["sglang"],
@@ -67,5 +64,7 @@ def _read(name: str) -> Run:
         workload=workload,
         command=" ".join(data["command"].split()),
         source=data["source"],
-        report=replace(from_json(line, published(data["source"]), name), workload=workload),
+        report=replace(
+            from_json(line, provenance.published(data["source"]), name), workload=workload
+        ),
     )

@@ -36,7 +36,7 @@ class Workload:
     """Requests of random lengths, closed loop (`max_concurrency`) or by a Poisson rate, or both.
 
     `ramp` is an open loop too: a Poisson process whose rate grows evenly from its first to its
-    second number of requests a second, over the time in which all are sent.
+    second number of requests per second, over the time in which all are sent.
     Raises InvalidValue for what no benchmark can send.
     """
 
@@ -65,12 +65,12 @@ class Workload:
             )
         if not self.request_rate > 0:
             raise InvalidValue(
-                f"request_rate is {self.request_rate:g} a second",
+                f"request_rate is {self.request_rate:g} per second",
                 "give one above 0, or inf to send everything at once",
             )
         if self.ramp is not None and not all(0 < rate < math.inf for rate in self.ramp):
             raise InvalidValue(
-                f"ramp is {self.ramp} a second", "give two finite rates above 0, like (1, 8)"
+                f"ramp is {self.ramp} per second", "give two finite rates above 0, like (1, 8)"
             )
         if self.ramp is not None and math.isfinite(self.request_rate):
             raise InvalidValue(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kit.chat.inline import CLOSE, OPEN
+from kit.chat.think_tags import CLOSE, OPEN
 
 Message = dict[str, Any]
 

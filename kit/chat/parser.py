@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kit.chat.events import Event, Finish, Thinking, ToolCall, Usage
-from kit.chat.inline import InlineThinking
+from kit.chat.think_tags import InlineThinking
 from kit.errors import EndpointError
 
 

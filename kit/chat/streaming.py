@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from kit.chat.errors import cut, explain
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
-from kit.chat.failures import cut, explain
 from kit.chat.parser import Parser
 from kit.errors import EndpointError
-from kit.provenance import Author, Hand, Provenance
+from kit.provenance import Author, AuthorKind, Provenance
 
 if TYPE_CHECKING:
     import openai
@@ -271,7 +271,7 @@ def _author(header: str | None, endpoint: Endpoint) -> Author:
     if header is None:
         from kit.pocket import SERVED_NAME
 
-        hand = Hand.POCKET if endpoint.model == SERVED_NAME else Hand.MODEL
+        hand = AuthorKind.POCKET if endpoint.model == SERVED_NAME else AuthorKind.MODEL
         return Author(hand, endpoint.model)
     said, _, name = header.partition(";")
-    return Author(Hand(said.strip()), name.strip())
+    return Author(AuthorKind(said.strip()), name.strip())

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit import load_data
 from kit.cli.shared import Add, connected, endpoint_options, json_option, print_json
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def _watch(answer: Stream) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from kit.course.lessons import assignment, find, lessons, run
     from kit.hardware import profile
-    from kit.lessons import assignment, find, lessons, run
 
     if args.profile:
         profile(args.profile)
@@ -95,13 +96,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _lab(args: argparse.Namespace) -> int:
     import os
-    from importlib.resources import files
 
     from jupyterlab.labapp import LabApp
 
-    from kit.lessons import NOTEBOOKS, lessons
+    from kit.course.lessons import NOTEBOOKS, lessons
 
-    ours = str(files("kit").joinpath("data/jupyter"))
+    ours = str(load_data.path("jupyter"))
     others = os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, others]))
     LabApp.launch_instance(

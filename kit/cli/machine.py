@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add(add_command: Add) -> None:
-    sub = add_command("profiles", _profiles, "the named profiles, one a line")
+    sub = add_command("profiles", _profiles, "the named profiles, one per line")
     json_option(sub)
 
     sub = add_command("size", _size, "does it fit: the memory plan of a profile, rank by rank")

@@ -59,8 +59,8 @@ def add(add_command: Add) -> None:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from kit.bench import predict, run
-    from kit.bench.ratios import beside
+    from kit.bench import predict, published
+    from kit.bench.compare import beside
     from kit.hardware import SGLANG, profile
     from kit.speed import Constants, SpeedModel
 
@@ -68,7 +68,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.no_mtp:
         chosen = replace(chosen, mtp=None)
     like = args.like if args.like else given_workload(args)
-    version = args.sglang or (run(args.like).sglang if args.like else SGLANG)
+    version = args.sglang or (published(args.like).sglang if args.like else SGLANG)
     constants = Constants.read(args.constants) if args.constants else None
     report = predict(
         chosen,
@@ -82,10 +82,10 @@ def _predict(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(_CLEAR, end="", file=sys.stderr, flush=True)
     report = judged(report, args)
-    if args.like and run(args.like).profile.name == chosen.name and not args.json:
+    if args.like and published(args.like).profile.name == chosen.name and not args.json:
         print(report.table())
         print()
-        print(beside(report, run(args.like).report))
+        print(beside(report, published(args.like).report))
         return 0
     return print_report(report, args)
 
@@ -106,7 +106,7 @@ def _passing() -> Callable[[Sample], None]:
 
 def _fit(args: argparse.Namespace) -> int:
     from kit.bench.fit import fit
-    from kit.bench.own_runs import own_runs
+    from kit.bench.user_runs import own_runs
     from kit.errors import InvalidValue
     from kit.hardware import profile
     from kit.speed import Constants

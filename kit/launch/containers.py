@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kit import load_data
 from kit.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from kit.launch import LaunchPlan
+    from kit.launch.plan import LaunchPlan
 
 CACHE = "~/.cache/huggingface"
 INSIDE = "/root/.cache/huggingface"
@@ -21,7 +20,7 @@ INSIDE = "/root/.cache/huggingface"
 @cache
 def recipe(name: str) -> str:
     """A file of data/recipes."""
-    return (files("kit") / "data" / "recipes" / name).read_text(encoding="utf-8")
+    return load_data.text(f"recipes/{name}")
 
 
 def images(plan: LaunchPlan) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def images(plan: LaunchPlan) -> dict[str, Any]:
             "there is no ready container of SGLang for Xeon",
             "take the shell form, or build docker/xeon.Dockerfile of SGLang's repository",
         )
-    table: dict[str, dict[str, Any]] = tomllib.loads(recipe("images.toml"))
+    table: dict[str, dict[str, Any]] = load_data.toml("recipes/images.toml")
     return table["amd" if gpu.is_amd else "nvidia"]
 
 
@@ -52,7 +51,7 @@ def contained(plan: LaunchPlan) -> LaunchPlan:
 
 def again(plan: LaunchPlan, sglang: str, **changed: Any) -> LaunchPlan:
     """The plan made anew for another version, or with options changed."""
-    from kit.launch import launch_plan
+    from kit.launch.plan import launch_plan
 
     # what large media need has been taken from the profile's fraction already
     options = replace(plan.options, large_media=False, **changed)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from kit import load_data
 from kit.errors import InvalidValue
 from kit.hardware import Profile
-from kit.sizing.versions import parse
+from kit.sizing.accounting import parse
 
 MOE_FIELD = "num_experts"
 
@@ -63,7 +62,7 @@ def spellings() -> dict[str, Spelling]:
 
 @cache
 def _read(file: str) -> dict[str, Any]:
-    return tomllib.loads((files("kit") / "data" / file).read_text(encoding="utf-8"))
+    return load_data.toml(file)
 
 
 @dataclass(frozen=True)

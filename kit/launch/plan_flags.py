@@ -134,7 +134,7 @@ def _facts(p: Profile, memory: MemoryPlan) -> dict[str, Any]:
         "a_rank_gib": weights_gib / p.tp_size,
         "card_gib": p.gpu.memory_gib,
         "experts": p.model.num_experts,
-        "experts_a_rank": p.model.num_experts // p.ep_size,
+        "experts_per_rank": p.model.num_experts // p.ep_size,
         "num_steps": p.mtp.num_steps if p.mtp else 0,
         "num_draft_tokens": p.mtp.num_draft_tokens if p.mtp else 0,
         "fraction": fraction,
@@ -142,7 +142,7 @@ def _facts(p: Profile, memory: MemoryPlan) -> dict[str, Any]:
         "trained": p.model.max_position_embeddings,
         "factor": p.context_tokens / p.model.max_position_embeddings,
         "running": running,
-        "short_of": f": {memory.slots} state slots at {memory.slots_per_request} a request"
+        "short_of": f": {memory.slots} state slots at {memory.slots_per_request} per request"
         if short
         else "",
         "state_mib": memory.state_mib_per_request,

@@ -146,7 +146,7 @@ def _take(source: dict[str, Any], names: tuple[str, ...], file: Path) -> dict[st
 
 
 def _vision(source: dict[str, Any], file: Path) -> Any:
-    from kit.models import Vision
+    from kit.models.spec import Vision
 
     given = tuple(name for name in VISION_DEFAULTS if name in source)
     return Vision(**_take(source, VISION + given, file))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 
+from kit import load_data
 from kit.errors import UnknownName
-from kit.models.shapes import Tensor
+from kit.models.tensors import Tensor
 
 FULL_BYTES = 2  # what is not quantised is BF16
 
@@ -47,13 +46,12 @@ class Precision:
 @cache
 def precisions() -> dict[str, Precision]:
     """Every precision, by key."""
-    text = (files("kit") / "data" / "precisions.toml").read_text(encoding="utf-8")
     return {
         key: Precision(
             key=key,
             **{**row, "quantised": tuple(row["quantised"]), "sizes": tuple(row["sizes"])},
         )
-        for key, row in tomllib.loads(text).items()
+        for key, row in load_data.toml("precisions.toml").items()
     }
 
 

@@ -30,7 +30,7 @@ def served_model(url: str, key: str | None = None) -> str | None:
 
 def _reply(
     url: str, path: str, key: str | None = None, timeout_s: float = 5.0
-) -> _probe.Reply | None:
+) -> _probe.HttpReply | None:
     try:
         return _probe.get(url.rstrip("/") + path, key, timeout_s)
     except EndpointError:

@@ -14,9 +14,7 @@ from kit.errors import LaunchError
 from kit.launch import HTTP_PORT
 from kit.server import on_cpu
 from kit.server.command import ServerCommand
-from kit.server.on_cpu import HOME, ROOT, SGLANG_PINNED, Options, installed
-
-__all__ = ["HOME", "NAME", "SERVED_MODEL", "SGLANG_PINNED", "checkpoint", "command", "installed"]
+from kit.server.on_cpu import HOME, ROOT, Options
 
 NAME = "cpu-tiny"
 SERVED_MODEL = "cpu-tiny"

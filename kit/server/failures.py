@@ -10,13 +10,12 @@ that tells it, and the released file in which that line stands.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-from kit.server import startup_log
+from kit import load_data
+from kit.server.log import events, lines
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,11 @@ class Finding:
 @cache
 def failures() -> tuple[Failure, ...]:
     """All that is known, the more telling first."""
-    text = (files("kit") / "data" / "failures.toml").read_text(encoding="utf-8")
     return tuple(
         Failure(
             **{**row, "pattern": re.compile(row["pattern"]), "remedies": tuple(row["remedies"])}
         )
-        for row in tomllib.loads(text)["failure"]
+        for row in load_data.toml("failures.toml")["failure"]
     )
 
 
@@ -72,8 +70,8 @@ def diagnose(log: str | Iterable[str]) -> tuple[Finding, ...]:
     """
     seen: set[str] = set()
     found: dict[str, Finding] = {}
-    for line in startup_log.lines(log) if isinstance(log, str) else log:
-        seen.update(event.phase for event in startup_log.events([line]))
+    for line in lines(log) if isinstance(log, str) else log:
+        seen.update(event.phase for event in events([line]))
         for failure in failures():
             if failure.id not in found and _possible(failure, seen):
                 match = failure.pattern.search(line)

@@ -19,7 +19,7 @@ URL_HINT = "check the URL: kit.connect wants the address that /v1/models answers
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """An HTTP answer. Header names are in lower case."""
 
     status: int
@@ -35,7 +35,7 @@ class Reply:
         return self.media if self.body is None else "JSON of another kind"
 
 
-def get(url: str, key: str | None, timeout_s: float = TIMEOUT_S) -> Reply:
+def get(url: str, key: str | None, timeout_s: float = TIMEOUT_S) -> HttpReply:
     """One GET, with the key as a bearer token. Raises EndpointError where no answer comes."""
     import http.client
     import urllib.error
@@ -58,14 +58,14 @@ def get(url: str, key: str | None, timeout_s: float = TIMEOUT_S) -> Reply:
         raise _unreachable(where, problem, timeout_s) from problem
 
 
-def _reply(status: int, headers: Message, raw: bytes) -> Reply:
+def _reply(status: int, headers: Message, raw: bytes) -> HttpReply:
     try:
         body = json.loads(raw)
     except ValueError:
         body = None
     media = (headers.get("content-type") or "no content type").partition(";")[0]
     lowered = {name.lower(): value for name, value in headers.items()}
-    return Reply(status, lowered, body, media)
+    return HttpReply(status, lowered, body, media)
 
 
 def _unreachable(url: str, problem: Exception, timeout_s: float) -> EndpointError:

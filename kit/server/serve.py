@@ -15,7 +15,8 @@ from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, launch_plan
 from kit.server import cpu_pocket, cpu_tiny, on_cpu
 from kit.server.command import ServerCommand, of_plan
-from kit.server.startup_log import Event
+from kit.server.log import Event
+from kit.server.preflight import preflight
 
 Say = Callable[[str], None]
 WATCH_S = 0.5
@@ -51,7 +52,7 @@ def serve(what: ServerCommand, say: Say = print) -> int:
 
     Raises LaunchError where it does not come up.
     """
-    for check in server.preflight(what):
+    for check in preflight(what):
         say(str(check))
     begun = time.monotonic()
     told = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kit.sizing.versions import Accounting, table
+from kit.sizing.accounting import Accounting, table
 
 
 @dataclass(frozen=True)

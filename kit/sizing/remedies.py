@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kit.hardware import Gpu, Profile, gpus
-from kit.hardware import checks as _checks
+from kit.hardware import validate as _checks
 from kit.models.precision import precision, precisions
-from kit.sizing.reserve import aiter_share
-from kit.sizing.versions import parse
+from kit.sizing.accounting import parse
+from kit.sizing.mem_fraction import aiter_share
 
 if TYPE_CHECKING:
-    from kit.sizing import MemoryPlan
+    from kit.sizing.plan import MemoryPlan
 
 Size = Callable[[Profile], "MemoryPlan"]
 LAZY_SINCE = (0, 5, 14)  # the strategy is older, its flag was called otherwise
@@ -56,7 +56,7 @@ def _on(p: Profile, gpu: Gpu, count: int, precision_key: str) -> Profile:
         gpu=gpu,
         precision=precision_key,
         tp_size=count,
-        nodes=-(-count // gpu.gpus_a_node),
+        nodes=-(-count // gpu.gpus_per_node),
         ep_size=1,
         kv_dtype=precision(precision_key).kv_dtype,
     )
@@ -73,7 +73,7 @@ def _ranks(p: Profile, size: Size) -> Iterator[tuple[str, Profile]]:
     more = [
         n
         for n in p.model.tp_sizes
-        if n > p.tp_size and n % -(-n // p.gpu.gpus_a_node) == 0  # as many on every node
+        if n > p.tp_size and n % -(-n // p.gpu.gpus_per_node) == 0  # as many on every node
     ]
     profiles = [_on(p, p.gpu, n, p.precision) for n in more]
     yield from _first(((f"{_machine(q)}", q) for q in profiles), size)

@@ -9,10 +9,10 @@ import functools
 import json
 import tomllib
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from kit import load_data
 from kit.errors import InvalidValue, KitError
 from kit.hardware import Profile
 
@@ -22,7 +22,7 @@ _ABOUT = """\
 
 
 @dataclass(frozen=True)
-class Origin:
+class ConstantSource:
     """What constants were fitted to: runs or files, of which version, on which machines."""
 
     fitted_to: tuple[str, ...]
@@ -42,7 +42,7 @@ class Constants:
     decode_floor_us_per_layer: float
     prefill_floor_us_per_layer: float
     request_overhead_ms: float
-    origin: Origin | None = field(default=None, compare=False)
+    origin: ConstantSource | None = field(default=None, compare=False)
 
     @classmethod
     @functools.cache
@@ -77,7 +77,7 @@ class Constants:
             )
         if not all(isinstance(v, int | float) and v > 0 for v in given.values()):
             raise InvalidValue(f"{name}: constants are numbers above 0", "correct them by hand")
-        origin = Origin(
+        origin = ConstantSource(
             tuple(data.get("fitted_to", ())),
             data.get("fitted_version", "of an unknown version"),
             tuple(data.get("fitted_machines", ())),
@@ -88,7 +88,7 @@ class Constants:
         """With other values: set by hand from here on."""
         return replace(self, **values, origin=None)
 
-    def learnt(self, origin: Origin) -> Constants:
+    def learnt(self, origin: ConstantSource) -> Constants:
         """The same, with what they were fitted to."""
         return replace(self, origin=origin)
 
@@ -125,7 +125,7 @@ def machine(p: Profile) -> str:
 @functools.cache
 def table() -> dict[str, Any]:
     """`data/speed.toml` as it is."""
-    return tomllib.loads((files("kit") / "data" / "speed.toml").read_text(encoding="utf-8"))
+    return load_data.toml("speed.toml")
 
 
 def _strings(values: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kit.hardware import Profile
 from kit.models import ModelSpec
 from kit.models.precision import precision as precision_named
-from kit.models.shapes import tensors
+from kit.models.tensors import tensors
 from kit.speed.constants import Constants, table
 
 # Whose peak FLOP/s a precision's matrix products run at; int4 weights are widened to bf16 first.

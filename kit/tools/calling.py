@@ -26,7 +26,7 @@ _SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedCall:
     """A call that must not run, and what the model is told."""
 
     problem: Problem
@@ -44,7 +44,7 @@ class Outcome:
 
 def checked(
     call: ToolCall, tools: Mapping[str, Tool], *, cut_off: bool = False
-) -> tuple[Tool, dict[str, Any]] | Refused:
+) -> tuple[Tool, dict[str, Any]] | RefusedCall:
     """The tool and the arguments to run it with, or why it must not run.
 
     `cut_off`: the answer ended at its token limit, so the call may not be all that was meant.
@@ -52,21 +52,21 @@ def checked(
     found = tools.get(call.name)
     if found is None:
         offered = ", ".join(tools) or "none"
-        return Refused(
+        return RefusedCall(
             Problem.UNKNOWN_TOOL, f"error: no tool is called {call.name!r}. There are: {offered}."
         )
     text = call.arguments
     if not text.strip() and not cut_off:
         text = "{}"  # some servers send nothing for a function without parameters
     if len(text) > MAX_ARGUMENT_CHARS:
-        return Refused(
+        return RefusedCall(
             Problem.BAD_ARGUMENTS,
             f"error: {len(text):,} characters of arguments; at most {MAX_ARGUMENT_CHARS:,} "
             f"are taken. {found.name} was not run.",
         )
     if (wrong := _not_json(text)) is not None:
         cut = " The answer was cut off at its token limit." if cut_off else ""
-        return Refused(
+        return RefusedCall(
             Problem.BAD_JSON,
             f"error: the arguments are not a JSON object: {wrong}.{cut} {found.name} was not run.",
         )
@@ -76,7 +76,7 @@ def checked(
         said = str(wrong_arguments)
     except Exception as problem:  # noqa: BLE001 - a type's own validator may raise anything
         said = _named(problem)
-    return Refused(Problem.BAD_ARGUMENTS, f"error: {said}. {found.name} was not run.")
+    return RefusedCall(Problem.BAD_ARGUMENTS, f"error: {said}. {found.name} was not run.")
 
 
 def history_arguments(text: str) -> str:

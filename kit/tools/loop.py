@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 Approve = Callable[[ToolStarted], bool | Awaitable[bool]]
 
-MAX_CALLS_A_TURN = 16
+MAX_CALLS_PER_TURN = 16
 _CALL_AS_TEXT = re.compile(r"<tool_call>\s*<function=([\w-]+)>")
 _CUT_OFF = ("length", "abort", "content_filter")
 
@@ -136,7 +136,7 @@ class ToolRun:
         return self.endpoint.provenance
 
     def __iter__(self) -> Iterator[ToolEvent]:
-        from kit.tools._sync import iterate
+        from kit.tools.async_to_sync import iterate
 
         return iterate(self.__aiter__)
 
@@ -225,10 +225,10 @@ class ToolRun:
         self, step: int, call: ToolCall, number: int, cut_off: bool
     ) -> tuple[ToolStarted, Tool] | ToolResult:
         """What to run for a call, or the result that stands in for running it."""
-        if number >= MAX_CALLS_A_TURN:
-            return _not_run(step, call, f"more than {MAX_CALLS_A_TURN} calls in one turn")
+        if number >= MAX_CALLS_PER_TURN:
+            return _not_run(step, call, f"more than {MAX_CALLS_PER_TURN} calls in one turn")
         ready = calling.checked(call, self.tools, cut_off=cut_off)
-        if isinstance(ready, calling.Refused):
+        if isinstance(ready, calling.RefusedCall):
             return ToolResult(step, call.id, call.name, ready.content, ready.problem)
         found, arguments = ready
         started = ToolStarted(step, call.id, call.name, arguments)

@@ -6,7 +6,7 @@ replies      what people wrote for the twin to say
 pocket       a small model, for what nobody wrote a reply for
 writer       asks it beside the event loop; where it cannot answer, the notice and why
 script       a reply as tokens, and what each adds to the wire
-engine       the scheduler of `kit.simulate` against the clock
+engine       the scheduler of `kit.scheduler` against the clock
 meter        what passed through
 refusals     errors, in SGLang's shapes
 asks         a request's JSON, checked

@@ -24,17 +24,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kit.twin import asks, faults, info, metrics
-from kit.twin.chat import ChatResponse
+from kit.twin import faults, metrics, server_info
+from kit.twin import request as incoming
+from kit.twin.authored import Said, completion_of, filler, notice, reply_to
+from kit.twin.chat_completions import ChatResponse
 from kit.twin.chat_format import TURN, UNSAID_WITH_TOOLS, render
-from kit.twin.refusals import Refused, bad_request, error
-from kit.twin.replies import Said, completion_of, filler, notice, reply_to
+from kit.twin.completions import CompletionResponse, GenerateResponse
+from kit.twin.errors import Refused, bad_request, error
+from kit.twin.fallback import MEASURED, UNSEEN
+from kit.twin.media import look, vision_tokens
 from kit.twin.server import Twin
-from kit.twin.sight import look, vision_tokens
 from kit.twin.sse import DONE, Outlet, dumps
-from kit.twin.text import CompletionResponse, GenerateResponse
-from kit.twin.tokens import vocabulary
-from kit.twin.writer import MEASURED, UNSEEN
+from kit.twin.tokenizer import vocabulary
 
 Handler = Callable[[Twin, Request], Awaitable[Any]]  # an ASGI response
 
@@ -106,16 +107,16 @@ def _answer(
 
 
 async def _chat(twin: Twin, request: Request) -> Any:
-    body = asks.parse(await request.body())
-    ask = asks.chat(body, twin.context_length, twin.thinks)
-    wrong = asks.bad_regex(body)
+    body = incoming.parse(await request.body())
+    ask = incoming.chat(body, twin.context_length, twin.thinks)
+    wrong = incoming.bad_regex(body)
     if wrong is not None:
         return _bad_regex(twin, wrong, ask.stream)
     shown = await look(ask.messages)
     text = render(ask.messages, ask.tools, ask.thinking, [one.text for one in shown])
     unsaid = sum(one.hidden for one in shown) + (UNSAID_WITH_TOOLS if ask.tools else 0)
     prompt = await twin.count(text) + unsaid
-    asks.check_length(prompt, ask.sampling, twin.context_length)
+    incoming.check_length(prompt, ask.sampling, twin.context_length)
     said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call, shown)
     if said is None and shown:
         said = notice(ask.thinking, UNSEEN)
@@ -150,9 +151,9 @@ def _bad_regex(twin: Twin, wrong: str, stream: bool) -> Response:
 
 
 async def _completion(twin: Twin, request: Request) -> Any:
-    ask = asks.completion(asks.parse(await request.body()))
+    ask = incoming.completion(incoming.parse(await request.body()))
     prompt = await twin.count(ask.prompt)
-    asks.check_length(prompt, ask.sampling, twin.context_length)
+    incoming.check_length(prompt, ask.sampling, twin.context_length)
     said = await _said(twin, ask)
     script = twin.script(said, ask.sampling)
     outlet = _outlet(twin, request, ask.stream)
@@ -163,9 +164,9 @@ async def _completion(twin: Twin, request: Request) -> Any:
 
 async def _generate(twin: Twin, request: Request) -> Any:
     try:
-        ask = asks.generate(asks.parse(await request.body()))
+        ask = incoming.generate(incoming.parse(await request.body()))
         prompt = await twin.count(ask.prompt)
-        asks.check_length(prompt, ask.sampling, twin.context_length)
+        incoming.check_length(prompt, ask.sampling, twin.context_length)
         said = await _said(twin, ask)
         script = twin.script(said, ask.sampling)
         outlet = _outlet(twin, request, ask.stream)
@@ -177,7 +178,7 @@ async def _generate(twin: Twin, request: Request) -> Any:
         raise Refused(refused.status, {"error": {"message": message}}) from refused
 
 
-async def _said(twin: Twin, ask: asks.TextAsk) -> Said:
+async def _said(twin: Twin, ask: incoming.TextAsk) -> Said:
     """What follows a bare prompt: no model is asked but where it is a conversation."""
     if not isinstance(ask.prompt, str):
         return filler()
@@ -197,14 +198,14 @@ def _outlet(twin: Twin, request: Request, stream: bool) -> Outlet:
 
 
 async def _models(twin: Twin, _: Request) -> Response:
-    card = info.model_card(twin.model, twin.context_length)
+    card = server_info.model_card(twin.model, twin.context_length)
     return _json(twin, {"object": "list", "data": [card]})
 
 
 async def _model(twin: Twin, request: Request) -> Response:
     name = request.path_params["name"]
     if name == twin.model:
-        return _json(twin, info.model_card(twin.model, twin.context_length))
+        return _json(twin, server_info.model_card(twin.model, twin.context_length))
     said = {
         "message": f"The model '{name}' does not exist",
         "type": "invalid_request_error",
@@ -215,7 +216,7 @@ async def _model(twin: Twin, request: Request) -> Response:
 
 
 async def _tokenize(twin: Twin, request: Request) -> Response:
-    prompt = asks.parse(await request.body()).get("prompt")
+    prompt = incoming.parse(await request.body()).get("prompt")
     if not isinstance(prompt, str):
         raise bad_request("prompt must be a string.")
     tokens = vocabulary().encode(prompt)
@@ -228,12 +229,12 @@ async def _embeddings(twin: Twin, _: Request) -> Response:
 
 
 async def _server_info(twin: Twin, _: Request) -> Response:
-    told = info.server_info(twin.engine, twin.launch, twin.context_length, twin.port)
+    told = server_info.server_info(twin.engine, twin.launch, twin.context_length, twin.port)
     return _json(twin, told)
 
 
 async def _model_info(twin: Twin, _: Request) -> Response:
-    return _json(twin, info.model_info(twin.engine.scheduler.memory, twin.model))
+    return _json(twin, server_info.model_info(twin.engine.scheduler.memory, twin.model))
 
 
 async def _metrics(twin: Twin, _: Request) -> Response:
@@ -251,7 +252,7 @@ async def _root(twin: Twin, _: Request) -> Response:
 
 async def _health_generate(twin: Twin, request: Request) -> Response:
     """Healthy is who can say one token."""
-    ask = asks.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
+    ask = incoming.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
     script = twin.script(filler(), ask.sampling)
     outlet = Outlet()
     arrived_s = request.state.arrived_s
@@ -269,7 +270,7 @@ async def _flush_cache(twin: Twin, _: Request) -> Response:
 
 
 async def _abort(twin: Twin, request: Request) -> Response:
-    body = asks.parse(await request.body())
+    body = incoming.parse(await request.body())
     if body.get("abort_all"):
         twin.engine.abort_all()
     else:

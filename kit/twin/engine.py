@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
-from kit.simulate import Request, Scheduler, Step
-from kit.twin.meter import Flow, Meter
+from kit.scheduler import Request, Scheduler, Step
+from kit.twin.counters import Flow, Meter
 
 _BEHIND_S = 0.1  # what is later than that is not made up for
 _AWAKE_S = 0.0004  # waking up takes that long on a machine that has gone to sleep

@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass
 
 from kit.errors import InvalidValue, UnknownName
-from kit.twin.refusals import Refused, error
+from kit.twin.errors import Refused, error
 from kit.twin.sse import DONE, Outlet
 
 AT_ONCE = ("refuse", "rate429", "error500")

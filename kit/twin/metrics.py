@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kit.sizing import MemoryPlan
+from kit.twin.counters import Histogram, Meter, families
 from kit.twin.engine import Engine
-from kit.twin.meter import Histogram, Meter, families
 
 _ENGINE = {"engine_type": "unified"}
 _RANK = {"moe_ep_rank": "0", "pp_rank": "0", "tp_rank": "0"}

@@ -137,7 +137,7 @@ def serve(
     `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
     fault that does not exist, a port that is taken.
     """
-    from kit.twin.tokens import preload
+    from kit.twin.tokenizer import preload
 
     preload()  # the rest of the start does not need it
     sock = listen(port)
@@ -146,7 +146,7 @@ def serve(
     import uvicorn
 
     from kit.twin.app import app
-    from kit.twin.loop import new_event_loop
+    from kit.twin.precise_loop import new_event_loop
     from kit.twin.server import Twin
 
     config = uvicorn.Config(

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
-from kit.simulate import Scheduler
-from kit.twin.asks import Sampling
+from kit.scheduler import Scheduler
+from kit.twin.authored import Said
 from kit.twin.engine import Clock, Engine, Generation
+from kit.twin.errors import bad_request
+from kit.twin.fallback import Writer
 from kit.twin.faults import Fault
-from kit.twin.refusals import bad_request
-from kit.twin.replies import Said
-from kit.twin.script import Script, write
+from kit.twin.request import SamplingParams
 from kit.twin.sse import Fed, Header, Outlet
-from kit.twin.tokens import vocabulary
-from kit.twin.writer import Writer
+from kit.twin.token_script import Script, write
+from kit.twin.tokenizer import vocabulary
 
 if TYPE_CHECKING:
     from kit.launch import LaunchPlan
@@ -89,7 +89,7 @@ class Twin:
             return len(await asyncio.to_thread(vocabulary().encode, prompt))
         return len(vocabulary().encode(prompt))
 
-    def script(self, said: Said, sampling: Sampling) -> Script:
+    def script(self, said: Said, sampling: SamplingParams) -> Script:
         return write(
             said,
             sampling.max_tokens,

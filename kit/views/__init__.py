@@ -31,40 +31,40 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "StreamView": "stream",
-    "abilities": "_abilities",
-    "accept_lengths": "_speculation",
-    "acceptance": "_acceptance",
-    "beside": "beside",
-    "builder": "_builder",
-    "claims": "_tables",
-    "compare": "stream",
-    "concurrency": "_curves",
-    "draft_steps": "_speculation",
-    "experts": "_speculation",
-    "explained": "_rows",
-    "family": "_tables",
-    "growth": "_curves",
-    "image_costs": "_images",
-    "ledger": "_ledger",
-    "ledgers": "_ledger",
-    "little": "_bench_queue",
-    "live_bench": "_bench_live",
-    "matrix": "_matrix",
-    "on_card": "_tables",
-    "parts": "_anatomy",
-    "progress": "_progress",
-    "run_figure": "_bench_figure",
-    "sliders": "_sliders",
-    "speedup": "_speculation",
-    "startup": "_startup",
-    "sweep": "_bench_sweep",
-    "timeline": "_timeline",
-    "tips": "_tips",
-    "trace": "_trace",
-    "upload": "_images",
-    "versus": "_versus",
-    "what_to_start": "_startup",
+    "StreamView": "widgets.stream",
+    "abilities": "figures.abilities",
+    "accept_lengths": "figures.speculation",
+    "acceptance": "figures.acceptance",
+    "beside": "figures.compare_reports",
+    "builder": "widgets.builder",
+    "claims": "figures.tables",
+    "compare": "widgets.stream",
+    "concurrency": "figures.context_curves",
+    "draft_steps": "figures.speculation",
+    "experts": "figures.speculation",
+    "explained": "figures.metric_glossary",
+    "family": "figures.tables",
+    "growth": "figures.context_curves",
+    "image_costs": "figures.image_costs",
+    "ledger": "figures.ledger",
+    "ledgers": "figures.ledger",
+    "little": "figures.bench_queue",
+    "live_bench": "widgets.live_bench",
+    "matrix": "figures.fit_matrix",
+    "on_card": "figures.tables",
+    "parts": "figures.parameters",
+    "progress": "widgets.progress",
+    "run_figure": "figures.bench_run",
+    "sliders": "widgets.sliders",
+    "speedup": "figures.speculation",
+    "startup": "figures.startup",
+    "sweep": "figures.bench_sweep",
+    "timeline": "figures.timeline",
+    "tips": "figures.tips",
+    "trace": "widgets.trace",
+    "upload": "figures.image_costs",
+    "versus": "widgets.versus",
+    "what_to_start": "figures.startup",
 }
 
 __all__ = sorted(_HOME)
@@ -74,7 +74,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'kit.views' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"kit.views.{_HOME[name]}"), name)
-    globals()[name] = value  # a module of the same name would hide it from now on
+    globals()[name] = value
     return value
 
 

@@ -16,7 +16,7 @@ the server read its own disk. The parts, left to right:
     drawings    pictures drawn by the kit, with what is in them
 """
 
-from kit.vision.clips import VideoPart, video
-from kit.vision.parts import ImagePart, image, message
+from kit.vision.image_part import ImagePart, image, message
+from kit.vision.video import VideoPart, video
 
 __all__ = ["ImagePart", "VideoPart", "image", "message", "video"]

@@ -14,7 +14,7 @@ _INSIDE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")  # boxes that hold those
 
 @dataclass(frozen=True)
 class Timing:
-    """Frames, frames a second, and pixels as they are shown."""
+    """Frames, frames per second, and pixels as they are shown."""
 
     count: int
     fps: float

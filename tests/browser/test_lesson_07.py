@@ -14,7 +14,7 @@ from .lab import Notebook
 pytestmark = pytest.mark.browser
 
 LESSON = ROOT / "notebooks" / "07_measure.ipynb"
-CROWD = "crowd = bench.run("  # the cell of the throughput run
+CROWD = "crowd = bench.published("  # the cell of the throughput run
 WAITING = 'check("07-1"'
 TRACES = """() => Object.fromEntries(
   ['rate', 'running', 'queued', 'bars'].map((name) =>

@@ -44,6 +44,6 @@ def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
 
     real = page.locator(".js-plotly-plot").last
     real.scroll_into_view_if_needed()
-    expect(real).to_contain_text("tokens a second, times plain")
+    expect(real).to_contain_text("tokens per second, times plain")
     expect(page.get_by_text("The same as a table").last).to_be_visible()
     notebook.screenshot(screenshots / "lesson_08_real.png", of=real)

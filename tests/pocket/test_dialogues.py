@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from kit.twin.chat_format import render
-from kit.twin.pocket import parse
+from kit.twin.llama_cpp import parse
 from pocket.data import offers, sums, words
 from pocket.data.session import PLAIN, WITH_TOOLS, draw, session
 

@@ -29,7 +29,7 @@ def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Size:
     small = size("small")
     shape = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 32}
     shape |= {"linear_key_head_dim": 32, "linear_value_head_dim": 32}
-    training = {"steps": STEPS, "mtp_steps": 2, "tokens_a_step": 512, "held_out_each": 2}
+    training = {"steps": STEPS, "mtp_steps": 2, "tokens_per_step": 512, "held_out_each": 2}
     of = replace(
         small,
         model={**small.model, **shape},

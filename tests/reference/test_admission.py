@@ -20,9 +20,9 @@ from sglang.srt.mem_cache.allocation_sizing import get_alloc_reserve_per_decode
 from sglang.srt.mem_cache.prefill_budget import PrefillBudget
 
 from kit.hardware import profile
-from kit.simulate.admission import Budget
-from kit.simulate.requests import Live, Request
-from kit.simulate.rules import Rules
+from kit.scheduler.config import Rules
+from kit.scheduler.prefill_adder import Budget
+from kit.scheduler.requests import Live, Request
 from kit.sizing import plan
 
 RULES = Rules.of(plan(profile("h200x8")))

@@ -18,7 +18,7 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from kit.twin.chat_format import UNSAID_WITH_TOOLS, render
-from kit.twin.tokens import vocabulary
+from kit.twin.tokenizer import vocabulary
 
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "pocket" / "chat_template.jinja"

@@ -17,7 +17,7 @@ from shapes import write_shape
 
 from kit.hardware import Profile
 from kit.sizing import _page_size, size
-from kit.sizing.reserve import default_fraction, headroom
+from kit.sizing.mem_fraction import default_fraction, headroom
 
 CASES = [  # model, GPU, ranks, MTP
     ("397b", "h200", 8, True),

@@ -16,7 +16,7 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from kit.models import model
-from kit.models.images import MAX_PIXELS, MIN_PIXELS, smart_resize, video_cost
+from kit.models.image_tokens import MAX_PIXELS, MIN_PIXELS, smart_resize, video_cost
 from kit.vision import image
 
 SIZES = [  # (width, height), 1x1 to 8k, odd ones and the edges of the limits
@@ -66,7 +66,7 @@ def test_the_processor_makes_as_many_tokens_of_a_part(
 
 
 class Frames(VideoDecoderWrapper):
-    """A video that needs no decoder: grey frames of a size, so many a second."""
+    """A video that needs no decoder: grey frames of a size, so many per second."""
 
     def __init__(self, count: int, fps: float, size: tuple[int, int]) -> None:
         self._count, self._fps, self._size = count, fps, size

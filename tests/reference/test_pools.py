@@ -28,7 +28,7 @@ from shapes import write_shape
 
 from kit.hardware import Profile, profile, profiles
 from kit.sizing import GIB, _Held, _page_size, size
-from kit.sizing.versions import accounting, table
+from kit.sizing.accounting import accounting, table
 
 GPU_PROFILES = [p.name for p in profiles() if not p.gpu.is_cpu]
 

@@ -17,7 +17,7 @@ from sglang.benchmark.goodput import calculate_goodput
 from sglang.benchmark.serving import RequestFuncOutput, calculate_metrics
 from sglang.benchmark.utils import get_processor
 
-from kit.bench import Record, Slo, Workload, images, lines
+from kit.bench import Record, Slo, Workload, images, result_file
 from kit.bench.metrics import report
 from kit.provenance import computed
 from kit.server import cpu_tiny
@@ -246,6 +246,6 @@ def test_both_counted_the_same_requests(both: Any) -> None:
 
 
 def test_their_line_is_read_whole(both: Any) -> None:
-    read = lines.from_json(both[2])
+    read = result_file.from_json(both[2])
     again = read.to_json()
     assert {key: again[key] for key in both[2]} == both[2]

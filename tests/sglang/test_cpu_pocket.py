@@ -17,12 +17,13 @@ from wire_replay import ask
 from wire_shapes import differences, shapes
 
 from kit import server
-from kit.models.images import smart_resize
+from kit.course import drawings
+from kit.models.image_tokens import smart_resize
 from kit.pocket import SERVED_NAME, SUMS, WEIGHTS
 from kit.server import Server, cpu_pocket
 from kit.server.processes import free_port
-from kit.speculation import accept_length
-from kit.vision import drawings, image, message
+from kit.speed.speculation import accept_length
+from kit.vision import image, message
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / SUMS).exists(), reason="no weights have been released yet"

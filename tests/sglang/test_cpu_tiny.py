@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from kit import server
-from kit.server import Server, cpu_tiny
+from kit.server import Server, cpu_tiny, on_cpu
 from kit.server.processes import free_port, members
 
 THINKING = "Let me think about this question."
@@ -131,7 +131,7 @@ def test_errors_are_sglangs_flat_ones(toy: Server, body: dict[str, Any], says: s
 def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> None:
     held = toy.ledger()
     assert (held.slots, held.kv_tokens, held.max_running_requests) == (64, 8192, 8)
-    assert toy.info()["version"] == cpu_tiny.SGLANG_PINNED
+    assert toy.info()["version"] == on_cpu.SGLANG_PINNED
     assert "a toy on a CPU" in toy.provenance.source
     phases = list(dict.fromkeys(event.phase for event in toy.events))
     assert phases == ["options", "ranks", "weights", "pools", "limits", "http", "ready"]

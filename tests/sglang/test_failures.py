@@ -23,8 +23,8 @@ from kit import server
 from kit.errors import LaunchError
 from kit.server import cpu_tiny
 from kit.server.failures import Failure, failures
+from kit.server.log import phases
 from kit.server.processes import free_port
-from kit.server.startup_log import phases
 
 OF_CUDA_ALONE = {"driver-too-old", "illegal-access"}  # in no file of the pinned packages
 OF_AN_OLDER = {"radix-conflict"}  # in the wheel of 0.5.13, not in the pinned one
@@ -115,7 +115,7 @@ def test_a_checkpoint_without_weights_is_diagnosed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kit looks before it starts; here SGLang itself is asked."""
-    monkeypatch.setattr("kit.server.checks.preflight", lambda command: ())
+    monkeypatch.setattr("kit.server.preflight.preflight", lambda command: ())
     for file in cpu_tiny.checkpoint().iterdir():
         if file.suffix != ".safetensors":
             shutil.copy(file, tmp_path)
@@ -128,7 +128,7 @@ def late_guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A port that is free when the kit looks and taken when SGLang does."""
     with socket.socket() as guest:
         guest.bind(("127.0.0.1", 0))
-        monkeypatch.setattr("kit.server.checks.port_taken", lambda host, port: False)
+        monkeypatch.setattr("kit.server.preflight.port_taken", lambda host, port: False)
         yield guest.getsockname()[1]
 
 

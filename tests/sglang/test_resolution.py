@@ -25,9 +25,9 @@ from test_parser import flags_only, newest, plans
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
 from kit.launch import LaunchPlan, launch_plan
-from kit.simulate import default_chunk_tokens
+from kit.scheduler import default_chunk_tokens
 from kit.sizing import _page_size
-from kit.twin import info
+from kit.twin import server_info
 
 ALIAS = {"NEXTN": "EAGLE"}  # the same algorithm: SGLang keeps the second name
 NOT_KNOWN_HERE = {
@@ -124,7 +124,7 @@ def test_the_twins_server_info_says_what_sglang_resolves(
 ) -> None:
     plan = launch_plan(profile(name))
     assert (plan.profile.mtp is not None) is mtp
-    theirs, ours = resolved(plan, shapes), info.resolved(plan, 262_144, 30_000)
+    theirs, ours = resolved(plan, shapes), server_info.resolved(plan, 262_144, 30_000)
     by_place = {"model_path", "tokenizer_path", "served_model_name", "dist_init_addr"}
     by_chance = {"random_seed"}
     from_the_config = {"context_length"}  # unset until the checkpoint's own is read

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from kit import server
-from kit.models.images import smart_resize, video_cost
+from kit.course import drawings
+from kit.models.image_tokens import smart_resize, video_cost
 from kit.server import Server, cpu_tiny
 from kit.server.processes import free_port
-from kit.vision import avi, drawings, image, message, video
+from kit.vision import avi, image, message, video
 
 LIMITS = (1_024, 262_144)  # of the toy's processor, in pixels (deploy/sglang-cpu/make_toy.py)
 SEEN = "That picture meets a toy without eyes..."

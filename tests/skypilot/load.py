@@ -1,4 +1,4 @@
-"""load.py: SkyPilot tasks, a JSON string a line on stdin → what SkyPilot's loader makes of them.
+"""load.py: SkyPilot tasks, a JSON string per line on stdin → what SkyPilot's loader makes of them.
 
 A program of its own, in SkyPilot's environment. Validation looks accelerators up in a
 catalog that SkyPilot downloads; here it holds the names that the package itself carries.

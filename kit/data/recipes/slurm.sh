@@ -4,7 +4,7 @@
 #SBATCH --job-name=@{name}
 #SBATCH --nodes=@{nodes}
 #SBATCH --ntasks-per-node=1
-#SBATCH --gres=gpu:@{gpus_a_node}
+#SBATCH --gres=gpu:@{gpus_per_node}
 #SBATCH --exclusive
 #SBATCH --time=08:00:00
 #SBATCH --output=@{name}-%j.log

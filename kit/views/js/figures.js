@@ -31,7 +31,7 @@ export class Figures {
       "dl.kit-figures",
       {},
       row("ttft", "TTFT", "time to first token: from asking to the first token"),
-      row("rate", "tokens/s", "tokens generated a second, after the first"),
+      row("rate", "tokens/s", "tokens generated per second, after the first"),
       row("thinking", "thinking tokens", "tokens spent on thinking"),
       row("answer", "answer tokens", "tokens of the answer"),
       row("finish", "finish", "why the server stopped"),

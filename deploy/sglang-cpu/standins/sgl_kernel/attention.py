@@ -42,7 +42,7 @@ def decode_attention_cpu(
     req_to_token: Tensor, requests: Tensor, lengths: Tensor, scale: float, cap: float,
     cross: bool, window: int, _encoder: object, sinks: object,
 ) -> None:  # fmt: skip
-    """One new token a request: its key and value go into the cache, then it attends."""
+    """One new token per request: its key and value go into the cache, then it attends."""
     _plain((k_scale, v_scale), cap, cross, window, sinks)
     if new_k is not None and new_v is not None:
         keys[new_slots] = new_k.view(-1, *keys.shape[1:]).to(keys.dtype)
@@ -58,7 +58,7 @@ def extend_attention_cpu(
     new: Tensor, starts: Tensor, _longest: int, scale: float, cap: float, cross: bool,
     window: int, _encoder: object, sinks: object, tree_mask: Tensor | None, causal: bool,
 ) -> None:  # fmt: skip
-    """A prefill, or drafts to verify: `new` tokens a request, which are in the cache already."""
+    """A prefill, or drafts to verify: `new` tokens per request, which are in the cache already."""
     _plain((k_scale, v_scale), cap, cross, window, sinks)
     if tree_mask is not None:
         raise NotImplementedError("drafts are a chain here: --speculative-eagle-topk 1")

@@ -111,7 +111,7 @@ def rotate_input_ids_cpu(
 def copy_all_layer_kv_cache_cpu(
     data_ptrs: Tensor, strides: Tensor, targets: Tensor, sources: Tensor
 ) -> None:
-    """Move slots of every layer's keys and values, given by address and bytes a slot."""
+    """Move slots of every layer's keys and values, given by address and bytes per slot."""
     for start, size in zip(data_ptrs.tolist(), strides.tolist(), strict=True):
         rows = [ctypes.string_at(start + slot * size, size) for slot in sources.tolist()]
         for slot, row in zip(targets.tolist(), rows, strict=True):

@@ -1,4 +1,4 @@
-"""The shared expert's gate: one number a token, by which the expert's output counts."""
+"""The shared expert's gate: one number per token, by which the expert's output counts."""
 
 from __future__ import annotations
 

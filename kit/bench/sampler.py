@@ -1,0 +1,175 @@
+"""A run while it goes: what a live view draws, about five times per second.
+
+    await measure(endpoint, workload, on_sample=lambda sample: print(sample.output_tokens))
+
+Looking must not be seen in the figures. What has come lies stamped in `Response.parts`; a look
+reads the newest part of each answer for its count of tokens, and nothing is parsed twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kit.bench.transport import Response
+
+INTERVAL_S = 0.2
+_SAYS = re.compile(  # a part that carries text, thinking or a call: not a role, not a usage alone
+    rb'"(?:content|reasoning_content|reasoning)":\s*"[^"]|"tool_calls":\s*\[\s*\{'
+)
+_COUNT = b'"completion_tokens":'  # inside a text these quotes would be escaped
+_NUMBER = re.compile(rb"\s*(\d+)[^\d]")
+_LONGEST = 40  # bytes of a count with its name
+_IN_STREAM = b'data: {"error"'
+_RUNNING = re.compile(rb"^(?:sglang:num_running_reqs|vllm:num_requests_running)\b.* (\S+)$", re.M)
+_QUEUED = re.compile(rb"^(?:sglang:num_queue_reqs|vllm:num_requests_waiting)\b.* (\S+)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The state of a run at `t_s`, in the endpoint's seconds since its start.
+
+    `sent` … `output_tokens` are totals so far; where the server does not count tokens
+    (`counted` is False), chunks are counted for them. `running` and `queued` are the server's own,
+    None when it does not tell. `ttft_s` holds every first token since the sample before, `itl_s`
+    the newest gap of each answer, per token (per chunk where nobody counts).
+    """
+
+    t_s: float
+    sent: int
+    finished: int
+    failed: int
+    in_flight: int
+    output_tokens: int
+    running: int | None = None
+    queued: int | None = None
+    ttft_s: tuple[float, ...] = ()
+    itl_s: tuple[float, ...] = ()
+    counted: bool = True
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How far one answer has been looked at."""
+
+    parts: int = 0
+    tokens: int = 0
+    started: bool = False
+
+
+@dataclass
+class Sampler:
+    """Turns answers, whole or under way, into samples.
+
+    `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk.
+    """
+
+    clock: float = 1.0
+    counted: bool = True
+    running: int | None = None
+    queued: int | None = None
+    _seen: dict[Response, _Seen] = field(default_factory=dict)
+    _tokens: int = 0
+    _finished: int = 0
+    _failed: int = 0
+    _ttft_s: list[float] = field(default_factory=list)
+    _itl_s: list[float] = field(default_factory=list)
+
+    def look(self, response: Response, ended: bool = False) -> None:
+        """Take in what is new of one answer; some microseconds."""
+        seen = self._seen.setdefault(response, _Seen())
+        parts = response.parts
+        if response.status == 200 and len(parts) > seen.parts:
+            self._start(response, seen)
+            if seen.started:
+                self._count(response, seen)
+            seen.parts = len(parts)
+        if ended:
+            del self._seen[response]
+            if _failed(response):
+                self._failed += 1
+            else:
+                self._finished += 1
+
+    def sample(self, since_start_s: float, sent: int, in_flight: int) -> Sample:
+        """What there is; the gaps since the sample before are handed over once."""
+        made = Sample(
+            t_s=since_start_s * self.clock,
+            sent=sent,
+            finished=self._finished,
+            failed=self._failed,
+            in_flight=in_flight,
+            output_tokens=self._tokens,
+            running=self.running,
+            queued=self.queued,
+            ttft_s=tuple(self._ttft_s),
+            itl_s=tuple(self._itl_s),
+            counted=self.counted,
+        )
+        self._ttft_s, self._itl_s = [], []
+        return made
+
+    def _start(self, response: Response, seen: _Seen) -> None:
+        """Find the first part that says something: until then the answer has not begun."""
+        if seen.started:
+            return
+        for index in range(seen.parts, len(response.parts)):
+            time_s, part = response.parts[index]
+            if _count(response.parts, index) if self.counted else _SAYS.search(part):
+                seen.started = True
+                seen.parts = index
+                self._ttft_s.append((time_s - response.sent) * self.clock)
+                return
+
+    def _count(self, response: Response, seen: _Seen) -> None:
+        parts, first = response.parts, seen.parts
+        if not self.counted:
+            said = [time_s for time_s, part in parts[first:] if _SAYS.search(part)]
+            self._add(seen, seen.tokens + len(said))
+            if len(said) > 1:
+                self._itl_s.append((said[-1] - said[-2]) * self.clock)
+            return
+        newest: tuple[float, int] | None = None
+        for index in range(len(parts) - 1, max(first - 1, 0) - 1, -1):
+            time_s, count = parts[index][0], _count(parts, index)
+            if not count:
+                continue
+            if newest is None:
+                newest = (time_s, count)
+                self._add(seen, count)
+            elif count < newest[1]:
+                self._itl_s.append((newest[0] - time_s) * self.clock / (newest[1] - count))
+                return
+
+    def _add(self, seen: _Seen, tokens: int) -> None:
+        self._tokens += max(tokens - seen.tokens, 0)
+        seen.tokens = max(tokens, seen.tokens)
+
+
+def gauges(page: bytes) -> tuple[int | None, int | None]:
+    """(running, queued) out of a page of /metrics, SGLang's or vLLM's; ranks are summed."""
+    return _total(_RUNNING.findall(page)), _total(_QUEUED.findall(page))
+
+
+def _total(values: Iterable[bytes]) -> int | None:
+    numbers = [float(value) for value in values]
+    return int(sum(numbers)) if numbers else None
+
+
+def _count(parts: list[tuple[float, bytes]], index: int) -> int | None:
+    """The last count of tokens that a part completes; None where there is none.
+
+    A read may end inside the count: then it belongs to the part after.
+    """
+    tail = parts[index - 1][1][-_LONGEST:] if index else b""
+    text = tail + parts[index][1]
+    at = text.rfind(_COUNT)
+    found = _NUMBER.match(text, at + len(_COUNT)) if at >= 0 else None
+    return int(found[1]) if found and found.end() > len(tail) else None
+
+
+def _failed(response: Response) -> bool:
+    if response.error or response.status != 200:
+        return True
+    return any(_IN_STREAM in part for _, part in response.parts[-3:])

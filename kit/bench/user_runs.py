@@ -1,0 +1,126 @@
+"""A reader's own runs, from result files, as `fit` takes them: report, machine, workload.
+
+A result line says what came out; which machine it was on, `kit fit` is told. bench_serving's lines
+leave out the seed: the lengths are drawn again with its default seeds, and have to give the line's
+totals. vLLM's lines leave out the lengths: its random data set has exact ones by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kit.bench.fit import HEADLINE
+from kit.bench.metrics import Report
+from kit.bench.published import PublishedRun
+from kit.bench.result_file import read
+from kit.bench.workload import DATASETS, Workload
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile
+
+SEEDS = (42, 1)  # bench_serving's default since 0.5.14, and before
+
+
+def own_runs(
+    paths: Sequence[str | Path], profile: Profile, sglang: str | None = None
+) -> list[PublishedRun]:
+    """The runs of result files, all on `profile`. `sglang` is the version, where no line says it.
+
+    Raises KitError for a file that cannot be read, InvalidValue for a line that is no whole run.
+    """
+    runs = []
+    for path in map(Path, paths):
+        reports = read(path)
+        for number, report in enumerate(reports, 1):
+            name = path.name if len(reports) == 1 else f"{path.name}:{number}"
+            runs.append(_run(name, report, profile, sglang))
+    if not runs:
+        raise InvalidValue(
+            f"no runs in {', '.join(map(str, paths))}", "give the .jsonl that a benchmark wrote"
+        )
+    return runs
+
+
+def _run(name: str, report: Report, machine: Profile, sglang: str | None) -> PublishedRun:
+    line = report.to_json()
+    lacking = [key for key in HEADLINE if not line.get(key)]
+    if lacking:
+        raise InvalidValue(
+            f"{name} has no {', '.join(lacking)}", "a fit needs a run with its usual rows"
+        )
+    if report.failed:
+        raise InvalidValue(
+            f"{name}: {report.failed} requests failed",
+            "take them out, or run it again: a fit would take the load that was missing for speed",
+        )
+    served = report.arguments.get("server_info")
+    profile, version = _as_served(machine, served if isinstance(served, dict) else {})
+    workload = report.workload or _drawn_again(name, report)
+    return PublishedRun(
+        name=name,
+        profile=profile,
+        sglang=sglang or version or SGLANG,
+        overlap=profile.overlap,
+        accept_length=report.accept_length if profile.mtp else None,
+        workload=workload,
+        command="",
+        source=str(report.provenance),
+        report=report,
+    )
+
+
+def _as_served(machine: Profile, info: dict[str, Any]) -> tuple[Profile, str | None]:
+    """`machine` with what the server said of itself, and its version."""
+    changes: dict[str, Any] = {}
+    if info.get("disable_radix_cache") is not None:
+        changes["radix_cache"] = not info["disable_radix_cache"]
+    if info.get("max_running_requests") is not None:
+        changes["max_running_requests"] = info["max_running_requests"]
+    if "speculative_algorithm" in info and info["speculative_algorithm"] is None:
+        changes["mtp"] = None
+    return replace(machine, **changes), info.get("version")
+
+
+def _drawn_again(name: str, report: Report) -> Workload:
+    asked, count = report.arguments, report.completed
+    totals = report.total_input_tokens, report.total_output_tokens
+    if not count or None in totals:
+        raise InvalidValue(f"{name} does not say its requests and tokens", "keep the whole line")
+    about: dict[str, Any] = {
+        "num_prompts": count,
+        "max_concurrency": asked.get("max_concurrency"),
+        "request_rate": float(asked.get("request_rate") or "inf"),
+    }
+    if asked.get("dataset_name") in DATASETS and asked.get("random_input_len"):
+        return _by_seed(name, asked, about, totals)
+    lengths = [divmod(total or 0, count) for total in totals]
+    if any(rest for _, rest in lengths):
+        raise InvalidValue(
+            f"{name}: lengths that vary, and the line does not say how",
+            "fit takes runs with exact lengths (vLLM's random data set), or of bench_serving",
+        )
+    (tokens_in, _), (tokens_out, _) = lengths
+    return Workload(tokens_in, tokens_out, range_ratio=1.0, seed=0, **about)
+
+
+def _by_seed(
+    name: str, asked: dict[str, Any], about: dict[str, Any], totals: tuple[int | None, int | None]
+) -> Workload:
+    for seed in SEEDS:
+        drawn = Workload(
+            asked["random_input_len"],
+            asked["random_output_len"],
+            seed=seed,
+            range_ratio=asked.get("random_range_ratio") or 0.0,
+            dataset=asked["dataset_name"],
+            **about,
+        )
+        if (drawn.total_input_tokens, drawn.total_output_tokens) == totals:
+            return drawn
+    raise InvalidValue(
+        f"{name}: neither seed {' nor '.join(map(str, SEEDS))} draws its {totals[0]} tokens in and "
+        f"{totals[1]} out",
+        'add "seed": N to the line, the seed that the run had',
+    )

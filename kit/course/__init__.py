@@ -1,0 +1,12 @@
+"""What exists for teaching only.
+
+lessons      which there are; run headlessly
+check        exercises that check themselves
+exercises/   the exercises of each lesson
+drawings/    pictures to ask about, and what is in them
+sample_logs  logs of real servers, to read where none can be started
+"""
+
+from kit.course.check import check, hint, solution
+
+__all__ = ["check", "hint", "solution"]

@@ -1,0 +1,142 @@
+"""Exercises that check themselves: `check`, `hint`, `solution`.
+
+    from kit.course.check import check, hint, solution
+
+    answer = ...
+    check("00-1", answer)
+
+An exercise computes its own right answer from the kit, so that it cannot go
+stale; the usual wrong answers each get a hint that names the mistake. An
+untouched `...` is no error: the course also runs headlessly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from kit.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A usual wrong answer, as a function of nothing (computed), and what it tells."""
+
+    answer: Callable[[], Any]
+    tells: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One question.
+
+    `expected` computes the right answer; a number is right within `tolerance`
+    (relative), a text without regard to case and spaces, a set in any order.
+    """
+
+    name: str
+    question: str
+    expected: Callable[[], Any]
+    hint: str
+    solution: str
+    tolerance: float = 0.01
+    mistakes: tuple[Mistake, ...] = ()
+
+    def accepts(self, answer: Any) -> bool:
+        return _same(answer, self.expected(), self.tolerance)
+
+    def mistake(self, answer: Any) -> Mistake | None:
+        """The usual mistake that `answer` is, if it is one."""
+        return next((m for m in self.mistakes if _same(answer, m.answer(), self.tolerance)), None)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` says. Shown as a line of text, in a notebook as Markdown."""
+
+    mark: str
+    text: str
+    right: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.text}"
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return f"**{self.mark}** {self.text}"
+
+
+def check(name: str, answer: Any) -> Verdict:
+    """Is `answer` right for the exercise `name` ("00-1")? Raises UnknownName."""
+    exercise = _find(name)
+    if answer is ... or answer is None:
+        return Verdict("○", f"{exercise.question} Put your answer in place of the dots.")
+    if exercise.accepts(answer):
+        return Verdict("✓", f"Right. {exercise.solution}", right=True)
+    wrong = exercise.mistake(answer)
+    if wrong is not None:
+        return Verdict("✗", f"Not quite: {wrong.tells}")
+    return Verdict("✗", f'Not yet. `hint("{name}")` helps.')
+
+
+def hint(name: str) -> Verdict:
+    """A nudge for the exercise `name`, without the answer."""
+    return Verdict("→", _find(name).hint)
+
+
+def solution(name: str) -> Verdict:
+    """The answer to the exercise `name`, and why."""
+    exercise = _find(name)
+    return Verdict("=", f"{_shown(exercise.expected())}. {exercise.solution}")
+
+
+@cache
+def exercises() -> dict[str, Exercise]:
+    """Every exercise of the course by name, in the lessons' order."""
+    import kit.course.exercises as package
+
+    found: dict[str, Exercise] = {}
+    names = (m.name for m in pkgutil.iter_modules(package.__path__))
+    for module in sorted(name for name in names if name.startswith("lesson")):
+        for exercise in importlib.import_module(f"kit.course.exercises.{module}").EXERCISES:
+            found[exercise.name] = exercise
+    return found
+
+
+def _find(name: str) -> Exercise:
+    known = exercises()
+    if name not in known:
+        raise UnknownName("exercise", name, known)
+    return known[name]
+
+
+def _same(answer: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, bool) or isinstance(answer, bool):
+        return answer is expected
+    if isinstance(expected, int | float):
+        return isinstance(answer, int | float) and math.isclose(answer, expected, rel_tol=tolerance)
+    if isinstance(expected, str):
+        return isinstance(answer, str) and _plain(answer) == _plain(expected)
+    if isinstance(expected, set | frozenset):
+        return isinstance(answer, set | frozenset | list | tuple) and set(answer) == set(expected)
+    return bool(answer == expected)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, set | frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return str(value)

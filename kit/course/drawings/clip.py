@@ -1,0 +1,73 @@
+"""A short film with an event: a ball rolls past, and while it rolls a lamp comes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kit.course.drawings.canvas import BLUE, GRID, INK, ORANGE, SHARPER, at, finish, page, shown
+from kit.vision.avi import Film
+
+SIZE = WIDTH, HEIGHT = 448, 256
+FPS = 8
+SECONDS = 4
+LAMP_ON_S = 2.5
+_QUALITY = 88
+_FLOOR, _RADIUS = 220, 28
+_LAMP = (374, 48, 26)  # centre and radius
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A film, what happens in it (`data`), and the same in words (`alt`)."""
+
+    name: str
+    film: Film = field(repr=False)
+    data: Mapping[str, Any]
+    alt: str
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """It plays where a notebook is read: as an animated GIF."""
+        from PIL import Image
+
+        frames = [Image.open(io.BytesIO(jpeg)) for jpeg in self.film.jpegs]
+        out = io.BytesIO()
+        frames[0].save(
+            out, "GIF", save_all=True, append_images=frames[1:], duration=1000 / FPS, loop=0
+        )
+        return shown(out.getvalue(), "image/gif", self.alt)
+
+
+def clip() -> Clip:
+    """Four seconds, eight frames per second. Its data: when the lamp comes on, and the colours."""
+    jpegs = tuple(_frame(i / FPS) for i in range(FPS * SECONDS))
+    return Clip(
+        name="clip",
+        film=Film(jpegs, FPS, WIDTH, HEIGHT),
+        data={"lamp_on_s": LAMP_ON_S, "lamp": "orange", "ball": "blue", "moves": "left to right"},
+        alt=(
+            f"A film of {SECONDS} seconds: a blue ball rolls from left to right; "
+            f"an orange lamp at the upper right comes on at {LAMP_ON_S} seconds."
+        ),
+    )
+
+
+def _frame(t_s: float) -> bytes:
+    image, pen = page(WIDTH, HEIGHT)
+    pen.line(at(0, _FLOOR, WIDTH, _FLOOR), fill=INK, width=3 * SHARPER)
+    x = _RADIUS + 12 + (WIDTH - 2 * (_RADIUS + 12)) * t_s / SECONDS
+    y = _FLOOR - _RADIUS - 2
+    pen.ellipse(at(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS), fill=BLUE)
+    lamp_x, lamp_y, radius = _LAMP
+    pen.line(at(lamp_x, 0, lamp_x, lamp_y), fill=INK, width=3 * SHARPER)
+    pen.ellipse(
+        at(lamp_x - radius, lamp_y - radius, lamp_x + radius, lamp_y + radius),
+        fill=ORANGE if t_s >= LAMP_ON_S else GRID,
+        outline=INK,
+        width=3 * SHARPER,
+    )
+    out = io.BytesIO()
+    finish(image).save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()

@@ -1,0 +1,194 @@
+"""Profile + SGLang version → LaunchPlan: the command, and a reason for each flag.
+
+    >>> launch_plan(profile("h200x8")).argv()[:4]
+    ['sglang', 'serve', '--model-path', 'Qwen/Qwen3.5-397B-A17B']
+
+A plan is a list of flags, each with its value, why it is there and who says
+so. The shell text, the tooltips and the lesson's table are drawn from it.
+Names are written out in full: SGLang takes `--tp` only as an abbreviation.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile
+from kit.launch import flags as _flags
+from kit.launch import validate as _launch_checks
+from kit.launch.flags import LeftOut, Variable
+from kit.launch.plan_flags import (
+    Flag,
+    LaunchOptions,
+    Say,
+    flags_of,
+    variables_of,
+)
+from kit.provenance import Provenance, computed
+from kit.sizing import MemoryPlan, plan
+from kit.sizing.accounting import parse
+
+NODE0 = "NODE0_IP"  # to be replaced by the first machine's address
+SINGLE_LAUNCHER = "0.5.14"  # from here on the plan says `sglang serve`
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """What to type to serve `profile` on SGLang `sglang`; on each node, where there are several.
+
+    `flags` hold for every node; `node_flags(rank)` adds what differs. `left_out` names
+    what the source pages have and this version does not need; `warnings` what to mind.
+    """
+
+    profile: Profile
+    sglang: str
+    flags: tuple[Flag, ...]
+    memory: MemoryPlan
+    provenance: Provenance
+    options: LaunchOptions = field(default_factory=LaunchOptions)
+    variables: tuple[Variable, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> int:
+        return self.profile.nodes
+
+    @property
+    def host(self) -> str:
+        return self.options.host
+
+    @property
+    def port(self) -> int:
+        return self.options.port
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables of the environment that the server needs."""
+        return {v.name: v.value for v in self.variables}
+
+    @property
+    def launcher(self) -> tuple[str, ...]:
+        if parse(self.sglang) < parse(SINGLE_LAUNCHER):
+            return ("python", "-m", "sglang.launch_server")
+        return ("sglang", "serve")
+
+    def node_flags(self, rank: int = 0, node0: str = NODE0) -> tuple[Flag, ...]:
+        """Every flag for the node of this rank; two nodes differ only in `--node-rank`."""
+        if self.nodes == 1:
+            return self.flags
+        address = f"{node0}:{self.options.dist_port}"
+        say = Say(self.sglang, {"nodes": self.nodes})
+        return (
+            *self.flags,
+            say("nnodes", str(self.nodes)),
+            say("node_rank", str(rank)),
+            say("dist_init_addr", address),
+        )
+
+    def argv(self, rank: int = 0, node0: str = NODE0) -> list[str]:
+        """The command as a list of words, for a process of its own."""
+        return [*self.launcher, *(w for f in self.node_flags(rank, node0) for w in f.words)]
+
+    def shell(self, rank: int = 0, node0: str = NODE0) -> str:
+        """The command as text to paste, a flag a line."""
+        env = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
+        head = " ".join([*env, *self.launcher])
+        return " \\\n  ".join([head, *(flag.text() for flag in self.node_flags(rank, node0))])
+
+    @property
+    def image(self) -> str:
+        """The container that holds this version."""
+        from kit.launch.containers import image
+
+        return image(self)
+
+    def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
+        """`docker run …` as a list of words, in the foreground."""
+        from kit.launch.containers import docker_argv
+
+        return docker_argv(self, rank, name, node0)
+
+    def form(self, name: str) -> str:
+        """The plan as shell, docker, compose, slurm, k8s or skypilot text. Raises UnknownName."""
+        from kit.launch.render import render
+
+        return render(self, name)
+
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """How its server is reached from elsewhere, a line each."""
+        from kit.launch.render import ways
+
+        return ways(self.port)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "profile": self.profile.name,
+            "sglang": self.sglang,
+            "argv": self.argv(),
+            "env": self.env,
+            "flags": [flag.to_json() for flag in self.node_flags()],
+            "left_out": [one.to_json() for one in self.left_out],
+            "warnings": list(self.warnings),
+            "nodes": [self.argv(rank) for rank in range(self.nodes)],
+            "provenance": self.provenance.to_json(),
+        }
+
+    def __str__(self) -> str:
+        commands = (
+            [self.shell()]
+            if self.nodes == 1
+            else [f"# node {r}\n{self.shell(r)}" for r in range(self.nodes)]
+        )
+        width = max(len(" ".join(f.words)) for f in self.node_flags() if len(f.value or "") < 60)
+        why = [f"{' '.join(f.words):<{width}}  {f.reason}" for f in self.node_flags()]
+        why += [f"{v.name}={v.value}  {v.reason}" for v in self.variables]
+        absent = [f"{one.flag}: {one.reason}" for one in self.left_out]
+        parts = [*commands, "\n".join(why)]
+        parts += ["left out:\n" + "\n".join(absent)] if absent else []
+        parts += [f"mind: {warning}" for warning in self.warnings]
+        parts += ["from elsewhere:\n" + "\n".join(self.reach)]
+        return "\n\n".join([*parts, str(self.provenance)])
+
+    def _repr_markdown_(self) -> str:
+        rows = "\n".join(
+            f"| `{' '.join(f.words)}` | {f.reason} | {f.source} |" for f in self.node_flags()
+        )
+        table = f"| flag | why | who says so |\n|---|---|---|\n{rows}"
+        return f"```bash\n{self.shell()}\n```\n\n{table}\n\n*{self.provenance}*"
+
+
+def launch_plan(
+    profile: Profile, sglang: str = SGLANG, options: LaunchOptions | None = None, **given: Any
+) -> LaunchPlan:
+    """The command for a profile, flag by flag. `given` are fields of `LaunchOptions`.
+
+    Raises InvalidValue for a version older than 0.5.9, for a profile that does not
+    fit its GPUs, and for options that do not go together.
+    """
+    chosen = replace(options or LaunchOptions(), **given)
+    _launch_checks.version(sglang)
+    profile = _launch_checks.settled(profile, sglang, chosen)
+    _launch_checks.options_go_together(profile, chosen)
+    memory = plan(profile, sglang=sglang)
+    if not memory.fits:
+        raise InvalidValue(
+            f"{profile.name} does not fit: {memory.reasons[0]}",
+            f"kit size {profile.name} shows the ledger and what would fit",
+        )
+    flags = tuple(flags_of(profile, sglang, memory, chosen))
+    source = f"kit.launch for {profile.name}, after {profile.source}, SGLang {sglang}"
+    return LaunchPlan(
+        profile=profile,
+        sglang=sglang,
+        flags=flags,
+        memory=memory,
+        provenance=computed(source),
+        options=chosen,
+        variables=tuple(variables_of(profile, sglang)),
+        left_out=tuple(_flags.left_out(profile, sglang, {f.name for f in flags})),
+        warnings=tuple(_launch_checks.warnings(profile, chosen)),
+    )

@@ -1,0 +1,90 @@
+"""What a launch is refused for, and what it is warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile
+from kit.launch.plan_flags import LOOPBACK, LaunchOptions
+from kit.sizing import plan
+from kit.sizing.accounting import parse
+from kit.sizing.mem_fraction import aiter_share
+
+OLDEST = "0.5.9"
+THINKING_FLOOR = 131_072
+MEDIA_ROOM = 0.05  # of the card, left to image features beside the static share
+
+
+def settled(profile: Profile, sglang: str, options: LaunchOptions) -> Profile:
+    """The profile with what this version and these options make of it."""
+    if plan(profile, sglang=sglang).refused and profile.mamba_radix_cache_strategy == "auto":
+        profile = replace(profile, mamba_radix_cache_strategy="extra_buffer")
+    if options.large_media and profile.mem_fraction_static is not None:
+        less = round(profile.mem_fraction_static - MEDIA_ROOM, 3)
+        profile = replace(profile, mem_fraction_static=less)
+    return profile
+
+
+def version(sglang: str) -> None:
+    if parse(sglang) < parse(OLDEST):
+        raise InvalidValue(
+            f"SGLang {sglang} is older than Qwen3.5",
+            f"take {OLDEST} or newer; {SGLANG} is known best",
+        )
+
+
+def options_go_together(p: Profile, options: LaunchOptions) -> None:
+    """Raise InvalidValue for what would end the start, or worse, would not."""
+    if options.host not in LOOPBACK and not options.api_key:
+        raise InvalidValue(
+            f"a server on {options.host} without a key answers anyone who reaches this machine",
+            "api_key=True, and set KIT_API_KEY; or stay on 127.0.0.1 and use an SSH tunnel",
+        )
+    if options.port == options.dist_port and p.nodes > 1:
+        raise InvalidValue(
+            f"port {options.port} for HTTP and for the ranks to meet", "choose another dist_port"
+        )
+    backend, blackwell = options.mm_attention_backend, p.gpu.compute_capability.startswith("1")
+    if (backend == "fa3" and blackwell) or (backend == "fa4" and not blackwell):
+        raise InvalidValue(
+            f"{backend} does not run on {p.gpu.name}",
+            "fa3 is Hopper's, fa4 Blackwell's; leave it out",
+        )
+    if p.mtp is not None and p.gpu.is_cpu:
+        raise InvalidValue("no MTP on a CPU: the cookbook has none", "mtp=None, or --no-mtp")
+    strategy = p.mamba_radix_cache_strategy
+    if strategy == "no_buffer" and (p.overlap or p.mtp is not None):
+        raise InvalidValue(
+            "no_buffer goes neither with MTP nor with the overlap scheduler",
+            "leave the strategy at auto, or radix_cache=False",
+        )
+    if strategy.startswith("extra_buffer") and not p.radix_cache:
+        raise InvalidValue(
+            "extra_buffer keeps snapshots for a prefix cache that is off",
+            "radix_cache=True, or the strategy at auto",
+        )
+    if p.mm_feature_transport == "cuda_ipc" and (p.gpu.is_amd or p.gpu.is_cpu):
+        raise InvalidValue("CUDA IPC needs NVIDIA GPUs", "leave mm_feature_transport out")
+
+
+def warnings(p: Profile, options: LaunchOptions) -> Iterator[str]:
+    if (share := aiter_share(p)) < 1:
+        yield (
+            f"on AMD, SGLang takes {share:g} of the fraction for a context this long, and the plan "
+            "counts that; SGLANG_AITER_HONOR_EXPLICIT_MEM_FRACTION=1 takes it whole, from 0.5.23 on"
+        )
+    if p.context_length is not None and p.context_length < THINKING_FLOOR:
+        yield f"a context below {THINKING_FLOOR:,} tokens cuts long thinking short"
+    if p.precision == "fp8" and p.kv_dtype == "fp8":
+        yield "FP8 checkpoints bring no scales for an FP8 KV cache: reasoning loses accuracy"
+    if options.host not in LOOPBACK:
+        yield f"{options.host} is open to the network: the key and a firewall stand before it"
+    if options.trust_remote_code:
+        yield "the checkpoint's own Python runs with your rights: read it first"
+    if p.nodes > 1:
+        yield (
+            "both nodes need the same version, the same command but for --node-rank, and an open "
+            "way to the first one's port; NCCL_SOCKET_IFNAME names the interface"
+        )

@@ -1,0 +1,83 @@
+"""SGLang's scheduling constants, and what its versions do differently."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from kit import load_data
+from kit.hardware import Profile
+from kit.sizing import MemoryPlan
+from kit.sizing.accounting import capacity, parse
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How one server schedules; `data/scheduler.toml` explains the constants.
+
+    `decode_reserve` are KV tokens that a request needs free ahead of a step, `refill_lag` the
+    decode steps between an end in a full batch and the prefill that takes the slot.
+    """
+
+    chunk_tokens: int
+    prefill_tokens: int
+    page_size: int
+    decode_reserve: int
+    clip_max_new_tokens: int
+    ignore_eos_reserve_tokens: int
+    init_new_token_ratio: float
+    min_new_token_ratio: float
+    new_token_ratio_decay: float
+    retract_decode_steps: int
+    state_chunk_tokens: int
+    fixed_in_full: bool
+    refill_lag: int
+    radix_cache: bool
+    branches: bool  # a state is kept where prompts part, not only where one ends
+
+    @classmethod
+    def of(cls, memory: MemoryPlan) -> Rules:
+        """The rules of the server that `memory` plans."""
+        data, p = scheduler_table(), memory.profile
+        version = [v for v in data["version"] if parse(v["since"]) <= parse(memory.sglang)][-1]
+        initial = data["init_new_token_ratio"]
+        least = initial * data["min_new_token_ratio_factor"]
+        overlap = (
+            p.overlap
+            and memory.strategy not in ("no_buffer", "extra_buffer_no_overlap")
+            and (p.mtp is None or version["overlap_mtp"])
+        )
+        chunk = default_chunk_tokens(p)
+        return cls(
+            chunk_tokens=chunk,
+            prefill_tokens=max(chunk, data["max_prefill_tokens"]),
+            page_size=memory.page_size,
+            decode_reserve=2 * max(p.mtp.num_steps, p.mtp.num_draft_tokens) if p.mtp else 1,
+            clip_max_new_tokens=data["clip_max_new_tokens"],
+            ignore_eos_reserve_tokens=data["ignore_eos_reserve_tokens"],
+            init_new_token_ratio=initial,
+            min_new_token_ratio=least,
+            new_token_ratio_decay=(initial - least) / data["new_token_ratio_decay_steps"],
+            retract_decode_steps=data["retract_decode_steps"],
+            state_chunk_tokens=data["state_chunk_tokens"],
+            fixed_in_full=version["fixed_in_full"],
+            refill_lag=version["full_lag"] + overlap,
+            radix_cache=memory.strategy != "radix_off",
+            branches=memory.strategy.startswith("extra_buffer"),
+        )
+
+    def paged(self, tokens: int) -> int:
+        """`tokens`, rounded up to whole pages."""
+        return -(-tokens // self.page_size) * self.page_size
+
+
+def default_chunk_tokens(profile: Profile) -> int:
+    """Tokens of a prefill chunk: the profile's, or SGLang's default for its GPU's memory."""
+    return profile.chunked_prefill_size or capacity(profile.gpu.memory_gib).chunked_prefill_size
+
+
+@functools.cache
+def scheduler_table() -> dict[str, Any]:
+    """`data/scheduler.toml` as it is."""
+    return load_data.toml("scheduler.toml")

@@ -1,0 +1,204 @@
+"""SGLang's start-up log, read as it grows: which phase, how far, and the sizes it printed.
+
+    >>> events = read("[…] Load weight end. … type=Qwen3_5MoeForConditionalGeneration, …")
+
+Pure: text in, events out. `kit.server` feeds it; a recorded log does as well.
+The lines are data (data/startup_log.toml), each with the file that prints it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from kit import load_data
+from kit.provenance import Provenance, measured
+from kit.sizing import MemoryPlan
+
+_LINE_END = re.compile(r"[\r\n]+")  # progress bars end their lines with a return alone
+_RANK = re.compile(r"^\[[^\]]*\bTP(\d+)\b")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One line that SGLang prints while it starts, and the phase it belongs to."""
+
+    name: str
+    about: str
+    key: str
+    pattern: re.Pattern[str]
+    where: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the log that tells something: its phase, how far in percent, its figures."""
+
+    phase: str
+    about: str
+    line: str
+    percent: int | None = None
+    figures: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.percent is not None:
+            return f"{self.about}: {self.percent} %"
+        return self.about
+
+
+@cache
+def phases() -> tuple[Phase, ...]:
+    """What SGLang prints, in the order in which it prints it."""
+    return tuple(
+        Phase(**{**row, "pattern": re.compile(row["pattern"])})
+        for row in load_data.toml("startup_log.toml")["phase"]
+    )
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of a log, colours taken out, progress bars one line a redraw."""
+    for line in _LINE_END.split(_ANSI.sub("", text)):
+        if line.strip():
+            yield line.rstrip()
+
+
+def events(log: Iterable[str]) -> Iterator[Event]:
+    """The lines that tell something. Of several ranks only the first speaks."""
+    for line in log:
+        rank = _RANK.match(line)
+        if rank and rank[1] != "0":
+            continue
+        if event := _event(line):
+            yield event
+
+
+def read(text: str) -> list[Event]:
+    """All events of a log."""
+    return list(events(lines(text)))
+
+
+def _event(line: str) -> Event | None:
+    for phase in phases():
+        if match := phase.pattern.search(line):
+            figures = {k: v for k, v in match.groupdict().items() if v is not None}
+            percent = figures.pop("percent", None)
+            return Event(phase.name, phase.about, line, int(percent) if percent else None, figures)
+    return None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a server says it did with its memory: one rank's, in GiB; counts are the server's.
+
+    A field is None until the log has told it. With MTP the draft model prints
+    its own lines after the main model's: weights and KV bytes are then sums.
+    """
+
+    weights_gib: float | None = None
+    slots: int | None = None
+    states_gib: float | None = None
+    snapshots_gib: float | None = None
+    kv_tokens: int | None = None
+    kv_gib: float | None = None
+    graphs_gib: float | None = None
+    max_running_requests: int | None = None
+    context_len: int | None = None
+    left_gib: float | None = None
+
+    def beside(self, plan: MemoryPlan) -> tuple[LedgerRow, ...]:
+        """Line by line what was planned and what the server reports."""
+        planned = dict(plan.ranks[0].entries)
+        return (
+            LedgerRow("weights", "GiB", planned.get("weights"), self.weights_gib),
+            LedgerRow("state slots", "", plan.slots, self.slots),
+            LedgerRow("GDN states", "GiB", planned.get("GDN states"), self.states_gib),
+            LedgerRow("MTP snapshots", "GiB", planned.get("MTP snapshots"), self.snapshots_gib),
+            LedgerRow("KV tokens", "", plan.kv_tokens, self.kv_tokens),
+            LedgerRow("KV cache", "GiB", planned.get("KV cache"), self.kv_gib),
+            LedgerRow(
+                "max running requests", "", plan.max_running_requests, self.max_running_requests
+            ),
+        )
+
+    def alone(self) -> tuple[LedgerRow, ...]:
+        """The same lines where there was no plan."""
+        reported = (
+            ("weights", "GiB", self.weights_gib),
+            ("state slots", "", self.slots),
+            ("GDN states", "GiB", self.states_gib),
+            ("KV tokens", "", self.kv_tokens),
+            ("KV cache", "GiB", self.kv_gib),
+            ("max running requests", "", self.max_running_requests),
+        )
+        return tuple(LedgerRow(name, unit, None, value) for name, unit, value in reported)
+
+    def provenance(self, where: str) -> Provenance:
+        return measured(f"start-up log of {where}")
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One line of the comparison; `unit` is empty for counts."""
+
+    name: str
+    unit: str
+    planned: float | None
+    reported: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Reported over planned, where both are known and something was planned."""
+        if not self.planned or self.reported is None:
+            return None
+        return self.reported / self.planned
+
+    def __str__(self) -> str:
+        def cell(value: float | None) -> str:
+            if value is None:
+                return "–"
+            return f"{value:,.2f} {self.unit}" if self.unit else f"{value:,.0f}"
+
+        times = "" if self.ratio is None else f"  ×{self.ratio:.2f}"
+        return f"{self.name:<22}{cell(self.planned):>16}{cell(self.reported):>16}{times}"
+
+
+def table(rows: Iterable[LedgerRow]) -> str:
+    """The rows as text, under a heading."""
+    return "\n".join([f"{'one rank':<22}{'planned':>16}{'reported':>16}", *map(str, rows)])
+
+
+def ledger(seen: Iterable[Event]) -> Ledger:
+    """The sizes that the events carry, put together."""
+    found = Ledger()
+    for event in seen:
+        found = _with(found, event.figures)
+    return found
+
+
+def _with(found: Ledger, figures: dict[str, str]) -> Ledger:
+    def plus(held: float | None, *names: str) -> float | None:
+        given = [float(figures[n]) for n in names if n in figures]
+        return held if not given else (held or 0.0) + sum(given)
+
+    def last(held: int | None, name: str) -> int | None:
+        return int(figures[name]) if name in figures else held
+
+    def most(held: int | None, name: str) -> int | None:
+        return max(int(figures[name]), held or 0) if name in figures else held
+
+    return replace(
+        found,
+        weights_gib=plus(found.weights_gib, "weights_gib"),
+        slots=most(found.slots, "slots"),
+        states_gib=plus(found.states_gib, "conv_gib", "ssm_gib"),
+        snapshots_gib=plus(found.snapshots_gib, "snapshots_gib"),
+        kv_tokens=last(most(found.kv_tokens, "kv_tokens"), "max_total_num_tokens"),
+        kv_gib=plus(found.kv_gib, "k_gib", "v_gib"),
+        graphs_gib=plus(found.graphs_gib, "graphs_gib"),
+        max_running_requests=last(found.max_running_requests, "max_running_requests"),
+        context_len=last(found.context_len, "context_len"),
+        left_gib=float(figures["left_gib"]) if "left_gib" in figures else found.left_gib,
+    )

@@ -1,0 +1,323 @@
+"""A server's whole life: looked at before, started, followed, asked, diagnosed, adopted, stopped.
+
+    server = start(launch_plan(profile("h200x8")), on_event=print)
+    print(server.report())
+    server.stop()
+
+A server of a launch plan outlives the process that started it, is found
+again by `adopt`, and ends by `stop`. The toy on a CPU (`kit.server.cpu_tiny`) ends
+with the process that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit.errors import LaunchError
+from kit.launch import KEY_VARIABLE, LaunchPlan
+from kit.provenance import Provenance, measured
+from kit.server import ask as _ask
+from kit.server import log, preflight
+from kit.server import registry as _registry
+from kit.server.command import ServerCommand, of_plan
+from kit.server.failures import Finding, diagnose
+from kit.server.log import Event, Ledger
+from kit.server.processes import end_group, started
+
+PATIENCE_S = 30.0
+_POLL_S = 0.2
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass
+class Server:
+    """A server that runs, or ran. `group` heads its processes; None for somebody else's."""
+
+    title: str
+    url: str
+    log: Path | None
+    group: int | None
+    command: ServerCommand | None = None
+    stop_argv: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    group_started: str | None = None
+    events: list[Event] = field(default_factory=list)
+    _read_to: int = 0
+    _rest: str = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there: its process, or for somebody else's server its answer."""
+        if self.process is not None:
+            return self.process.poll() is None
+        if self.group is not None:
+            return started(self.group) == self.group_started
+        return _ask.healthy(self.url)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers requests now."""
+        return _ask.healthy(self.url)
+
+    def follow(self, deadline_s: float | None = None) -> Iterator[Event]:
+        """The events of its start-up log as they come, until it is ready.
+
+        Raises LaunchError with what the log tells when it ends or takes too long;
+        in the latter case it is stopped.
+        """
+        if deadline_s is None:
+            deadline_s = self.command.deadline_s if self.command else PATIENCE_S
+        until = time.monotonic() + deadline_s
+        while True:
+            running = self.running  # before the log is read, so that its last lines are too
+            read_to = self._read_to
+            yield from self._news()
+            if running and self.ready:
+                yield from self._news()
+                return
+            if not running:
+                raise self.failed(f"{self.title} ended while it was starting")
+            if self._read_to > read_to and any(finding.stays for finding in self.diagnose()):
+                self.stop(patience_s=0.0)
+                raise self.failed(f"{self.title} cannot come up")
+            if time.monotonic() > until:
+                self.stop()
+                raise self.failed(f"{self.title} was not ready after {deadline_s:,.0f} s")
+            time.sleep(_POLL_S)
+
+    def wait(self, on_event: OnEvent | None = None, deadline_s: float | None = None) -> Server:
+        """Follow it until it is ready, and note down what it is. Raises as `follow`."""
+        for event in self.follow(deadline_s):
+            if on_event:
+                on_event(event)
+        self._note_record()
+        return self
+
+    def _news(self) -> Iterator[Event]:
+        if self.log is None:
+            return
+        with self.log.open("rb") as stream:
+            stream.seek(self._read_to)
+            new = stream.read()
+        self._read_to += len(new)
+        text = self._rest + new.decode("utf-8", "replace")
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        self._rest = text[end:]
+        for event in log.events(log.lines(text[:end])):
+            self.events.append(event)
+            yield event
+
+    def failed(self, what: str) -> LaunchError:
+        """The error to raise: what happened, and what its log tells."""
+        found = [f for f in self.diagnose() if not f.serves]
+        if found:
+            return LaunchError(f"{what}: {found[0].cause}", found[0].remedies[0])
+        return LaunchError(what, f"its last lines say why: tail -50 {self.log}")
+
+    def log_text(self) -> str:
+        """All it has printed."""
+        return self.log.read_text("utf-8", "replace") if self.log and self.log.exists() else ""
+
+    def diagnose(self) -> tuple[Finding, ...]:
+        """What its log shows to be wrong, and what to change."""
+        return diagnose(self.log_text())
+
+    def ledger(self) -> Ledger:
+        """What it says it did with its memory."""
+        return log.ledger(log.read(self.log_text()))
+
+    def info(self) -> dict[str, Any]:
+        """`/server_info`; empty where it does not answer."""
+        answer = _ask.info(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
+        return answer if isinstance(answer, dict) else {}
+
+    @property
+    def model(self) -> str | None:
+        """The name under which its model is asked for."""
+        return _ask.served_model(self.url, os.environ.get(KEY_VARIABLE))
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a figure measured on it is worth."""
+        version = self.info().get("version") or (self.command.sglang if self.command else "?")
+        machine = self.command.source if self.command else "somebody else's server"
+        if self.command and self.command.gpus and (driver := preflight.driver()):
+            machine = str(driver)
+        return measured(f"{self.title}, SGLang {version}, {machine}")
+
+    def record(self) -> dict[str, Any]:
+        """Everything that says which server this was: command, versions, driver, its own info."""
+        driver = preflight.driver()
+        return {
+            "title": self.title,
+            "url": self.url,
+            "argv": list(self.command.argv) if self.command else None,
+            "env": dict(self.command.env) if self.command else None,
+            "log": str(self.log) if self.log else None,
+            "driver": str(driver) if driver else None,
+            "model": self.model,
+            "server_info": self.info(),
+            "provenance": self.provenance.to_json(),
+        }
+
+    def _note_record(self) -> None:
+        if self.log is not None:
+            record = json.dumps(self.record(), indent=1)
+            self.log.with_suffix(".json").write_text(record, encoding="utf-8")
+
+    def report(self) -> str:
+        """The ledger that the server reports beside the plan's, and what it all comes from."""
+        held, plan = self.ledger(), self.command.memory if self.command else None
+        rows = log.table(held.beside(plan) if plan else held.alone())
+        return f"{rows}\n{self.provenance}"
+
+    def stop(self, patience_s: float = PATIENCE_S) -> None:
+        """End it and everything it started. Raises LaunchError for a server that is not ours."""
+        if self.group is None:
+            raise LaunchError(
+                f"the server at {self.url} was not started by this kit",
+                "end it where it was started",
+            )
+        if self.stop_argv:
+            with suppress(OSError):
+                subprocess.run(self.stop_argv, capture_output=True, timeout=60, check=False)
+        gone = end_group(self.group, patience_s)
+        if self.process is not None:
+            if self.process.stdin:
+                self.process.stdin.close()
+            self.process.wait()
+        _registry.forget(self.port)
+        if not gone:
+            raise LaunchError(f"{self.title} does not end", f"kill -9 -{self.group}")
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def __str__(self) -> str:
+        state = "ready" if self.ready else "starting" if self.running else "ended"
+        return f"{self.title} at {self.url}: {state}"
+
+
+def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Server:
+    """Start a server and return at once; `follow` or `wait` see it come up.
+
+    Raises LaunchError before anything is started where the program, the port,
+    the GPUs, the weights or the disk will not do.
+    """
+    command = of_plan(what) if isinstance(what, LaunchPlan) else what
+    preflight.insist(preflight.preflight(command))
+    path = log or _registry.folder() / f"{command.title}-{command.port}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
+    if not command.outlives:
+        argv = [sys.executable, "-m", "kit.server.supervisor", *argv]
+    with path.open("wb") as output:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if command.outlives else subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **dict(command.env)},
+            start_new_session=True,
+        )
+    server = Server(
+        title=command.title,
+        url=command.url,
+        log=path,
+        group=process.pid,
+        group_started=started(process.pid),
+        command=command,
+        stop_argv=command.stop_argv,
+        process=process,
+    )
+    _registry.note(
+        _registry.Entry(
+            title=server.title,
+            url=server.url,
+            port=command.port,
+            group=process.pid,
+            group_started=server.group_started or "",
+            log=str(path),
+            stop_argv=command.stop_argv,
+        )
+    )
+    return server
+
+
+def _key() -> str:
+    key = os.environ.get(KEY_VARIABLE)
+    if not key:
+        raise LaunchError(
+            "the plan asks for an API key and there is none", f"export {KEY_VARIABLE}=…"
+        )
+    return key
+
+
+def start(
+    what: LaunchPlan | ServerCommand,
+    *,
+    log: Path | None = None,
+    on_event: OnEvent | None = None,
+    deadline_s: float | None = None,
+) -> Server:
+    """Start a server and wait until it is ready. Raises LaunchError with the log's diagnosis."""
+    server = launch(what, log=log)
+    try:
+        return server.wait(on_event, deadline_s)
+    except BaseException:
+        server.stop()
+        raise
+
+
+def adopt(url: str) -> Server:
+    """Take over a server that runs already, ours or somebody else's.
+
+    Raises LaunchError where nothing answers.
+    """
+    url = url.rstrip("/").removesuffix("/v1")
+    ours = next((e for e in _registry.running() if e.url == url), None)
+    if ours is None:
+        model = _ask.served_model(url, os.environ.get(KEY_VARIABLE))
+        if model is None:
+            raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
+        return Server(title=model, url=url, log=None, group=None)
+    return Server(
+        title=ours.title,
+        url=ours.url,
+        log=Path(ours.log),
+        group=ours.group,
+        group_started=ours.group_started,
+        stop_argv=ours.stop_argv,
+    )
+
+
+def running() -> tuple[Server, ...]:
+    """The servers of this kit that run on this machine, whoever started them."""
+    return tuple(adopt(entry.url) for entry in _registry.running())
+
+
+def stop(port: int | None = None) -> tuple[str, ...]:
+    """End the servers of this kit, or the one on `port`; says which ended."""
+    ended = []
+    for server in running():
+        if port is None or server.port == port:
+            server.stop()
+            ended.append(f"{server.title} at {server.url}")
+    return tuple(ended)

@@ -1,0 +1,72 @@
+"""What stays outside the static budget: CUDA graphs, activations, and SGLang's own default for it.
+
+Source: sglang `arg_groups/memory_hook.py`, `handle_gpu_memory_settings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kit.sizing.accounting import capacity, table
+
+if TYPE_CHECKING:
+    from kit.hardware import Profile
+
+META_MIB = 512
+LARGE_CARD_GIB = 60
+LARGE_CARD_LEAST_MIB = 10 * 1024
+MIB_PER_PREFILL_TOKEN = 1.5
+MIB_PER_DECODE_SLOT = 2
+VISION_FACTOR = 0.95  # its ViT scaling reads `num_hidden_layers`, which Qwen3.5 calls `depth`
+VISION_SENSITIVITY = 0.1
+VISION_BASE_HIDDEN = 1024
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """SGLang's estimate of what serving needs beside weights and caches, in MiB."""
+
+    graphs_mib: float
+    activations_mib: float
+    reserved_mib: float
+
+
+def headroom(p: Profile) -> Headroom:
+    """The estimate for `p`: activations by the prefill chunk, graphs by the decode batch."""
+    defaults = capacity(p.gpu.memory_gib)
+    chunk = p.chunked_prefill_size or defaults.chunked_prefill_size
+    batch = defaults.decode_batch if p.tp_size < 4 else defaults.decode_batch_tp4
+    if p.max_running_requests is not None:
+        batch = min(batch, p.max_running_requests)
+    graphs = 0.0 if p.gpu.is_cpu else float(batch * MIB_PER_DECODE_SLOT)
+    activations = META_MIB + max(chunk, 2048) * MIB_PER_PREFILL_TOKEN + p.tp_size / 8 * 1024
+    reserved = graphs + activations
+    if p.gpu.memory_gib > LARGE_CARD_GIB:
+        reserved = max(reserved, LARGE_CARD_LEAST_MIB)
+    return Headroom(graphs, activations, reserved)
+
+
+def default_fraction(p: Profile) -> float:
+    """`--mem-fraction-static` as SGLang chooses it where the command leaves it out."""
+    total_mib = p.gpu.memory_gib * 1024
+    fraction = round((total_mib - headroom(p).reserved_mib) / total_mib, 3)
+    if p.model.vision is None:
+        return fraction
+    ratio = (p.model.vision.hidden_size / VISION_BASE_HIDDEN) ** 2
+    scale = max(0.8, min(1.05, 1 - VISION_SENSITIVITY * (ratio - 1)))
+    return fraction * VISION_FACTOR * scale
+
+
+def static_fraction(p: Profile) -> float:
+    """What weights and caches may take of the card: the fraction asked for, or SGLang's own."""
+    fraction = default_fraction(p) if p.mem_fraction_static is None else p.mem_fraction_static
+    return fraction * aiter_share(p)
+
+
+def aiter_share(p: Profile) -> float:
+    """How much of the fraction AMD's attention kernels leave: 0.85 for a long context, else all."""
+    defaults = table()["defaults"]
+    if p.gpu.is_amd and p.context_tokens > defaults["aiter_context_tokens"]:
+        return float(defaults["aiter_share"])
+    return 1.0

@@ -1,0 +1,318 @@
+"""Will it fit? A profile and an SGLang version → a memory plan with its reasons.
+
+    >>> plan(profile("h200x8")).max_running_requests
+    39
+
+SGLang loads the weights, sets aside a share of the memory, and divides what is
+left of the rest into GDN states, MTP snapshots and KV cache (`kit/sizing/pools.py`, from
+sglang `mem_cache/kv_cache_configurator.py`). Figures are computed, not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from kit.errors import InvalidValue
+from kit.hardware import SGLANG, Profile
+from kit.hardware import validate as _checks
+from kit.provenance import Provenance, computed
+from kit.sizing.accounting import Accounting, accounting, table
+from kit.sizing.mem_fraction import headroom, static_fraction
+from kit.sizing.pools import Demand, Pools, divide
+
+GIB = 2**30
+MIB = 2**20
+FITS_TOKENS = 131_072  # the least context that the cookbook advises for thinking
+TIGHT_REQUESTS = 16
+YARN_TOKENS = 1_010_000  # to where Qwen's cards stretch the context
+
+
+@dataclass(frozen=True)
+class RankLedger:
+    """What one rank's memory goes to, in GiB. What fits stays under `limit_gib`."""
+
+    rank: int
+    entries: tuple[tuple[str, float], ...]
+    limit_gib: float
+
+    @property
+    def total_gib(self) -> float:
+        return sum(gib for _, gib in self.entries)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that mends a plan: what to do, the profile after it, what that gives."""
+
+    action: str
+    profile: Profile
+    gives: str
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What fits, and why.
+
+    `weights_gb` is the whole checkpoint, `loaded_gb` what the ranks together load of it;
+    `state_mib_per_request` is one GDN state over the whole model. `fits`: at least
+    one request, and 131,072 tokens of KV cache.
+    """
+
+    profile: Profile
+    sglang: str
+    weights_gb: float
+    loaded_gb: float
+    kv_bytes_per_token: int
+    kv_bytes_per_token_per_rank: int
+    state_mib_per_request: float
+    state_mib_per_request_per_rank: float
+    mem_fraction_static: float
+    minimum_fraction: float
+    rest_gib: float
+    strategy: str
+    refused: bool
+    slots: int
+    slots_per_request: int
+    snapshots: int
+    fits: bool
+    max_running_requests: int
+    kv_tokens: int
+    ranks: tuple[RankLedger, ...]
+    provenance: Provenance
+    reasons: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """ "fits", "tight" (few requests, or less than one whole context), or "no"."""
+        if not self.fits:
+            return "no"
+        whole = self.kv_tokens >= self.profile.context_tokens
+        return "fits" if whole and self.max_running_requests >= TIGHT_REQUESTS else "tight"
+
+    @property
+    def page_size(self) -> int:
+        """Tokens of a KV page."""
+        return _page_size(self.profile)
+
+    @property
+    def longest_request(self) -> int:
+        """Tokens of the longest request that can be served."""
+        return min(self.kv_tokens, self.profile.context_tokens)
+
+    def requests_at(self, context_tokens: int) -> int:
+        """How many requests of `context_tokens` run at once. Raises InvalidValue below 1."""
+        if context_tokens < 1:
+            raise InvalidValue(f"a context of {context_tokens} tokens", "give 1 or more")
+        return min(self.max_running_requests, self.kv_tokens // context_tokens)
+
+    def context_at(self, requests: int) -> int:
+        """Tokens that each of `requests` can have, 0 where so many never run at once."""
+        if requests < 1:
+            raise InvalidValue(f"{requests} requests", "give 1 or more")
+        if requests > self.max_running_requests:
+            return 0
+        return min(self.kv_tokens // requests, self.profile.context_tokens)
+
+    def rank(self, number: int) -> RankLedger:
+        """The ledger of rank `number`. Raises InvalidValue for one that does not exist."""
+        if not 0 <= number < len(self.ranks):
+            raise InvalidValue(
+                f"there is no rank {number}", f"ranks are 0 to {len(self.ranks) - 1}"
+            )
+        return self.ranks[number]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `kit size --json` prints; `provenance` labels every figure in it."""
+        return {
+            "profile": self.profile.name,
+            "sglang": self.sglang,
+            "weights_gb": round(self.weights_gb, 1),
+            "loaded_gb": round(self.loaded_gb, 1),
+            "kv_bytes_per_token": self.kv_bytes_per_token,
+            "kv_bytes_per_token_per_rank": self.kv_bytes_per_token_per_rank,
+            "state_mib_per_request": round(self.state_mib_per_request, 1),
+            "fits": self.fits,
+            "verdict": self.verdict,
+            "max_running_requests": self.max_running_requests,
+            "kv_tokens": self.kv_tokens,
+            "mem_fraction_static": round(self.mem_fraction_static, 3),
+            "state_slots": self.slots,
+            "state_slots_per_request": self.slots_per_request,
+            "reasons": list(self.reasons),
+            "remedies": [
+                {"action": r.action, "profile": r.profile.name, "gives": r.gives}
+                for r in self.remedies
+            ],
+            "ranks": [
+                {
+                    "rank": r.rank,
+                    "entries": {label: round(gib, 2) for label, gib in r.entries},
+                    "total_gib": round(r.total_gib, 2),
+                    "limit_gib": round(r.limit_gib, 2),
+                }
+                for r in self.ranks
+            ],
+            "provenance": self.provenance.to_json(),
+        }
+
+    def __str__(self) -> str:
+        from kit.sizing.explain import told
+
+        return told(self)
+
+
+@lru_cache(maxsize=512)
+def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
+    """The memory plan of `profile` under SGLang `sglang`.
+
+    What does not fit is a plan too, with `fits` false, the reasons and what would.
+    Raises InvalidValue for a version that is none, or older than Qwen3.5.
+    """
+    from kit.sizing.explain import reasons, remedies
+
+    sized = size(profile, sglang)
+    sized = replace(sized, remedies=remedies(sized))
+    return replace(sized, reasons=reasons(sized))
+
+
+@lru_cache(maxsize=4096)
+def size(p: Profile, sglang: str = SGLANG) -> MemoryPlan:
+    """The figures of `plan`, without its words."""
+    rules = accounting(sglang)
+    strategy, refused = _strategy(p, rules)
+    fraction = static_fraction(p)
+    held = _Held.of(p, rules)
+    budget = held.free * fraction - held.counted
+    pools = divide(_demand(p, rules, strategy, budget), rules)
+    obstacle = _checks.obstacle(p)
+    return MemoryPlan(
+        profile=p,
+        sglang=sglang,
+        weights_gb=p.model.weights_bytes(p.precision) / 1e9,
+        loaded_gb=held.even * p.tp_size / 1e9,
+        kv_bytes_per_token=p.model.kv_bytes_per_token(p.mtp is not None, p.kv_dtype),
+        kv_bytes_per_token_per_rank=_cell(p, p.mtp is not None),
+        state_mib_per_request=p.model.state_bytes_per_request(p.ssm_dtype) / MIB,
+        state_mib_per_request_per_rank=p.model.state_bytes_per_rank(p.tp_size, p.ssm_dtype) / MIB,
+        mem_fraction_static=fraction,
+        minimum_fraction=held.counted / held.free,
+        rest_gib=budget / GIB,
+        strategy=strategy,
+        refused=refused,
+        slots=pools.slots,
+        slots_per_request=_slots_per_request(strategy),
+        snapshots=pools.snapshots,
+        fits=not obstacle and pools.max_running_requests >= 1 and pools.kv_tokens >= FITS_TOKENS,
+        max_running_requests=0 if obstacle else pools.max_running_requests,
+        kv_tokens=0 if obstacle else pools.kv_tokens,
+        ranks=_ledgers(p, held, pools, rules),
+        provenance=computed(
+            f"formulas of SGLang {sglang}; {table()['estimates']['context_gib']} GiB per rank "
+            "assumed for CUDA context"
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Bytes on a rank before the pools: `free` before loading, `counted` in the budget."""
+
+    context: int
+    free: int
+    even: int
+    copies: int
+    reserve: int
+    counted: int
+
+    @classmethod
+    def of(cls, p: Profile, rules: Accounting) -> _Held:
+        context = round(table()["estimates"]["context_gib"] * GIB)
+        free = round(p.gpu.memory_gib * GIB) - context
+        even, copies = p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None)
+        reserve = _reserve(p, rules)
+        counts_mtp = p.mtp is not None and rules.counts_mtp
+        counted = sum(p.model.rank_bytes(p.precision, p.tp_size, counts_mtp))
+        return cls(context, free, even, copies, reserve, counted + reserve)
+
+
+def _reserve(p: Profile, rules: Accounting) -> int:
+    """For multimodal features: the embedding cache, and CUDA IPC's pool where it is used."""
+    if p.model.vision is None or not rules.mm_reserve:
+        return 0
+    defaults = table()["defaults"]
+    ipc = defaults["cuda_ipc_mib"] if p.mm_feature_transport in ("cuda_ipc", "cuda_vmm") else 0
+    return int((defaults["vlm_cache_mib"] + ipc) * MIB)
+
+
+def _strategy(p: Profile, rules: Accounting) -> tuple[str, bool]:
+    """The cache strategy that SGLang ends at, and whether it refuses the command as it is."""
+    if not p.radix_cache:
+        return "radix_off", False
+    strategy, refused = p.mamba_radix_cache_strategy, False
+    if strategy == "auto":
+        strategy = rules.auto_mtp if p.mtp else rules.auto
+        if strategy == "refused":
+            refused = not p.gpu.is_amd
+            strategy = "radix_off" if p.gpu.is_amd else "extra_buffer"
+        if strategy == "extra_buffer" and not p.overlap:
+            strategy = "no_buffer"
+    if strategy == "extra_buffer" and not p.overlap:
+        strategy = "extra_buffer_no_overlap"
+    return strategy, refused
+
+
+def _slots_per_request(strategy: str) -> int:
+    return int(table()["slots"][strategy])
+
+
+def _cell(p: Profile, mtp: bool) -> int:
+    return p.model.kv_bytes_per_token_per_rank(p.tp_size, mtp, p.kv_dtype)
+
+
+def _demand(p: Profile, rules: Accounting, strategy: str, budget: float) -> Demand:
+    wanted = p.max_running_requests
+    if wanted is None and p.mtp is not None:
+        wanted = table()["defaults"]["speculative_max_running"]
+    return Demand(
+        budget=int(budget),
+        state=p.model.state_bytes_per_rank(p.tp_size, p.ssm_dtype),
+        cell=_cell(p, p.mtp is not None and rules.counts_mtp),
+        slots_per_request=_slots_per_request(strategy),
+        drafts=p.mtp.num_draft_tokens if p.mtp else 0,
+        radix_cache=strategy != "radix_off",
+        wanted=wanted,
+        context_tokens=p.context_tokens,
+        page_size=_page_size(p),
+    )
+
+
+def _page_size(p: Profile) -> int:
+    """Tokens of a KV page: 64 under trtllm_mha (Blackwell), 16 under AMD's aiter, else 1."""
+    if p.gpu.is_amd:
+        return 16
+    paged = p.mtp is not None or not p.radix_cache
+    return 64 if p.gpu.compute_capability.startswith("10.") and paged else 1
+
+
+def _ledgers(p: Profile, held: _Held, pools: Pools, rules: Accounting) -> tuple[RankLedger, ...]:
+    need = headroom(p)
+    entries = [
+        ("weights", held.even / GIB),
+        ("weights copied to every rank", held.copies / GIB),
+        ("context", held.context / GIB),
+        ("multimodal reserve", held.reserve / GIB),
+        ("GDN states", pools.state_bytes / GIB),
+        ("MTP snapshots", pools.snapshot_bytes / GIB),
+        ("KV cache", pools.kv_bytes / GIB),
+    ]
+    if p.mtp is not None and not rules.counts_mtp:
+        layer = _cell(p, True) - _cell(p, False)
+        entries.append(("MTP's KV cache, outside the budget", pools.kv_tokens * layer / GIB))
+    left = max(p.gpu.memory_gib - sum(gib for _, gib in entries), 0.0)
+    graphs = min(need.graphs_mib / 1024, left)
+    entries.append(("CUDA graphs", graphs))
+    entries.append(("activations", min(need.activations_mib / 1024, left - graphs)))
+    return tuple(RankLedger(n, tuple(entries), p.gpu.memory_gib) for n in range(p.tp_size))

@@ -1,0 +1,155 @@
+"""What the twin says about itself: /v1/models, /model_info, /server_info.
+
+/server_info repeats all 556 settings of SGLang 0.5.23, recorded from a real one
+(`data/twin/server_info.json`). What the profile decides is put in: the flags of its launch plan,
+its memory plan, the machine. What is left has the value of SGLang's defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from kit import load_data
+from kit.scheduler import default_chunk_tokens
+from kit.sizing import MemoryPlan
+from kit.twin.engine import Engine
+from kit.twin.metrics import kv_cache_gib, weights_gib
+
+if TYPE_CHECKING:
+    from kit.hardware import Profile
+    from kit.launch import LaunchPlan
+
+Json = dict[str, Any]
+
+_RUNNING_WITH_MTP = 48  # asked for, where nothing is said; the state slots may admit fewer
+
+
+@cache
+def _recorded(name: str) -> str:
+    return load_data.text(f"twin/{name}.json")
+
+
+def model_card(model: str, context_length: int) -> Json:
+    """One entry of /v1/models."""
+    return {
+        "id": model,
+        "object": "model",
+        "created": int(time.time()),
+        "owned_by": "sglang",
+        "root": model,
+        "parent": None,
+        "max_model_len": context_length,
+    }
+
+
+def model_info(memory: MemoryPlan, model: str) -> Json:
+    moe = memory.profile.model.num_experts > 0
+    info: Json = json.loads(_recorded("model_info"))
+    return info | {
+        "model_path": model,
+        "served_model_name": model,
+        "tokenizer_path": model,
+        "has_image_understanding": False,  # the real one sees; the twin does not
+        "model_type": "qwen3_5_moe" if moe else "qwen3_5",
+        "architectures": [f"Qwen3_5{'Moe' if moe else ''}ForConditionalGeneration"],
+    }
+
+
+def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: int) -> Json:
+    """All settings and the state of the moment, in SGLang's order."""
+    info: Json = json.loads(_recorded("server_info"))
+    memory = engine.scheduler.memory
+    settings = resolved(launch, context_length, port)
+    state = _overlay(info["internal_states"][0], settings)
+    now = {
+        "last_gen_throughput": engine.throughput(),
+        "memory_usage": _memory_usage(memory, state["memory_usage"]),
+        "world_size": memory.profile.tp_size,
+        "effective_max_running_requests_per_dp": memory.max_running_requests,
+    }
+    state |= now
+    if engine.scheduler.accept_length is not None:
+        state["avg_spec_accept_length"] = engine.scheduler.accept_length
+    info = _overlay(info, settings)
+    return info | {
+        "launch_command": shlex.join(launch.argv()[2:]),
+        "max_total_num_tokens": memory.kv_tokens,
+        "max_req_input_len": min(context_length, memory.kv_tokens) - 6,
+        "internal_states": [state],
+        "version": launch.sglang,
+    }
+
+
+def _overlay(recorded: Json, settings: Json) -> Json:
+    """The recorded settings with those of this twin in their places."""
+    return {name: settings.get(name, value) for name, value in recorded.items()}
+
+
+def resolved(launch: LaunchPlan, context_length: int, port: int) -> Json:
+    """The settings that the plan decides, as SGLang 0.5.23 resolves them; tests/sglang compares."""
+    profile, strategy = launch.profile, launch.memory.strategy.removesuffix("_no_overlap")
+    given = {
+        flag.name.removeprefix("--").replace("-", "_"): _value(flag.value)
+        for flag in launch.node_flags()
+    }
+    return {
+        "tokenizer_path": given["model_path"],
+        "served_model_name": given["model_path"],
+        "device": "cuda",
+        "attention_backend": _attention(profile),
+        "sampling_backend": "flashinfer",
+        "context_length": context_length,
+        "max_running_requests": _RUNNING_WITH_MTP if profile.mtp else None,
+        "max_total_tokens": None,
+        "chunked_prefill_size": default_chunk_tokens(profile),
+        "disable_overlap_schedule": False,
+        "disable_radix_cache": strategy == "radix_off",
+        "mamba_radix_cache_strategy": "auto" if strategy == "radix_off" else strategy,
+        "max_mamba_cache_size": None,
+        "flashinfer_allreduce_fusion_backend": "auto" if _fuses(launch) else None,
+        "random_seed": 0,
+        **given,
+        "speculative_algorithm": "EAGLE" if profile.mtp else None,  # NEXTN is its other name
+        "port": port,
+    }
+
+
+def _attention(p: Profile) -> str:
+    """get_default_attn_backend, and the exception that model_overrides/qwen3_5.py makes."""
+    if p.gpu.is_amd:
+        return "aiter"
+    if p.gpu.compute_capability == "9.0":
+        return "fa3"
+    if p.gpu.compute_capability.startswith("10."):
+        return "trtllm_mha" if p.mtp or not p.radix_cache else "triton"
+    return "flashinfer"
+
+
+def _fuses(launch: LaunchPlan) -> bool:
+    """Whether sums over the ranks and the norm after them are one kernel by SGLang's own choice."""
+    return any(one.flag == "--enable-flashinfer-allreduce-fusion" for one in launch.left_out)
+
+
+def _value(text: str | None) -> Any:
+    """A flag's value as the type that the server would make of it."""
+    if text is None:
+        return True
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _memory_usage(memory: MemoryPlan, recorded: Json) -> Json:
+    return recorded | {
+        "weight": round(weights_gib(memory), 2),
+        "kvcache": round(kv_cache_gib(memory), 2),
+        "startup_available": round(memory.ranks[0].limit_gib, 2),
+        "token_capacity": memory.kv_tokens,
+    }

@@ -1,0 +1,102 @@
+"""A figure and the words that say the same: a sentence, and a table.
+
+Whoever cannot see the figure, or reads the notebook where figures do not draw, loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from kit.provenance import Provenance
+from kit.views.theme import CONFIG
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A sentence and a table, with their provenance. Shows itself as HTML, Markdown or text.
+
+    `folded` hides the table behind a click: for what a figure above it shows already.
+    """
+
+    sentence: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    provenance: Provenance
+    folded: bool = True
+
+    @property
+    def table(self) -> str:
+        """The table in Markdown; columns of figures to the right, of words to the left."""
+        rule = tuple("---:" if right else "---" for right in self._right())
+        return "\n".join("| " + " | ".join(row) + " |" for row in (self.head, rule, *self.rows))
+
+    def _right(self) -> tuple[bool, ...]:
+        """Which columns hold figures."""
+        columns = zip(*self.rows, strict=True)
+        return tuple(i > 0 and all(map(_figure, column)) for i, column in enumerate(columns))
+
+    def _repr_markdown_(self) -> str:
+        return f"{self.sentence}\n\n{self.table}\n\n*{self.provenance}*"
+
+    def _repr_html_(self) -> str:
+        """The sentence, and the table: folded away under it, or open and alone."""
+        sides = ["right" if right else "left" for right in self._right()]
+        body = "".join(_row("td", row, sides) for row in self.rows)
+        told = (
+            f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
+            f"<p><em>{escape(str(self.provenance))}</em></p>"
+        )
+        if self.folded:
+            told = f"<details><summary>The same as a table</summary>{told}</details>"
+        return f"<p>{escape(self.sentence)}</p>{told}"
+
+    def __str__(self) -> str:
+        return f"{self.sentence} ({self.provenance})"
+
+    __repr__ = __str__
+
+
+class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
+    """A plotly figure that carries its `words`, and shows them under itself."""
+
+    def __init__(
+        self, data: Any = None, layout: Any = None, words: FigureTable | None = None
+    ) -> None:
+        super().__init__(data=data, layout=layout)
+        self._words = words
+
+    @property
+    def words(self) -> FigureTable | None:
+        """The sentence and the table that say what the figure shows."""
+        return self._words
+
+    def _ipython_display_(self) -> None:
+        import plotly.io
+        from IPython.display import display
+
+        plotly.io.show(self, config=CONFIG)
+        if self._words is not None:
+            display(self._words)
+
+
+def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    return (
+        "<tr>"
+        + "".join(
+            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        + "</tr>"
+    )
+
+
+def _figure(cell: str) -> bool:
+    """A number, a share, or the dash or word that stands for none."""
+    return cell in ("–", "fits", "tight", "no") or (
+        cell.lstrip("~−-")[:1].isdigit() and (not any(c.isalpha() for c in cell))
+    )

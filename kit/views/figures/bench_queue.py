@@ -1,0 +1,186 @@
+"""A long TTFT shown to be a queue: who waits, who runs, and Little's law between them.
+
+little(bench.predict("h200x8", like="cookbook-throughput"), cap=48)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from kit.bench.metrics import Record, Report
+from kit.errors import InvalidValue
+from kit.views import theme
+from kit.views.figure import Figure, FigureTable
+from kit.views.figures.bench_run import duration, stacked
+from kit.views.figures.bench_series import Flow, cumulative
+
+_LEFT, _RIGHT = (0.0, 0.46), (0.58, 1.0)
+_WINDOW = 1.6  # of the wait drawn at the right: this many times as long
+
+
+def little(report: Report, cap: int | None = None) -> Figure:
+    """Requests in flight over time, and arrivals above first tokens above completions.
+
+    Left: those that wait for their first token on those that receive, with `cap`, the most that
+    the server runs at once. Right, a part of the run: up and down between two curves are
+    requests, across is time. Little's law joins them: waiting on average = requests/s × mean TTFT,
+    for any server and any order, so a TTFT of seconds at a full batch is a queue.
+    Raises InvalidValue for a report without records and their times.
+    """
+    done = [record for record in report.records if record.ok and len(record.times_s)]
+    if not done or not report.duration_s or report.ttft.mean is None:
+        raise InvalidValue(
+            "this report has no records of requests to draw",
+            "a printed table has none; bench.predict(profile, like=run) has",
+        )
+    flow = Flow.of(done, report.duration_s)
+    time_s = [round(float(at), 2) for at in flow.time_s]
+    areas = stacked(
+        time_s,
+        ("running: receiving tokens", [round(float(n), 1) for n in flow.receiving]),
+        ("waiting for the first token", [round(float(n), 1) for n in flow.waiting]),
+    )
+    wait_s = report.ttft.mean / 1e3
+    at_s, later_s = _moment(done, wait_s)
+    lines = _curves(done)
+    law = _law(report, len(done))
+    window = (at_s - _WINDOW / 3 * wait_s, at_s + _WINDOW * wait_s)
+    shapes, notes = _gaps(done, at_s, later_s)
+    if cap is not None:
+        shapes.append(_line_across(cap))
+        notes.append(_cap_note(cap))
+    layout = theme.layout(
+        "Who runs, and who waits for the first token",
+        law,
+        report.provenance,
+        height=560,
+        margin={"l": 84, "r": 30, "t": 110, "b": 176},
+        legend={"orientation": "h", "x": 0, "y": -0.24, "yanchor": "top", "traceorder": "normal"},
+        foot_px=122,
+        xaxis={"domain": _LEFT, "title": {"text": "seconds since the start"}, "anchor": "y"},
+        yaxis={"title": {"text": "requests in flight"}, "rangemode": "tozero", "anchor": "x"},
+        xaxis2={
+            "domain": _RIGHT,
+            "title": {"text": "seconds, a part of the run"},
+            "range": window,
+            "anchor": "y2",
+        },
+        yaxis2={
+            "title": {"text": "requests so far"},
+            "range": _counts_between(done, window),
+            "tickformat": ",",
+            "anchor": "x2",
+        },
+        shapes=shapes,
+        annotations=notes,
+    )
+    return Figure([*areas, *lines], layout, _words(report, done, cap, law))
+
+
+def _law(report: Report, done: int) -> str:
+    """Little's law with the run's own figures."""
+    assert report.duration_s is not None
+    assert report.ttft.mean is not None
+    rate, wait_s = done / report.duration_s, report.ttft.mean / 1e3
+    return (
+        f"{rate:.2f} requests/s × {wait_s:.1f} s until the first token "
+        f"= {rate * wait_s:.1f} requests that wait"
+    )
+
+
+def _moment(done: Sequence[Record], wait_s: float) -> tuple[float, float]:
+    """When the n-th request was sent and when the n-th first token came, for the n of the middle
+    half that is most like the mean wait."""
+    sent = sorted(record.sent_s for record in done)
+    first = sorted(record.times_s[0] for record in done)
+    quarter = len(done) // 4
+    middle = range(quarter, len(done) - quarter)
+    n = min(middle, key=lambda i: abs(first[i] - sent[i] - wait_s))
+    return sent[n], first[n]
+
+
+def _curves(done: Sequence[Record]) -> list[go.Scatter]:
+    kinds: list[tuple[str, list[float], str, str]] = [
+        ("sent", [r.sent_s for r in done], theme.ORANGE, "solid"),
+        ("first token", [r.times_s[0] for r in done], theme.BLUE, "dash"),
+        ("finished", [r.ended_s for r in done], theme.GREEN, "dot"),
+    ]
+    curves = []
+    for name, times, colour, dash in kinds:
+        at, count = cumulative(times, points=600)
+        curves.append(
+            go.Scatter(
+                x=[round(float(t), 2) for t in at],
+                y=[int(n) for n in count],
+                name=name,
+                xaxis="x2",
+                yaxis="y2",
+                line={"color": colour, "width": 3, "dash": dash, "shape": "hv"},
+                hovertemplate="%{y:,} " + name + " by %{x:.1f} s<extra></extra>",
+            )
+        )
+    return curves
+
+
+def _by(times: Sequence[float], at_s: float) -> int:
+    return sum(time <= at_s for time in times)
+
+
+def _counts_between(done: Sequence[Record], window: tuple[float, float]) -> list[float]:
+    low = _by([r.ended_s for r in done], window[0])
+    high = _by([r.sent_s for r in done], window[1])
+    return [low - 0.04 * (high - low), high + 0.04 * (high - low)]
+
+
+def _gaps(
+    done: Sequence[Record], at_s: float, later_s: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The two arrows between sent and first token: up is how many wait, across is how long."""
+    sent = _by([r.sent_s for r in done], at_s)
+    begun = _by([r.times_s[0] for r in done], at_s)
+    axes = {"xref": "x2", "yref": "y2"}
+    line = {"color": theme.DEEP_RED, "width": 2.5}
+    shapes = [
+        {"type": "line", **axes, "x0": at_s, "x1": at_s, "y0": begun, "y1": sent, "line": line},
+        {"type": "line", **axes, "x0": at_s, "x1": later_s, "y0": sent, "y1": sent, "line": line},
+    ]
+    text = {"showarrow": False, "font": {"size": 15, "color": theme.DEEP_RED}, **axes}
+    notes: list[dict[str, Any]] = [
+        {**text, "text": f"<b>{sent - begun} wait</b>", "x": at_s,
+         "y": sent - 0.4 * (sent - begun), "xanchor": "left", "xshift": 6},
+        {**text, "text": f"<b>{later_s - at_s:.1f} s</b>", "y": sent,
+         "x": at_s + 0.64 * (later_s - at_s), "yanchor": "bottom", "yshift": 1},
+    ]  # fmt: skip
+    return shapes, notes
+
+
+def _line_across(cap: int) -> dict[str, Any]:
+    return {
+        "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": cap, "y1": cap,
+        "line": {"color": theme.INK, "width": 2.5, "dash": "dash"},
+    }  # fmt: skip
+
+
+def _cap_note(cap: int) -> dict[str, Any]:
+    return {
+        "text": f"<b>the server runs {cap} at most</b>", "showarrow": False,
+        "xref": "x domain", "yref": "y", "x": 0.5, "y": cap, "yanchor": "top", "yshift": -4,
+        "font": {"size": 15, "color": "#ffffff"},
+    }  # fmt: skip
+
+
+def _words(report: Report, done: Sequence[Record], cap: int | None, law: str) -> FigureTable:
+    assert report.duration_s is not None
+    running = sum(r.ended_s - r.times_s[0] for r in done) / report.duration_s
+    waiting = sum(r.ttft_s for r in done) / report.duration_s
+    rows = (
+        ("in flight, mean", f"{running + waiting:,.1f}"),
+        ("running (receiving tokens), mean", f"{running:,.1f}"),
+        ("waiting for the first token, mean", f"{waiting:,.1f}"),
+        *((("the server runs at most", f"{cap:,}"),) if cap is not None else ()),
+        ("mean TTFT", duration(report.ttft.mean or 0.0)),
+    )
+    return FigureTable(f"Little's law: {law}.", ("requests", "value"), rows, report.provenance)

@@ -1,0 +1,161 @@
+"""Memory against context: what one request takes, and how many requests a plan holds.
+
+growth(model("397b"), model("235b"))
+concurrency([plan(profile("h200x8"))])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kit.models import ModelSpec
+from kit.provenance import Provenance, computed
+from kit.sizing import MemoryPlan
+from kit.views import theme
+from kit.views.figure import Figure, FigureTable
+
+GIB = 2**30
+LENGTHS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "x")
+
+
+def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
+    """Memory that one request takes by its length, cache and state together, in GiB.
+
+    Beside `spec` as it is stands `spec` as it would be if every layer kept a KV cache;
+    `others` follow as they are.
+    """
+    state = spec.state_bytes_per_request()
+    token = spec.kv_bytes_per_token(mtp=False)
+    every = token // spec.full_layers * spec.num_hidden_layers
+    name = _name(spec)
+    lines = [(f"{name}", [_gib(state + token * n) for n in LENGTHS])]
+    if spec.gdn_layers:
+        lines.append(
+            (f"{name}, were every layer full attention", [_gib(every * n) for n in LENGTHS])
+        )
+    for other in others:
+        fixed, each = other.state_bytes_per_request(), other.kv_bytes_per_token(mtp=False)
+        lines.append((_name(other), [_gib(fixed + each * n) for n in LENGTHS]))
+    provenance = computed("config.json: KV of the full-attention layers, and GDN state; no MTP")
+    layout = _layout(
+        "What one request keeps in memory",
+        "the whole model, over its length; both axes are logarithmic",
+        provenance,
+        "length of the request (tokens)",
+        "memory (GiB)",
+        legend_y=0.85,
+    )
+    last = LENGTHS[-3]
+    at = LENGTHS.index(last)
+    told = "; ".join(f"{label} {values[at]:.1f} GiB" for label, values in lines)
+    return Figure(
+        _lines(lines, "%{y:.2f} GiB at %{x:,} tokens"),
+        layout,
+        _words(f"At {last:,} tokens: {told}.", lines, "{:.2f}", "GiB at tokens", provenance),
+    )
+
+
+def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None) -> Figure:
+    """How many requests run at once, by their length: the state's cap, then the cache's slope.
+
+    `names` are the lines' labels; else the profiles'. Raises ValueError for no plans.
+    """
+    plans = tuple(plans)
+    if not plans:
+        raise ValueError("no plans to draw")
+    labels = tuple(names) if names is not None else tuple(plan.profile.name for plan in plans)
+    lines = [
+        (label, [float(at_once(plan, n)) for n in LENGTHS])
+        for label, plan in zip(labels, plans, strict=True)
+    ]
+    layout = _layout(
+        "How many requests run at once",
+        "flat: capped by state slots or by the server; falling: capped by KV cache",
+        plans[0].provenance,
+        "length of each request (tokens)",
+        "requests at once",
+        legend_y=0.2,
+    )
+    told = "; ".join(
+        f"{label}: {plan.max_running_requests:,} at most, as long as each is under "
+        f"{plan.kv_tokens // max(plan.max_running_requests, 1):,} tokens"
+        for label, plan in zip(labels, plans, strict=True)
+    )
+    return Figure(
+        _lines([(name, _none_for_zero(values)) for name, values in lines], "%{y} at %{x:,} tokens"),
+        layout,
+        _words(f"{told}.", lines, "{:,.0f}", "requests of tokens", plans[0].provenance),
+    )
+
+
+def at_once(plan: MemoryPlan, tokens: int) -> int:
+    """Requests of `tokens` each that `plan` holds at once; none beyond its context length."""
+    return plan.requests_at(tokens) if tokens <= plan.profile.context_tokens else 0
+
+
+def _lines(lines: Sequence[tuple[str, Sequence[float | None]]], hover: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": list(LENGTHS),
+            "y": [None if value is None else round(value, 3) for value in values],
+            "line": {"width": 3.5, "color": theme.COLOURS[i % 8], "dash": _DASHES[i % 5]},
+            "marker": {"size": 9, "symbol": _MARKERS[i % 5]},
+            "hovertemplate": f"{hover}<extra>{name}</extra>",
+        }
+        for i, (name, values) in enumerate(lines)
+    ]
+
+
+def _layout(
+    title: str, subtitle: str, provenance: Provenance, x: str, y: str, legend_y: float
+) -> dict[str, Any]:
+    return theme.layout(
+        title,
+        subtitle,
+        provenance,
+        height=500,
+        margin={"l": 84, "r": 30, "t": 92, "b": 100},
+        legend={"x": 0.02, "y": legend_y, "yanchor": "middle", "bgcolor": "rgba(255,255,255,.85)"},
+        xaxis={
+            "title": {"text": x},
+            "type": "log",
+            "tickmode": "array",
+            "tickvals": list(LENGTHS[::2]),
+            "ticktext": [_short(n) for n in LENGTHS[::2]],
+        },
+        yaxis={"title": {"text": y}, "type": "log", "dtick": 1},
+    )
+
+
+def _words(
+    sentence: str,
+    lines: Sequence[tuple[str, Sequence[float]]],
+    form: str,
+    corner: str,
+    provenance: Provenance,
+) -> FigureTable:
+    head = (corner, *(_short(n) for n in LENGTHS[::2]))
+    rows = tuple((name, *(form.format(v) for v in values[::2])) for name, values in lines)
+    return FigureTable(sentence, head, rows, provenance)
+
+
+def _none_for_zero(values: Sequence[float]) -> list[float | None]:
+    return [value or None for value in values]
+
+
+def _gib(size: float) -> float:
+    return size / GIB
+
+
+def _short(tokens: int) -> str:
+    return f"{tokens // 1024}k" if tokens < 2**20 else f"{tokens // 2**20}M"
+
+
+def _name(spec: ModelSpec) -> str:
+    return spec.repo.split("/")[-1]

@@ -1,0 +1,242 @@
+"""What fills each rank's memory, stacked, against the line of the card.
+
+ledger(plan(profile("h200x8")))            one bar per rank
+ledgers([plan(p) for p in profiles()])     one bar per machine: its fullest rank
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kit.sizing import MemoryPlan, RankLedger
+from kit.views import theme
+from kit.views.figure import Figure
+from kit.views.figures.ledger_style import OVER, cut, style
+from kit.views.figures.plan_text import (
+    excess_gib,
+    fullest,
+    machine,
+    title,
+    verdict,
+    words,
+    words_of_several,
+)
+
+
+def ledger(plan: MemoryPlan) -> Figure:
+    """One stacked bar per rank (GiB), the card's limit, and a label a part.
+
+    What does not fit stands hatched over the line, and is named.
+    """
+    ranks = plan.ranks
+    top = 1.1 * max(_height(rank) for rank in ranks)
+    notes = [
+        *_labels(fullest(plan), top),
+        _card_note(ranks[0], 0.004, "paper", "left", "the card: {} GiB"),
+        *_excess_note(0.5, fullest(plan), "paper"),
+    ]
+    layout = theme.layout(
+        f"{plan.profile.name} {verdict(plan).split(',')[0]}",
+        f"{plan.profile} · SGLang {plan.sglang}",
+        plan.provenance,
+        barmode="stack",
+        bargap=0.18,
+        showlegend=False,
+        height=520,
+        margin={"l": 76, "r": 304, "t": 92, "b": 100},
+        xaxis={"title": {"text": "rank (one GPU each)"}, "type": "category", "showgrid": False},
+        yaxis={"title": {"text": "memory (GiB)"}, "range": [0, top]},
+        shapes=[_line(0, 1, ranks[0].limit_gib, "paper")],
+        annotations=notes,
+    )
+    return Figure(_traces(ranks, [str(rank.rank) for rank in ranks]), layout, words(plan))
+
+
+def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
+    """Machines side by side: of each its fullest rank, against its own card.
+
+    Raises ValueError for no plans at all.
+    """
+    plans = tuple(plans)
+    if not plans:
+        raise ValueError("no plans to draw")
+    ranks = [fullest(plan) for plan in plans]
+    fit = [machine(plan.profile) for plan in plans if plan.fits]
+    not_fit = [machine(plan.profile) for plan in plans if not plan.fits]
+    outcome = "; ".join(
+        part
+        for part in (
+            f"fits: {', '.join(fit)}" if fit else "",
+            f"does not: {', '.join(not_fit)}" if not_fit else "",
+        )
+        if part
+    )
+    layout = theme.layout(
+        outcome[0].upper() + outcome[1:],
+        f"the fullest rank of each machine · SGLang {plans[0].sglang}",
+        plans[0].provenance,
+        foot_px=96,
+        barmode="stack",
+        bargap=0.4,
+        height=560,
+        margin={"l": 76, "r": 40, "t": 92, "b": 122},
+        legend={"traceorder": "reversed", "x": 1.02, "y": 1},
+        xaxis={
+            "tickmode": "array",
+            "tickvals": list(range(len(plans))),
+            "ticktext": [_tick(plan) for plan in plans],
+            "showgrid": False,
+        },
+        yaxis={
+            "title": {"text": "memory of one rank (GiB)"},
+            "range": [0, 1.14 * max(_height(rank) for rank in ranks)],
+        },
+        shapes=[_line(i - 0.36, i + 0.36, rank.limit_gib, "x") for i, rank in enumerate(ranks)],
+        annotations=[
+            note
+            for i, rank in enumerate(ranks)
+            for note in (
+                _card_note(rank, i, "x", "center", "card {}"),
+                *_excess_note(i, rank, "x"),
+            )
+        ],
+    )
+    return Figure(_traces(ranks, list(range(len(plans))), True), layout, words_of_several(plans))
+
+
+def _height(rank: RankLedger) -> float:
+    return max(rank.total_gib, rank.limit_gib)
+
+
+def _traces(ranks: Sequence[RankLedger], x: list[Any], inside: bool = False) -> list[Any]:
+    """A bar trace a label up to the limit, and one for what stands over it; no empty ones."""
+    size: dict[str, list[float]] = {}
+    drawn: dict[str, list[float]] = {}
+    for i, rank in enumerate(ranks):
+        for label, gib, under in cut(rank):
+            size.setdefault(label, [0.0] * len(ranks))[i] = round(gib, 2)
+            drawn.setdefault(label, [0.0] * len(ranks))[i] = round(under, 2)
+    least = 0.06 * max(_height(rank) for rank in ranks)
+    traces = []
+    for label in size:
+        trace = _bars(label, x, drawn[label], size[label], *style(label))
+        if inside:
+            trace |= _figures(drawn[label], size[label], least, trace["marker"])
+        traces.append(trace)
+    over = [round(excess_gib(rank), 2) for rank in ranks]
+    traces.append(_bars(OVER, x, over, over, *style(OVER)))
+    return [trace for trace in traces if any(trace["y"])]
+
+
+def _bars(
+    name: str, x: list[Any], drawn: list[float], size: list[float], colour: str, hatch: str
+) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": colour, "line": {"color": theme.CARD, "width": 1.5}}
+    if hatch:
+        ink = {"bgcolor": colour, "fgcolor": theme.CARD}
+        marker["pattern"] = {"shape": hatch, "size": 8, "solidity": 0.25, **ink}
+    return {
+        "type": "bar",
+        "name": name,
+        "x": x,
+        "y": drawn,
+        "customdata": size,
+        "marker": marker,
+        "hovertemplate": f"{name}: %{{customdata:.1f}} GiB<extra></extra>",
+    }
+
+
+def _figures(
+    drawn: list[float], size: list[float], least: float, marker: dict[str, Any]
+) -> dict[str, Any]:
+    """The figures written into bars that are high enough to hold them."""
+    if "pattern" in marker:
+        return {}
+    dark = marker["color"] in (theme.BLUE, theme.GREEN)
+    return {
+        "text": [f"{s:.1f}" if d >= least else "" for d, s in zip(drawn, size, strict=True)],
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "textfont": {"size": 17, "color": theme.CARD if dark else theme.INK},
+    }
+
+
+def _line(x0: float, x1: float, y: float, xref: str) -> dict[str, Any]:
+    ink = {"color": theme.INK, "width": 3}
+    return {"type": "line", "xref": xref, "x0": x0, "x1": x1, "y0": y, "y1": y, "line": ink}
+
+
+def _note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
+    return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 16}, **more}
+
+
+def _card_note(rank: RankLedger, x: float, xref: str, xanchor: str, text: str) -> dict[str, Any]:
+    """The card's size at its line: above it, or below on white where bars go through it."""
+    through = bool(excess_gib(rank))
+    return _note(
+        f"<b>{text.format(f'{rank.limit_gib:.1f}')}</b>",
+        x,
+        rank.limit_gib,
+        xref=xref,
+        xanchor=xanchor,
+        yanchor="top" if through else "bottom",
+        yshift=-6 if through else 0,
+        bgcolor=theme.CARD if through else None,
+    )
+
+
+def _excess_note(x: float, rank: RankLedger, xref: str) -> list[dict[str, Any]]:
+    over = excess_gib(rank)
+    if not over:
+        return []
+    font = {"size": 18, "color": theme.DEEP_RED}
+    text = f"<b>{over:.1f} GiB too much</b>"
+    return [_note(text, x, _height(rank), xref=xref, yanchor="bottom", font=font)]
+
+
+def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
+    """The parts' names and sizes at the right of the bars, pushed apart where they crowd."""
+    parts = [(label, gib) for label, gib, _ in cut(rank) if gib >= 0.05]
+    middles, height = [], 0.0
+    for _, gib in parts:
+        middles.append(height + gib / 2)
+        height += gib
+    places = _apart(middles, 0.073 * top)
+    return [
+        _note(
+            f"{label} <b>{gib:.1f}</b>",
+            1.0,
+            middle,
+            xref="paper",
+            xanchor="left",
+            ax=26,
+            ay=place,
+            ayref="y",
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=1.5,
+            arrowcolor=theme.QUIET,
+        )
+        for (label, gib), middle, place in zip(parts, middles, places, strict=True)
+    ]
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places, `gap` apart at least; the highest stays where it is if it can."""
+    spread = list(places)
+    for i in range(1, len(spread)):
+        spread[i] = max(spread[i], spread[i - 1] + gap)
+    roof = max(places[-1], gap * (len(spread) - 0.5)) if spread else 0.0
+    for i in reversed(range(len(spread))):
+        spread[i] = min(spread[i], roof)
+        roof = spread[i] - gap
+    return spread
+
+
+def _tick(plan: MemoryPlan) -> str:
+    mark = "✓ fits" if plan.fits else "✗ does not fit"
+    count, _, nodes = machine(plan.profile).partition(" on ")
+    where = f"{title(plan.profile.precision)}{', ' + nodes if nodes else ''}"
+    return f"<b>{count}</b><br>{where}<br>{mark}"

@@ -1,0 +1,98 @@
+"""A memory plan in words: what it is of, how it ends, rank by rank as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from kit.hardware import Profile
+from kit.hardware.validate import obstacle
+from kit.models.precision import precision
+from kit.sizing import MemoryPlan, RankLedger
+from kit.views.figure import FigureTable
+
+
+def machine(profile: Profile) -> str:
+    """ "8× H200", "16× H100 on 2 nodes"."""
+    nodes = f" on {profile.nodes} nodes" if profile.nodes > 1 else ""
+    return f"{profile.tp_size}× {profile.gpu.name}{nodes}"
+
+
+def title(precision_name: str) -> str:
+    """A precision as people write it: "BF16"."""
+    return precision(precision_name).title
+
+
+def fullest(plan: MemoryPlan) -> RankLedger:
+    """The rank that holds most."""
+    return max(plan.ranks, key=lambda rank: rank.total_gib)
+
+
+def excess_gib(rank: RankLedger) -> float:
+    """What stands over the card's limit, in GiB."""
+    return max(rank.total_gib - rank.limit_gib, 0.0)
+
+
+def verdict(plan: MemoryPlan) -> str:
+    """How it ends: "fits: 39 requests at once, 591,182 tokens of KV cache"."""
+    if plan.fits:
+        most = plan.max_running_requests
+        tightly = " tightly" if plan.verdict == "tight" else ""
+        return (
+            f"fits{tightly}: {most:,} request{'s' if most > 1 else ''} at once, "
+            f"{plan.kv_tokens:,} tokens of KV cache"
+        )
+    if refusal := obstacle(plan.profile):
+        return f"does not run: {refusal}"
+    if over := excess_gib(fullest(plan)):
+        return f"does not fit: {over:.1f} GiB too much on a rank"
+    if plan.rest_gib <= 0:
+        return (
+            f"does not fit: mem_fraction_static {plan.mem_fraction_static:.3g} "
+            f"is {-plan.rest_gib:.1f} GiB short of the weights"
+        )
+    return f"does not fit: room for {plan.kv_tokens:,} tokens of KV cache, which is too few"
+
+
+def words(plan: MemoryPlan) -> FigureTable:
+    """The ledger as a sentence and a table: a column for the ranks that hold the same."""
+    groups = [list(g) for _, g in groupby(plan.ranks, key=lambda r: (r.entries, r.limit_gib))]
+    held = [dict(group[0].entries) for group in groups]
+    rows = [
+        (label, *(f"{column.get(label, 0.0):.2f}" for column in held))
+        for label in _labels(plan.ranks)
+    ]
+    rows.append(("together", *(f"{group[0].total_gib:.2f}" for group in groups)))
+    rows.append(("the card", *(f"{group[0].limit_gib:.2f}" for group in groups)))
+    rank = fullest(plan)
+    sentence = (
+        f"{plan.profile}: weights take {dict(rank.entries)['weights']:.1f} of the "
+        f"{rank.limit_gib:.1f} GiB of a rank. It {verdict(plan)}."
+    )
+    return FigureTable(sentence, ("GiB", *map(_ranks, groups)), tuple(rows), plan.provenance)
+
+
+def words_of_several(plans: Sequence[MemoryPlan]) -> FigureTable:
+    """Machines side by side: of each its fullest rank."""
+    ranks = [fullest(plan) for plan in plans]
+    held = [dict(rank.entries) for rank in ranks]
+    rows = [
+        (label, *(f"{column.get(label, 0.0):.1f}" for column in held)) for label in _labels(ranks)
+    ]
+    rows.append(("together", *(f"{rank.total_gib:.1f}" for rank in ranks)))
+    rows.append(("the card", *(f"{rank.limit_gib:.1f}" for rank in ranks)))
+    rows.append(("verdict", *(plan.verdict for plan in plans)))
+    names = [f"{machine(p.profile)} {title(p.profile.precision)}" for p in plans]
+    told = [f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True)]
+    head = ("GiB per rank", *names)
+    return FigureTable("; ".join(told) + ".", head, tuple(rows), plans[0].provenance)
+
+
+def _labels(ranks: Sequence[RankLedger]) -> list[str]:
+    """Every label that stands for more than nothing on some rank, in the ledger's order."""
+    return list(dict.fromkeys(label for r in ranks for label, gib in r.entries if gib > 0.004))
+
+
+def _ranks(group: Sequence[RankLedger]) -> str:
+    first, last = group[0].rank, group[-1].rank
+    return f"rank {first}" if first == last else f"ranks {first}–{last}"

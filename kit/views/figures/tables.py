@@ -1,0 +1,145 @@
+"""Tables of the lessons on sizing: the family, what was published, what a card can serve.
+
+family()
+claims("01")
+on_card("rtx4090")
+"""
+
+from __future__ import annotations
+
+from kit import load_data
+from kit.errors import InvalidValue, UnknownName
+from kit.hardware import SGLANG, Profile, gpu
+from kit.hardware.validate import obstacle
+from kit.models import ModelSpec
+from kit.models import family as every_size
+from kit.models.precision import precisions
+from kit.provenance import computed, published
+from kit.sizing import MemoryPlan, plan
+from kit.views.figure import FigureTable
+from kit.views.figures.plan_text import title
+
+MIB = 2**20
+
+
+def family() -> FigureTable:
+    """The eight sizes of Qwen3.5: parameters, layers, bytes."""
+    head = (
+        "size",
+        "parameters (B)",
+        "a token uses (B)",
+        "experts",
+        "layers: full attention + GDN",
+        "weights, BF16 (GB)",
+        "KV (bytes per token)",
+        "GDN state (MiB per request)",
+        "checkpoints",
+    )
+    sizes = every_size()
+    return FigureTable(
+        f"Qwen3.5 comes in {len(sizes)} sizes, and all of them are hybrids with a vision tower.",
+        head,
+        tuple(_row(spec) for spec in sizes),
+        computed("each size's config.json; checkpoints as published by Qwen, NVIDIA and AMD"),
+        folded=False,
+    )
+
+
+def _row(spec: ModelSpec) -> tuple[str, ...]:
+    p = spec.parameters()
+    some = f"{spec.num_experts_per_tok} + 1 of {spec.num_experts}"
+    return (
+        _size(spec),
+        f"{p.text / 1e9:.2f}",
+        f"{p.active / 1e9:.2f}",
+        some if spec.num_experts else "none",
+        f"{spec.full_layers} + {spec.gdn_layers}",
+        f"{spec.weights_bytes() / 1e9:,.1f}",
+        f"{spec.kv_bytes_per_token(mtp=False):,}",
+        f"{spec.state_bytes_per_request() / MIB:.1f}",
+        ", ".join(recipe.title for recipe in precisions().values() if spec.name in recipe.sizes),
+    )
+
+
+def _size(spec: ModelSpec) -> str:
+    return spec.repo.split("/")[-1].removeprefix("Qwen3.5-")
+
+
+def on_card(card_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:
+    """What `count` of a GPU can serve: of each size the least compressed checkpoint that fits.
+
+    Where none does, the row says what is in the way. Raises UnknownName.
+    """
+    card = gpu(card_name)
+    found = [(spec, _best(spec, card.key, count, sglang)) for spec in every_size()]
+    largest = next((plan for _, plan in found if plan is not None and plan.fits), None)
+    sentence = f"{count}× {card.name} of {card.memory_gib:.0f} GiB: "
+    if largest is None:
+        sentence += "none of the family fits."
+    else:
+        p = largest.profile
+        sentence += (
+            f"the largest that fits is {p.checkpoint}, {largest.max_running_requests} requests "
+            f"at once and {largest.kv_tokens:,} tokens of KV cache."
+        )
+    return FigureTable(
+        sentence,
+        ("size", "precision", "verdict", "requests at once", "KV tokens", "or else"),
+        tuple(_fitting(spec, plan) for spec, plan in found),
+        computed(f"formulas of SGLang {sglang}"),
+        folded=False,
+    )
+
+
+def _best(spec: ModelSpec, card: str, count: int, sglang: str) -> MemoryPlan | None:
+    """The first precision that fits, full precision first; else the last that would run."""
+    last = None
+    for recipe in precisions().values():
+        if spec.name not in recipe.sizes:
+            continue
+        try:
+            profile = Profile.of(spec, recipe.key, card, count)
+        except InvalidValue:
+            continue
+        if obstacle(profile):
+            continue
+        last = plan(profile, sglang)
+        if last.fits:
+            return last
+    return last
+
+
+def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
+    size = _size(spec)
+    if held is None:
+        return (size, "–", "no", "–", "–", "no checkpoint of it runs here")
+    kind = title(held.profile.precision)
+    if held.fits:
+        figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
+        return (size, kind, held.verdict, *figures, "")
+    remedy = held.remedies[0].action if held.remedies else "a smaller size"
+    return (size, kind, held.verdict, "–", "–", remedy)
+
+
+def claims(lesson: str) -> FigureTable:
+    """What the course's two sources claim, and where it is tested. Raises UnknownName."""
+    data = load_data.toml("claims.toml")
+    told = [claim for claim in data["claim"] if claim["lesson"] == lesson]
+    if not told:
+        raise UnknownName("lesson with claims", lesson, {c["lesson"] for c in data["claim"]})
+    rows = tuple(
+        (
+            claim["text"],
+            " and ".join(by.capitalize() for by in claim["by"]),
+            claim["tested"] or "not here: the publisher's word",
+        )
+        for claim in told
+    )
+    tested = sum(bool(claim["tested"]) for claim in told)
+    return FigureTable(
+        f"Of {len(told)} published claims this course puts {tested} to the test.",
+        ("claim", "published by", "tested"),
+        rows,
+        published("; ".join(data["sources"].values())),
+        folded=False,
+    )

@@ -1,0 +1,1 @@
+"""Widgets: what moves, streams or is clicked in a notebook."""

@@ -1,0 +1,240 @@
+"""Put a launch command together by choosing, and see why each flag is there.
+
+    chosen = builder(profile("h200x8"))
+    chosen                # the controls, and below them the command
+    chosen.plan           # the LaunchPlan that they make
+
+What is below the controls is an ordinary output, redrawn in place: it stays in a saved
+notebook, where controls are dead. Where nobody is at the keyboard it is the plain command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import InvalidValue, KitError, UnknownName
+from kit.hardware import SGLANG, Profile, profile
+from kit.launch import LaunchPlan
+from kit.views.figures.plan_text import verdict
+from kit.views.widgets.builder_model import Settled, Wish, settled
+from kit.views.widgets.sliders import _Raw, somebody_is_there
+
+if TYPE_CHECKING:
+    import anywidget
+
+STATIC = Path(__file__).parents[1] / "static"
+MARKS = {"fits": "✓", "tight": "△", "no": "✗"}
+
+
+class Builder:
+    """A command that is chosen. `plan` and `command` follow the choices; `choose` makes them."""
+
+    def __init__(self, base: Profile, sglang: str = SGLANG) -> None:
+        self._base = base
+        self._now: Settled = settled(Wish.of(base, sglang), base)
+        self._shown: Any = None
+        self._card: Any = None
+
+    @property
+    def plan(self) -> LaunchPlan:
+        """The launch plan of what is chosen now."""
+        return self._now.plan
+
+    @property
+    def command(self) -> str:
+        """What the Copy button copies."""
+        return self._now.command
+
+    @property
+    def settled(self) -> Settled:
+        """The choices, with the reason of each that cannot be made."""
+        return self._now
+
+    def choose(self, **wanted: Any) -> None:
+        """Change choices by name: `choose(gpu="h100", form="slurm")`.
+
+        Raises UnknownName for a name or value there is not, InvalidValue with the reason
+        for one that cannot be now.
+        """
+        for name, value in wanted.items():
+            self._check(name, value)
+        self._now = settled(replace(self._now.wish, **wanted), self._base)
+        if self._card is not None:
+            self._card.command, self._card.form = self.command, self._form()
+        if self._shown is not None:
+            self._shown.update(_Raw(self._bundle(live=self._card is not None)))
+
+    def _check(self, name: str, value: Any) -> None:
+        fields = {field.name: field for field in self._now.fields}
+        if name not in fields:
+            raise UnknownName("choice", name, fields)
+        field = fields[name]
+        if not field.choices:
+            if value and field.locked:
+                raise InvalidValue(f"{field.label} cannot be on: {field.locked}", "leave it off")
+            return
+        choice = field.choice(value)
+        if choice is None:
+            raise UnknownName(field.label, str(value), [str(c.value) for c in field.choices])
+        if choice.reason:
+            raise InvalidValue(
+                f"{field.label} {choice.label}: {choice.reason}",
+                "possible: " + ", ".join(str(c.value) for c in field.choices if not c.reason),
+            )
+
+    def controls(self) -> anywidget.AnyWidget:
+        """The widget: a control for each choice, the verdict, and Copy."""
+        card = _controls(self._form(), self.command, self._heard)
+        self._card = card
+        return card
+
+    def _heard(self, name: str, value: Any) -> None:
+        try:
+            self.choose(**{name: value})
+        except KitError as error:
+            self._card.form = {**self._form(), "changed": [error.what]}
+
+    def _form(self) -> dict[str, Any]:
+        made = self._now
+        return {
+            "fields": [_field(made, field.name) for field in made.fields],
+            "changed": list(made.changed),
+            "verdict": _verdict(made.plan),
+            "mark": made.plan.memory.verdict,
+        }
+
+    def _bundle(self, live: bool) -> dict[str, str]:
+        bundle = {"text/markdown": _markdown(self._now), "text/plain": self.command}
+        return {"text/html": _html(self._now), **bundle} if live else bundle
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        live = somebody_is_there()
+        if live:
+            display(self.controls())
+        self._shown = display(_Raw(self._bundle(live)), display_id=True)
+
+
+def builder(start: Profile | str = "h200x8", sglang: str = SGLANG) -> Builder:
+    """Choose model, precision, GPUs, MTP, parsers, vision, machines, version and form.
+
+    `start` is a profile or its name. Raises UnknownName.
+    """
+    return Builder(profile(start) if isinstance(start, str) else start, sglang)
+
+
+def _controls(
+    form: dict[str, Any], command: str, heard: Callable[[str, Any], None]
+) -> anywidget.AnyWidget:
+    import anywidget
+    import traitlets
+
+    class Controls(anywidget.AnyWidget):
+        _esm = STATIC / "builder.js"
+        _css = STATIC / "builder.css"
+        form = traitlets.Dict().tag(sync=True)
+        command = traitlets.Unicode().tag(sync=True)
+
+        def __repr__(self) -> str:
+            return "Controls of the command below."
+
+    card = Controls(form=form, command=command)
+
+    def listen(_: object, content: dict[str, Any], __: object) -> None:
+        if content.get("kind") == "choose":
+            heard(content["name"], content["value"])
+
+    card.on_msg(listen)
+    return card
+
+
+def _field(made: Settled, name: str) -> dict[str, Any]:
+    field = made.field(name)
+    return {
+        "name": field.name,
+        "label": field.label,
+        "value": field.value,
+        "locked": field.locked,
+        "about": field.about,
+        "choices": [vars(choice) for choice in field.choices],
+    }
+
+
+def _verdict(plan: LaunchPlan) -> str:
+    return f"{MARKS[plan.memory.verdict]} {verdict(plan.memory)}"
+
+
+def _rows(plan: LaunchPlan) -> Iterator[tuple[str, str, str]]:
+    """(flag, why, who says so) of every flag and variable."""
+    for variable in plan.variables:
+        yield f"{variable.name}={variable.value}", variable.reason, variable.source
+    for flag in plan.node_flags():
+        yield " ".join(flag.words), flag.reason, flag.source
+
+
+def _markdown(made: Settled) -> str:
+    plan = made.plan
+    language = "yaml" if made.wish.form in ("compose", "k8s", "skypilot") else "bash"
+    rows = [f"| `{_cell(flag)}` | {_cell(why)} | {_cell(who)} |" for flag, why, who in _rows(plan)]
+    absent = [f"- `{one.flag}`: {one.reason}" for one in plan.left_out]
+    parts = [
+        f"**{_verdict(plan)}** · {plan.profile}",
+        f"```{language}\n{made.command.rstrip()}\n```",
+        "\n".join(["| flag | why | who says so |", "|---|---|---|", *rows]),
+        *([f"Left out, and why:\n\n{chr(10).join(absent)}"] if absent else []),
+        *(f"Mind: {warning}." for warning in plan.warnings),
+        f"*{plan.provenance}*",
+    ]
+    return "\n\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _html(made: Settled) -> str:
+    plan = made.plan
+    rows = "".join(
+        f'<tr><td style="{_LEFT}"><code>{escape(flag)}</code></td>'
+        f'<td style="{_LEFT}">{escape(why)}</td><td style="{_LEFT}">{escape(who)}</td></tr>'
+        for flag, why, who in _rows(plan)
+    )
+    absent = "".join(
+        f"<li><code>{escape(one.flag)}</code>: {escape(one.reason)}</li>" for one in plan.left_out
+    )
+    heads = "".join(f'<th style="{_LEFT}">{name}</th>' for name in ("flag", "why", "who says so"))
+    mind = "".join(f"<p><b>Mind:</b> {escape(warning)}.</p>" for warning in plan.warnings)
+    return (
+        f'<pre style="{_PRE}" tabindex="0" aria-label="the command">{_hinted(made)}</pre>{mind}'
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<details><summary>Left out, and why</summary><ul>{absent}</ul></details>"
+        f"<p><em>{escape(str(plan.provenance))}</em></p>"
+    )
+
+
+_LEFT = "text-align:left"
+_PRE = (
+    "margin:10px 0 12px;padding:12px 14px;border:1px solid var(--jp-border-color2,#d8d8d8);"
+    "border-radius:8px;"
+    "background:var(--jp-layout-color2,#f3f3f3);overflow:auto;max-height:460px"
+)
+
+
+def _hinted(made: Settled) -> str:
+    """The command, each flag's name with its reason as a tooltip."""
+    reasons = {flag.name: f"{flag.reason} ({flag.source})" for flag in made.plan.node_flags()}
+    return "\n".join(_hinted_line(line, reasons) for line in made.command.rstrip().split("\n"))
+
+
+def _hinted_line(line: str, reasons: dict[str, str]) -> str:
+    for name, reason in reasons.items():
+        before, found, after = line.partition(name)
+        if found and not after[:1].isalnum() and after[:1] != "-":
+            hint = f'<span title="{escape(reason)}" style="text-decoration:underline dotted">'
+            return f"{escape(before)}{hint}{name}</span>{escape(after)}"
+    return escape(line)

@@ -1,0 +1,147 @@
+"""Turn the knobs of a profile, and watch where the memory goes.
+
+    sliders(profile("h200x8"))
+
+The drawing is an ordinary output of the cell, updated in place: it is there in a saved
+notebook, where controls are dead. Where nobody is at the keyboard (papermill, nbconvert)
+the controls are left out, and so is their state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import KitError
+from kit.hardware import SGLANG, Mtp, Profile
+from kit.models.precision import precision, precisions
+from kit.sizing import MemoryPlan, plan
+from kit.views.figures.plan_svg import draw, enough
+from kit.views.figures.plan_text import words
+
+if TYPE_CHECKING:
+    import ipywidgets
+
+CONTEXTS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
+STATE_DTYPES = ("float32", "bfloat16")
+
+
+class Sliders:
+    """Controls over a profile. `profile`, `plan`, `requests` and `tokens` follow them.
+
+    `problem` is the error of the last change, where it led to no plan: `plan` is then the
+    one before.
+    """
+
+    def __init__(self, profile: Profile, sglang: str = SGLANG) -> None:
+        self.profile = profile
+        self.sglang = sglang
+        self.plan: MemoryPlan = plan(profile, sglang)
+        self.requests = self.plan.max_running_requests or 16
+        self.tokens = 8192
+        self.problem: KitError | None = None
+        self._shown: Any = None
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the profile, `requests` or `tokens`; plan anew, and redraw.
+
+        `requests` is also what `--max-running-requests` is set to.
+        """
+        if "requests" in changes:
+            self.requests = changes["max_running_requests"] = changes.pop("requests")
+        self.tokens = changes.pop("tokens", self.tokens)
+        if "precision" in changes:
+            changes["kv_dtype"] = precision(changes["precision"]).kv_dtype
+        try:
+            self.profile = replace(self.profile, **changes)
+            self.plan = plan(self.profile, self.sglang)
+            self.problem = None
+        except KitError as error:
+            self.problem = error
+        if self._shown is not None:
+            self._shown.update(_Raw(self._bundle()))
+
+    def controls(self) -> ipywidgets.Box:
+        """The controls, a label on each. Changing one calls `set`."""
+        import ipywidgets as w
+
+        p, recipes = self.profile, precisions().values()
+        kinds = [(r.title, r.key) for r in recipes if p.model.name in r.sizes]
+        lengths = [(f"{n:,}", n) for n in CONTEXTS if n <= p.model.max_position_embeddings]
+        most = max(256, 2 * self.requests)
+        fraction = {"min": 0.3, "max": 0.98, "step": 0.01}
+        made = {
+            "requests": _labelled(w.IntSlider, "requests at once", self.requests, min=1, max=most),
+            "tokens": _labelled(
+                w.SelectionSlider, "tokens per request", self.tokens, options=lengths
+            ),
+            "mem_fraction_static": _labelled(
+                w.FloatSlider, "mem_fraction_static", self.plan.mem_fraction_static, **fraction
+            ),
+            "precision": _labelled(w.Dropdown, "precision", p.precision, options=kinds),
+            "ssm_dtype": _labelled(
+                w.Dropdown, "GDN state dtype", p.ssm_dtype, options=list(STATE_DTYPES)
+            ),
+            "mtp": w.Checkbox(value=p.mtp is not None, description="MTP", indent=False),
+            "radix_cache": w.Checkbox(value=p.radix_cache, description="radix cache", indent=False),
+        }
+        for name, control in made.items():
+            control.observe(partial(self._changed, name), names="value")
+        left, right = list(made.values())[:3], list(made.values())[3:]
+        return w.HBox([w.VBox(left), w.VBox(right)]).add_class("kit-sliders")
+
+    def _changed(self, name: str, change: dict[str, Any]) -> None:
+        value = change["new"]
+        self.set(**{name: (Mtp() if value else None) if name == "mtp" else value})
+
+    def _bundle(self) -> dict[str, str]:
+        """The drawing and its sentence: HTML for a page, text for anything else."""
+        if self.problem is not None:
+            what, hint = self.problem.what, self.problem.hint
+            html = f"<p><b>{escape(what)}</b><br>→ {escape(hint)}</p>"
+            return {"text/html": html, "text/plain": str(self.problem)}
+        told = enough(self.plan, self.requests, self.tokens)
+        svg = draw(self.plan, self.requests, self.tokens)
+        return {"text/html": f"{svg}<p>{told}</p>", "text/plain": f"{words(self.plan)}\n{told}"}
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if somebody_is_there():
+            display(self.controls())
+        drawing = _Raw(self._bundle())
+        self._shown = display(drawing, display_id=True)
+
+
+class _Raw:
+    """A ready mime bundle."""
+
+    def __init__(self, bundle: dict[str, str]) -> None:
+        self._bundle = bundle
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return self._bundle
+
+
+def sliders(profile: Profile, sglang: str = SGLANG) -> Sliders:
+    """Controls for context, concurrency, `mem_fraction_static`, precision, state dtype, MTP
+    and the radix cache of `profile`, over a drawing of its plan."""
+    return Sliders(profile, sglang)
+
+
+def somebody_is_there() -> bool:
+    """Whether the front end that runs this cell can be asked for input.
+
+    JupyterLab says yes with each request; nbclient, and with it papermill and nbconvert, no.
+    """
+    from IPython.core.getipython import get_ipython
+
+    return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))
+
+
+def _labelled(kind: Any, label: str, value: Any, **options: Any) -> Any:
+    """A control of one width, its label beside it."""
+    wide = {"style": {"description_width": "160px"}, "layout": {"width": "440px"}}
+    return kind(**options, value=value, description=label, **wide)

@@ -1,0 +1,277 @@
+"""What the twin says, and to whom; and how a reply becomes tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from kit.hardware import profile
+from kit.models import model
+from kit.provenance import Author, AuthorKind
+from kit.sizing import plan
+from kit.twin.authored import (
+    Call,
+    Said,
+    completion_of,
+    filler,
+    normalise,
+    notice,
+    replies,
+    reply_to,
+)
+from kit.twin.chat_format import IMAGE
+from kit.twin.media import Shown
+from kit.twin.token_script import Part, Stop, Token, write
+from kit.twin.tokenizer import IM_END, vocabulary
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+FIFTEEN = "What is 15% of 240?"
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def written(*asked: Any) -> Said:
+    """The reply that is known to be there."""
+    said = reply_to(*asked)
+    assert said is not None
+    return said
+
+
+def text_of(tokens: list[Token] | tuple[Token, ...]) -> str:
+    return "".join(token.text for token in tokens)
+
+
+@pytest.mark.parametrize("name", sorted(set(replies()) - {"notice", "notice_image", "filler"}))
+def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
+    reply = replies()[name]
+    assert reply.prompts
+    for prompt in reply.prompts:
+        for before in reply.after or [""]:
+            turns = [*user(before), *user(prompt)] if before else user(prompt)
+            if reply.tool_result:
+                turns += answered(str(reply.tool_result), f"22 °C {reply.says}")
+            tools = [offered(call) for call in reply.calls]
+            shown = [picture(drawing, len(turns) - 1) for drawing in reply.images]
+            said = reply_to(turns, True, tools, reply.forced, shown)
+            assert said is not None
+            assert (said.thinking, said.author.hand) == (reply.thinking, AuthorKind.AUTHORED)
+
+
+def picture(drawing: str, turn: int) -> Shown:
+    return Shown("image", (640, 480), 300, drawing, IMAGE, 299, turn)
+
+
+def offered(call: Call) -> dict[str, object]:
+    """A tool that takes what the call knows to say."""
+    properties = {name: {"type": "string"} for name, _ in call.arguments}
+    schema = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": call.name, "parameters": schema}}
+
+
+def answered(name: str, result: str) -> list[dict[str, object]]:
+    call = {"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}}
+    return [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": result},
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "what is 15% of 240",
+        "What's 15 % of 240?",
+        "  WHAT IS\n15% of 240 ?! ",
+        "What’s 15% of 240…",
+    ],
+)
+def test_case_spacing_and_punctuation_do_not_matter(said: str) -> None:
+    assert normalise(said) == normalise(FIFTEEN)
+
+
+def test_the_working_of_the_percent_question_is_long_enough_to_watch() -> None:
+    thinking = replies()["percent"].thinking
+    assert 250 <= len(vocabulary().encode(thinking)) <= 400
+
+
+def test_nobody_wrote_a_reply_for_anything_else() -> None:
+    assert reply_to(user("What is 16% of 240?"), thinking=False) is None
+
+
+def test_the_notice_says_that_no_model_ran_and_why() -> None:
+    said = notice(thinking=False, why="llama.cpp is not installed here. → pip install xllamacpp")
+    assert said.author.hand is AuthorKind.NOTICE
+    assert "No model ran" in said.answer
+    assert "kit.connect(" in said.answer
+    assert "Not this one: llama.cpp is not installed here. → pip install" in said.answer
+
+
+def test_a_follow_up_is_answered_by_what_came_before() -> None:
+    answer = {"role": "assistant", "content": "36"}
+    after_36 = written([*user(FIFTEEN), answer, *user("And half of that?")], False)
+    assert "**18**" in after_36.answer
+    longer = [*user(FIFTEEN), answer, *user("And 20% of it?"), *user("And half of that?")]
+    assert "**24**" in written(longer, False).answer
+    assert reply_to(user("And half of that?"), False) is None
+
+
+def test_a_tool_is_called_only_where_it_is_offered() -> None:
+    asked = user("What's the weather in Beijing?")
+    assert written(asked, True, [WEATHER]).calls[0].name == "get_weather"
+    without = written(asked, True)
+    assert (without.calls, without.author.hand) == ((), AuthorKind.AUTHORED)
+    assert "tool" in without.answer
+
+
+def test_arguments_are_those_that_the_schema_names() -> None:
+    call = written(user("What's the weather in Beijing?"), True, [WEATHER]).calls[0]
+    assert dict(call.arguments) == {"city": "Beijing"}
+    unknown = json.loads(json.dumps(WEATHER))
+    unknown["function"]["parameters"]["required"] = ["station_id"]
+    assert written(user("What's the weather in Beijing?"), True, [unknown]).calls == ()
+
+
+def test_a_tools_answer_is_passed_on_word_for_word() -> None:
+    turns = [*user("What's the weather in Beijing?"), {"role": "tool", "content": "22 °C, haze"}]
+    assert "22 °C, haze" in written(turns, True, [WEATHER]).answer
+
+
+def test_figures_in_the_replies_are_those_that_the_kit_computes() -> None:
+    whole, memory = model("397b"), plan(profile("h200x8"))
+    told = {name: reply.answer.replace("\\,", ",") for name, reply in replies().items()}
+    kv = f"{whole.kv_bytes_per_token(mtp=False):,}"
+    assert kv in told["kv_cache"]
+    assert kv in told["fewer_kv_bytes"]
+    assert f"{memory.state_mib_per_request:.0f} MiB" in told["fewer_kv_bytes"]
+    assert f"{whole.weights_bytes('bf16') / 1e9:.1f} GB" in told["sixteen_h100"]
+    for ranks in (8, 16):
+        assert f"{whole.weights_bytes('bf16') / ranks / 2**30:.1f} GiB" in told["sixteen_h100"]
+
+
+def test_the_injection_is_text_of_the_reply() -> None:
+    answer = written(user("Show me an HTML injection"), False).answer
+    assert "<script>alert(1)</script>" in answer
+    assert "<img src=x onerror=alert(1)>" in answer
+
+
+def test_a_prompt_in_the_chat_format_is_answered_as_a_conversation() -> None:
+    turn = f"<|im_start|>user\n{FIFTEEN}<|im_end|>\n<|im_start|>assistant\n"
+    opened = completion_of(turn + "<think>\n")
+    assert opened is not None
+    assert opened.thinking == replies()["percent"].thinking
+    closed = completion_of(turn + "<think>\n\n</think>\n\n")
+    assert closed is not None
+    assert closed.thinking is None
+    assert completion_of("Once upon a time") == filler()
+    assert completion_of(turn.replace("15", "16")) is None
+
+
+def test_a_script_says_the_reply_and_ends_the_turn() -> None:
+    said = written(user(FIFTEEN), True)
+    script = write(said, None)
+    ids = [token.id for token in script.tokens]
+    assert script.stop == Stop("stop", IM_END)
+    assert vocabulary().decode(ids) == (f"{said.thinking}\n</think>\n\n{said.answer}<|im_end|>")
+    thoughts = script.tokens[: script.thinking_tokens]
+    assert text_of(thoughts).endswith("</think>")
+
+
+def test_an_ignored_end_goes_on_to_the_last_token() -> None:
+    script = write(written(user(FIFTEEN), False), 1000, ignore_eos=True)
+    tokens = script.take(0, script.total)
+    assert len(tokens) == 1000
+    assert IM_END not in [token.id for token in tokens]
+    assert script.stop == Stop("length")
+    assert text_of(tuple(tokens)).count("As a check") > 5
+    assert tuple(script.take(990, 10)) == tuple(tokens)[990:]
+
+
+def test_a_stop_string_ends_it_before_itself_across_tokens() -> None:
+    said = written(user(FIFTEEN), False)
+    whole = text_of(write(said, None).tokens)
+    stop = whole[30:47]  # begins and ends inside tokens
+    script = write(said, None, stops=[stop])
+    assert text_of(script.tokens) == whole[: whole.index(stop)]
+    assert script.stop == Stop("stop", stop)
+    assert write(said, None, stops=["not in there"]).stop == Stop("stop", IM_END)
+
+
+def test_a_stop_token_ends_it_without_its_text() -> None:
+    said = written(user(FIFTEEN), False)
+    second = write(said, None).tokens[1].id
+    script = write(said, None, stop_ids=[second])
+    assert (script.total, script.stop) == (2, Stop("stop", second))
+    assert script.tokens[1].text == ""
+
+
+def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
+    said = written(user("What's the weather in Beijing and in Paris?"), False, [WEATHER])
+    found = [f for token in write(said, None).tokens for f in token.fragments]
+    assert [f.name for f in found if f.name] == ["get_weather", "get_weather"]
+    for call, city in enumerate(["Beijing", "Paris"]):
+        pieces = [f.arguments for f in found if f.call == call]
+        assert pieces[:2] == ["", "{"]
+        assert json.loads("".join(pieces)) == {"city": city, "unit": "celsius"}
+
+
+def test_no_fragment_comes_before_its_piece_is_complete() -> None:
+    said = written(user("What's the weather in Beijing?"), False, [WEATHER])
+    text = ""
+    for token in write(said, None).tokens:
+        text += token.text
+        for fragment in token.fragments:
+            name = re.match(r'(?:, )?"(\w+)"', fragment.arguments)
+            if name:
+                assert re.search(rf"<parameter={name[1]}>.*?</parameter>", text, re.DOTALL)
+    assert text.endswith("</tool_call><|im_end|>")
+    assert {t.part for t in write(said, None).tokens} == {Part.CALL, Part.MARK}
+
+
+def test_who_was_cut_has_no_end_of_its_own() -> None:
+    script = write(Said("All is said", "Half an ans", cut=True), None)
+    assert script.stop == Stop("length")
+    assert text_of(script.tokens).endswith("Half an ans")
+    assert write(Said(None, "Half an ans", cut=True), 1).stop == Stop("length")
+
+
+def test_thinking_that_never_ended_is_all_thinking() -> None:
+    script = write(Said("On and on", "", cut=True, still_thinking=True), None)
+    assert text_of(script.tokens) == "On and on"
+    assert script.thinking_tokens == script.total
+
+
+def test_a_call_that_never_ended_never_gets_its_last_brace() -> None:
+    call = Call("get_weather", (("city", "Oslo"),), closed=False)
+    script = write(Said(None, "", (call,), cut=True), None)
+    pieces = [f.arguments for token in script.tokens for f in token.fragments]
+    assert "".join(pieces) == '{"city": "Oslo"'
+    assert "</function>" not in text_of(script.tokens)
+
+
+def test_arguments_may_be_lists_and_objects() -> None:
+    call = Call("sort", (("items", [3, 1]), ("by", {"key": "size"})))
+    script = write(Said(None, "", (call,), Author(AuthorKind.POCKET)), None)
+    pieces = [f.arguments for token in script.tokens for f in token.fragments]
+    assert json.loads("".join(pieces)) == {"items": [3, 1], "by": {"key": "size"}}
+
+
+def test_asked_for_nothing_one_token_is_computed_and_none_is_counted() -> None:
+    script = write(written(user(FIFTEEN), True), 0)
+    assert script.total == 1
+    assert script.completion_tokens(1) == 0
+    assert text_of(script.tokens) == ""

