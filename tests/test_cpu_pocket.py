@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kit.cli import _parser
+from kit.cli.main import parser
 from kit.errors import InvalidValue, LaunchError
 from kit.pocket import SUMS, WEIGHTS, insist_on_released
 from kit.server import cpu_pocket, cpu_tiny, on_cpu, serve
@@ -97,7 +97,7 @@ def test_kit_serve_knows_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_pocket, "command", lambda *a, **k: asked.append(k["steps"]))
     monkeypatch.setattr(cpu_tiny, "command", lambda *a, **k: asked.append("toy"))
     for flags in ([], ["--no-mtp"]):
-        args = _parser().parse_args(["serve", name, *flags])
+        args = parser().parse_args(["serve", name, *flags])
         serve.command(args.profile, port=args.port, mtp=not args.no_mtp)
     assert asked == ([3, 0] if name == cpu_pocket.NAME else ["toy", "toy"])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kit.cli import _parser
+from kit.cli.main import parser
 from kit.course.lessons import lessons
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ def test_its_table_has_every_lesson_and_its_minutes():
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("kit ")])
 def test_its_commands_are_commands(line):
-    _parser().parse_args([word for word in shlex.split(line)[1:] if word != "--help"])
+    parser().parse_args([word for word in shlex.split(line)[1:] if word != "--help"])
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])

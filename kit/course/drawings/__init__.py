@@ -1,93 +1,33 @@
 """Pictures to ask about, drawn by the kit, so that every answer can be checked.
 
-drawing = drawings.chart()
-drawing            # the picture
-drawing.data       # what is in it
+    drawing = drawings.chart()
+    drawing            # the picture
+    drawing.data       # what is in it
 
 geometry(circles=4)   a square and circles on its corners, after the cookbook's example
 chart(values)         a bar chart; its values stand in no label, they have to be read
 receipt()             a café's bill whose sum can be checked
 letter()              a page of text
-clip()                a short film, and something happens in it
+clip()                a short film in which something happens
+recognise(picture)    which of them a picture is
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
-
 from kit.course.drawings.canvas import Drawing
-from kit.course.drawings.chart import SIZE as CHART_SIZE
 from kit.course.drawings.chart import chart
-from kit.course.drawings.clip import SIZE as CLIP_SIZE
 from kit.course.drawings.clip import Clip, clip
-from kit.course.drawings.documents import LETTER_SIZE, RECEIPT_SIZE, letter, receipt
-from kit.course.drawings.geometry import SIZE as GEOMETRY_SIZE
+from kit.course.drawings.documents import letter, receipt
 from kit.course.drawings.geometry import geometry
-from kit.models.image_tokens import TOKEN_SIDE
+from kit.course.drawings.recognise import CLIP, names, recognise
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["Clip", "Drawing", "chart", "clip", "geometry", "letter", "receipt", "recognise"]
-
-CLIP = "clip"
-_MAKERS: dict[
-    str, tuple[tuple[int, int], Callable[[], Drawing]]
-] = {  # what it is called → its size, and who draws it
-    "geometry": (GEOMETRY_SIZE, geometry),
-    "geometry-3": (GEOMETRY_SIZE, lambda: geometry(circles=3)),
-    "chart": (CHART_SIZE, chart),
-    "receipt": (RECEIPT_SIZE, receipt),
-    "letter": (LETTER_SIZE, letter),
-}
-
-
-def names() -> tuple[str, ...]:
-    """What the drawings are called as they come without a wish."""
-    return (*_MAKERS, CLIP)
-
-
-def recognise(picture: Image.Image, data: bytes = b"") -> str | None:
-    """The name of the drawing that this RGB picture is, pixel for pixel; None for any other.
-
-    A drawing is also known shrunk as `kit.vision.image(…, max_pixels=…)` shrinks it, and a frame
-    of the clip by its bytes.
-    """
-    from PIL import Image
-
-    if picture.size == CLIP_SIZE and data in _frames():
-        return CLIP
-    for name, (size, _) in _MAKERS.items():
-        if not _may_be(picture.size, size):
-            continue
-        drawn = _drawn(name)
-        if drawn.size != picture.size:
-            drawn = drawn.resize(picture.size, Image.Resampling.LANCZOS)
-        if drawn.tobytes() == picture.tobytes():
-            return name
-    return None
-
-
-@cache
-def _drawn(name: str) -> Image.Image:
-    _, make = _MAKERS[name]
-    return make().picture
-
-
-@cache
-def _frames() -> frozenset[bytes]:
-    return frozenset(clip().film.jpegs)
-
-
-def _may_be(size: tuple[int, int], drawn: tuple[int, int]) -> bool:
-    """Whether a drawing has this size, or can have got it by a cap on its pixels: both sides
-    shrunk alike, then moved to a multiple of 32."""
-    if size == drawn:
-        return True
-    if any(now % TOKEN_SIDE or now > was for now, was in zip(size, drawn, strict=True)):
-        return False
-    least = max(was / (now + TOKEN_SIDE) for now, was in zip(size, drawn, strict=True))
-    most = min(was / max(now - TOKEN_SIDE, 1) for now, was in zip(size, drawn, strict=True))
-    return least < most
+__all__ = [
+    "CLIP",
+    "Clip",
+    "Drawing",
+    "chart",
+    "clip",
+    "geometry",
+    "letter",
+    "names",
+    "receipt",
+    "recognise",
+]

@@ -1,0 +1,49 @@
+"""The parser of all commands, and what ends one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from kit.cli import bench, course, machine, predict
+from kit.errors import KitError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked."""
+    all_commands = parser()
+    args = all_commands.parse_args(argv)
+    if not hasattr(args, "command"):
+        all_commands.print_help()
+        return 0
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except KitError as error:
+        print(f"kit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="kit", description="Serving Qwen3.5 with SGLang, hands on.", allow_abbrev=False
+    )
+    commands = top.add_subparsers(metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], about: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        sub.set_defaults(command=command)
+        return sub
+
+    for group in (machine, course, bench, predict):
+        group.add(add)
+    return top
