@@ -23,7 +23,7 @@ def test_each_usual_mistake_is_told_apart(name):
     for mistake in exercise.mistakes:
         verdict = check(name, mistake.answer())
         assert not verdict.right
-        assert mistake.tells in verdict.text
+        assert mistake.explanation in verdict.text
 
 
 @pytest.mark.parametrize("name", list(exercises()))

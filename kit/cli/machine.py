@@ -1,4 +1,4 @@
-"""Commands about a machine: does it fit, how is it launched, start it, play it."""
+"""Commands about a machine: size, command, serve, stop, twin."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add(add_command: Add) -> None:
         "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
         "wrote it (the header x-kit-author, kit chat)."
     )
-    sub.add_argument("--sglang", help="the SGLang version to play")
+    sub.add_argument("--sglang", help="the SGLang version to simulate")
 
 
 def _machine(sub: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def endpoint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--url", help="a server's address (default: the best there is; else the twin)")
     sub.add_argument("--key", help="its API key")
     sub.add_argument("--model", help="the model's name, where the server has several")
-    sub.add_argument("--profile", help="the machine that the twin plays (default h200x8)")
+    sub.add_argument("--profile", help="the machine that the twin simulates (default h200x8)")
     sub.add_argument("--speed", type=float, help="the twin's clock, times life")
 
 

@@ -25,10 +25,10 @@ from kit.errors import UnknownName
 
 @dataclass(frozen=True)
 class Mistake:
-    """A usual wrong answer, as a function of nothing (computed), and what it tells."""
+    """A usual wrong answer, computed when asked for, and what is wrong with it."""
 
     answer: Callable[[], Any]
-    tells: str
+    explanation: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def check(name: str, answer: Any) -> Verdict:
         return Verdict("✓", f"Right. {exercise.solution}", right=True)
     wrong = exercise.mistake(answer)
     if wrong is not None:
-        return Verdict("✗", f"Not quite: {wrong.tells}")
+        return Verdict("✗", f"Not quite: {wrong.explanation}")
     return Verdict("✗", f'Not yet. `hint("{name}")` helps.')
 
 

@@ -29,7 +29,7 @@ class Clip:
     alt: str
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """It plays where a notebook is read: as an animated GIF."""
+        """An animated GIF, which plays in any notebook."""
         from PIL import Image
 
         frames = [Image.open(io.BytesIO(jpeg)) for jpeg in self.film.jpegs]

@@ -32,11 +32,11 @@ EXERCISES = (
         f"How many GiB of weights are on each GPU of {_TWO_NODES}?",
         _weights_gib,
         hint="The ledger of the first rank has an entry called weights.",
-        solution="Twice the ranks, half the weights on each; and that fits a card of 80 GB.",
+        solution="Twice the ranks, half the weights on each; and that fits a GPU of 80 GB.",
         tolerance=0.005,
         mistakes=(
             Mistake(
-                _weights_gb, "that is in GB, of 10⁹ bytes; a card's memory counts in GiB, of 2³⁰."
+                _weights_gb, "that is in GB, of 10⁹ bytes; a GPU's memory counts in GiB, of 2³⁰."
             ),
             Mistake(lambda: _weights_gib("h200x8"), "that is the eight-GPU machine."),
             Mistake(lambda: 16 * _weights_gib(), "that is the whole model, not one GPU of it."),

@@ -37,7 +37,7 @@ EXERCISES = (
             Mistake(lambda: _fewest("bf16"), "that is BF16; FP8 takes half the bytes a weight."),
             Mistake(
                 lambda: _fewest("fp8") // 2,
-                "then a rank would have to hold more weights than the card has memory.",
+                "then a rank would have to hold more weights than a GPU has memory.",
             ),
             Mistake(
                 lambda: 6,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kit.course.check import Exercise, Mistake
-from kit.course.exercises._ways import told
+from kit.course.exercises.flag_differences import flag_differences
 from kit.course.sample_logs import recorded
 from kit.hardware import Profile, profile
 from kit.launch import launch_plan
@@ -25,8 +25,8 @@ WAYS: dict[str, Profile] = {
 
 
 def ways() -> str:
-    """The flags that each way adds to the command of h200x8, a line each."""
-    return told(_BASE, WAYS)
+    """the flags that each way adds to the command of h200x8, one way per line."""
+    return flag_differences(_BASE, WAYS)
 
 
 def _holding() -> set[str]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from kit.bench import published, simulate
 from kit.course.check import Exercise, Mistake
-from kit.course.exercises._ways import told
+from kit.course.exercises.flag_differences import flag_differences
 from kit.hardware import SGLANG, Profile
 from kit.sizing import plan
 
@@ -26,8 +26,8 @@ WAYS: dict[str, Profile] = {
 
 
 def ways() -> str:
-    """The flags that each way adds to the command of the published run, a line each."""
-    return told(_BASE, WAYS)
+    """the flags that each way adds to the command of the published run, one way per line."""
+    return flag_differences(_BASE, WAYS)
 
 
 def _row(key: str) -> float:

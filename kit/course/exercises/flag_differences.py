@@ -1,4 +1,4 @@
-"""Ways to launch one server, told by the flags in which each differs."""
+"""Several ways to launch one server, each as the flags in which it differs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kit.hardware import Profile
 from kit.launch import launch_plan
 
 
-def told(base: Profile, ways: Mapping[str, Profile]) -> str:
-    """The flags that each way adds to the command of `base`, a line each."""
+def flag_differences(base: Profile, ways: Mapping[str, Profile]) -> str:
+    """The flags that each way adds to the command of `base`, one way per line."""
     usual = {flag.words for flag in launch_plan(base).flags}
     lines = []
     for letter, way in ways.items():
