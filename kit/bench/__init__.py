@@ -13,14 +13,14 @@ goodput    how many of the requests kept an SLO
 table      a report as bench_serving prints it
 lines      result files: ours, bench_serving's, vLLM's
 theirs     the benchmarks of SGLang and vLLM, run on the same server
-published  runs that others published, row by row
+published  runs and cells that others published
 """
 
 from kit.bench.accept_length import accept_length
 from kit.bench.client import run as measure
 from kit.bench.goodput import Slo
 from kit.bench.metrics import Record, Report, Stats
-from kit.bench.published import published, published_runs
+from kit.bench.published import published, published_cells, published_runs
 from kit.bench.result_file import read
 from kit.bench.sampler import Sample
 from kit.bench.simulated import predict, simulate
@@ -37,6 +37,7 @@ __all__ = [
     "measure",
     "predict",
     "published",
+    "published_cells",
     "published_runs",
     "read",
     "simulate",

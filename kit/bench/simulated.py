@@ -66,7 +66,7 @@ def predict(
     max_running_requests: int | None = None,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> Report:
-    """What `profile` would give on a workload, or on that of a published run.
+    """What `profile` would give on a workload, or on that of a published run or of its own cell.
 
     A run's own version, radix state and accept length are honoured, unless given here; the
     radix state only where the version is the run's own. Raises UnknownName, InvalidValue.
@@ -75,7 +75,7 @@ def predict(
     if isinstance(like, Workload):
         workload = like
     else:
-        run = published(like)
+        run = published(like, machine)
         workload = run.workload
         if sglang in (None, run.sglang):
             machine = replace(machine, radix_cache=run.profile.radix_cache)
