@@ -14,6 +14,7 @@ The line that runs through it, left to right; a module imports what stands left 
     pocket      the pocket model: its card, and what its MTP layer got accepted
     sampling    what the model cards recommend, by size and mode
     launch      profile + SGLang version → the command, a reason for each flag, in six forms
+    http        the one GET: of servers that may not be there, of pictures on the web
     server      a command → a running server: start, follow, diagnose, adopt, stop
     recorded    start-up logs of real servers, to read where none can be started
     vision      pictures and videos → content parts, what they cost in tokens; drawings to ask about

@@ -21,8 +21,8 @@ from weakref import WeakKeyDictionary
 
 from kit.errors import EndpointError, UnknownName
 from kit.hardware import SGLANG
+from kit.http import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get
 from kit.provenance import Provenance, measured, simulated
-from kit.server.probe import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,8 +92,8 @@ class Endpoint:
         """SGLang's own account of its settings and state. Raises EndpointError."""
         for path in ("/server_info", "/get_server_info"):
             reply = get(self.base_url + path, self.key)
-            if reply.status == 200 and isinstance(reply.body, dict):
-                return reply.body
+            if reply.status == 200 and isinstance(reply.json, dict):
+                return reply.json
         raise EndpointError(
             f"{self.base_url} has no /server_info: it is not an SGLang server",
             "ask SGLang, or the twin: kit.connect('twin')",
@@ -229,10 +229,10 @@ def _choose(url: str, reply: HttpReply, model: str | None) -> str:
         raise EndpointError(
             f"{url} answers, but fails ({reply.status})", "read its log, then connect again"
         )
-    entries = reply.body.get("data") if isinstance(reply.body, dict) else None
+    entries = reply.json.get("data") if isinstance(reply.json, dict) else None
     if reply.status != 200 or not isinstance(entries, list):
         raise EndpointError(
-            f"{url} is not an OpenAI-compatible server: /v1/models gave {reply.what}", URL_HINT
+            f"{url} is not an OpenAI-compatible server: /v1/models gave {reply.summary}", URL_HINT
         )
     names = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
     if model is not None and model in names:
@@ -257,8 +257,8 @@ def _version(url: str, key: str | None, timeout_s: float) -> str | None:
         reply = get(f"{url}/server_info", key, timeout_s)
     except EndpointError:
         return None
-    found = reply.body.get("version") if isinstance(reply.body, dict) else None
-    return str(found) if found and "internal_states" in reply.body else None
+    found = reply.json.get("version") if isinstance(reply.json, dict) else None
+    return str(found) if found and "internal_states" in reply.json else None
 
 
 _twins: dict[tuple[str, float, str], TwinProcess] = {}

@@ -14,12 +14,11 @@ from typing import Any
 import openai
 import pytest
 
-from kit import endpoint
+from kit import endpoint, http
 from kit.endpoint import Endpoint, base_url, connect
 from kit.errors import EndpointError, LaunchError, UnknownName
 from kit.hardware import SGLANG
 from kit.provenance import Kind
-from kit.server import probe as _probe
 from kit.twin.process import start
 
 
@@ -219,7 +218,7 @@ def test_a_machine_that_does_not_exist() -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "get", lambda url, key, _: _probe.get(url, key, 0.2))
+    monkeypatch.setattr(endpoint, "get", lambda url, key, _: http.get(url, key, 0.2))
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kit.errors import EndpointError, InvalidValue, KitError
 from kit.vision import image
-from kit.vision.fetch import fetch
+from kit.vision.load_image import fetch
 
 
 def red() -> bytes:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from kit.errors import LaunchError
-from kit.server import ask as _ask
+from kit.http import served_model
 from kit.server.command import ServerCommand, is_local
 from kit.server.processes import port_taken
 
@@ -74,7 +74,7 @@ def _program(command: ServerCommand) -> Check:
 def _port(command: ServerCommand) -> Check:
     if not port_taken(command.host, command.port):
         return Check("port", True, f"{command.port} is free")
-    model = _ask.served_model(command.url)
+    model = served_model(command.url)
     if model:
         found = f"port {command.port} is taken: a server there offers {model}"
         hint = f'kit.server.adopt("{command.url}") takes it over; kit stop ends one of ours'

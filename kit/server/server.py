@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kit import http
 from kit.errors import LaunchError
 from kit.launch import KEY_VARIABLE, LaunchPlan
 from kit.provenance import Provenance, measured
-from kit.server import ask as _ask
 from kit.server import log, preflight
 from kit.server import registry as _registry
 from kit.server.command import ServerCommand, of_plan
@@ -66,12 +66,12 @@ class Server:
             return self.process.poll() is None
         if self.group is not None:
             return started(self.group) == self.group_started
-        return _ask.healthy(self.url)
+        return http.healthy(self.url)
 
     @property
     def ready(self) -> bool:
         """Whether it answers requests now."""
-        return _ask.healthy(self.url)
+        return http.healthy(self.url)
 
     def follow(self, deadline_s: float | None = None) -> Iterator[Event]:
         """The events of its start-up log as they come, until it is ready.
@@ -142,13 +142,13 @@ class Server:
 
     def info(self) -> dict[str, Any]:
         """`/server_info`; empty where it does not answer."""
-        answer = _ask.info(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
+        answer = http.get_json(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
         return answer if isinstance(answer, dict) else {}
 
     @property
     def model(self) -> str | None:
         """The name under which its model is asked for."""
-        return _ask.served_model(self.url, os.environ.get(KEY_VARIABLE))
+        return http.served_model(self.url, os.environ.get(KEY_VARIABLE))
 
     @property
     def provenance(self) -> Provenance:
@@ -294,7 +294,7 @@ def adopt(url: str) -> Server:
     url = url.rstrip("/").removesuffix("/v1")
     ours = next((e for e in _registry.running() if e.url == url), None)
     if ours is None:
-        model = _ask.served_model(url, os.environ.get(KEY_VARIABLE))
+        model = http.served_model(url, os.environ.get(KEY_VARIABLE))
         if model is None:
             raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
         return Server(title=model, url=url, log=None, group=None)

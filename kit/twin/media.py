@@ -20,8 +20,7 @@ from kit.models.image_tokens import MAX_RATIO, image_tokens
 from kit.twin.chat_format import IMAGE, ROW, Message, parts_of, time_stamp, video_text
 from kit.twin.errors import bad_request, invalid, not_served
 from kit.vision import avi, video
-from kit.vision.fetch import fetch
-from kit.vision.load_image import FORMATS, check_size
+from kit.vision.load_image import FORMATS, check_size, fetch
 
 FETCH_S = 3.0  # SGLang's REQUEST_TIMEOUT for what it fetches
 _CONTAINERS = "videos but Motion JPEG in AVI, for it has no decoder"

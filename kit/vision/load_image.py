@@ -10,9 +10,11 @@ import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
-from kit.errors import InvalidValue, KitError
-from kit.vision.fetch import MAX_BYTES, fetch
+from kit import http
+from kit.errors import EndpointError, InvalidValue, KitError
+from kit.http import MAX_BYTES, TIMEOUT_S
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +27,7 @@ LEAST_SIDE = 2
 _ORIENTATION = 0x0112
 _SHRINK = f"crop or shrink it to {MOST_PIXELS / 1e6:.0f} million: the model looks at 17 at most"
 _WHICH = f"give a picture: {', '.join(FORMATS)}"
+_SAVE_IT = "open it in a browser, save it, and give the file's path"
 
 Source = Any  # str | Path | bytes | a Pillow image | an array | a matplotlib or plotly figure
 
@@ -69,6 +72,30 @@ def read(source: Source) -> tuple[bytes | None, str]:
     if isinstance(source, str | Path):
         return _file(Path(source)), Path(source).name
     return None, str(getattr(source, "name", "this picture"))
+
+
+def fetch(url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes at `url`, all of them within `timeout_s`.
+
+    Raises InvalidValue for an address that is not http(s), EndpointError for one that answers
+    with an error, too much, too late or not at all.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidValue(f"{url[:80]!r} is no web address", "give http:// or https://, or a path")
+    place = f"{parts.scheme}://{parts.netloc}{parts.path}"  # no query: it may hold a key
+    try:
+        reply = http.fetch(url, accept="image/*, */*", timeout_s=timeout_s, max_bytes=max_bytes)
+    except http.NoReply as problem:
+        says = {
+            "too late": f"did not answer within {timeout_s:g} s",
+            "too large": f"is larger than {max_bytes / 2**20:.0f} MiB",
+            "broken": f"broke off: {problem.detail}",
+        }.get(problem.reason, f"cannot be reached: {problem.detail}")
+        raise EndpointError(f"{place} {says}", _SAVE_IT) from problem
+    if not 200 <= reply.status < 300:
+        raise EndpointError(f"{place} answers {reply.status} {reply.phrase}", _SAVE_IT)
+    return reply.content
 
 
 def open_checked(data: bytes, name: str) -> Image.Image:
