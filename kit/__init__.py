@@ -43,6 +43,7 @@ _HOME = {
     "profiles": "hardware",
     "model": "models",
     "plan": "sizing",
+    "explain": "sizing",
     "launch_plan": "launch",
     "connect": "endpoint",
 }

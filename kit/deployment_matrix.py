@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kit.hardware import SGLANG, Profile, from_cell
 from kit.hardware.cookbook import MatrixCell, cells
 from kit.models.precision import precision
-from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, plan
+from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, explain, plan
 from kit.sizing.mem_fraction import aiter_share
 
 HEAD = (
@@ -68,7 +68,7 @@ def note(row: MatrixRow) -> str:
 
 
 def _why(row: MatrixRow) -> str:
-    held = dict(row.plan.ranks[0].entries)
+    rank = row.plan.ranks[0]
     if row.plan.max_running_requests:
         return (
             f"it starts, but {row.plan.kv_tokens:,} tokens of KV cache are fewer than the "
@@ -80,19 +80,19 @@ def _why(row: MatrixRow) -> str:
     if row.plan.rest_gib > 0:
         state = row.plan.state_mib_per_request_per_rank / 1024
         return (
-            f"fraction {fraction} leaves {row.plan.rest_gib:.1f} GiB beside {held['weights']:.1f} "
+            f"fraction {fraction} leaves {row.plan.rest_gib:.1f} GiB beside {rank.weights_gib:.1f} "
             f"GiB of weights, too little for one request's {row.plan.slots_per_request} states of "
             f"{state:.2f} GiB and their KV cache"
         )
-    allowed = row.plan.rest_gib + held["weights"] + held["weights copied to every rank"]
+    allowed = row.plan.rest_gib + rank.weights_gib + rank.weights_copied_gib
     return (
-        f"{held['weights']:.1f} GiB of weights against the {allowed:.1f} GiB that fraction "
+        f"{rank.weights_gib:.1f} GiB of weights against the {allowed:.1f} GiB that fraction "
         f"{fraction} allows: SGLang ends while it sets up the caches"
     )
 
 
 def _would_fit(row: MatrixRow) -> str:
-    return ", or ".join(remedy.action for remedy in row.plan.remedies) or "nothing near it"
+    return ", or ".join(remedy.action for remedy in explain(row.plan).remedies) or "nothing near it"
 
 
 def _tight(p: MemoryPlan) -> str:
@@ -184,7 +184,7 @@ def _cells(row: MatrixRow) -> tuple[str, ...]:
         p.gpu.name,
         f"{ranks}; {fraction}",
         "on" if p.mtp else "off",
-        f"{dict(made.ranks[0].entries)['weights']:.1f}",
+        f"{made.ranks[0].weights_gib:.1f}",
         f"**{row.ours}**" if row.ours in ("short", "no") else row.ours,
         f"{made.max_running_requests}",
         f"{made.kv_tokens:,}",

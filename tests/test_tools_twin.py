@@ -62,7 +62,7 @@ def test_the_agents_choice_is_what_the_kit_computes(twin: Endpoint, cells: dict[
     assert "One **H100**" in run.answer
     tight = plans["l40s"]  # the answer says: the weights would go in, the rest not
     assert not tight.fits
-    assert dict(tight.rank(0).entries)["weights"] < gpu("l40s").memory_gib
+    assert tight.rank(0).weights_gib < gpu("l40s").memory_gib
     assert run.author is not None
     assert run.author.hand is AuthorKind.AUTHORED
 

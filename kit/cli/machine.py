@@ -82,13 +82,13 @@ def _profiles(args: argparse.Namespace) -> int:
 
 
 def _size(args: argparse.Namespace) -> int:
-    from kit.sizing import plan
+    from kit.sizing import explain, plan
 
-    memory = plan(_chosen_profile(args), sglang=version(args))
+    explained = explain(plan(_chosen_profile(args), sglang=version(args)))
     if args.json:
-        print_json(memory.to_json())
+        print_json(explained.to_json())
     else:
-        print(memory)
+        print(explained)
     return 0
 
 

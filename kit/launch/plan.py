@@ -27,7 +27,7 @@ from kit.launch.plan_flags import (
     variables_of,
 )
 from kit.provenance import Provenance, computed
-from kit.sizing import MemoryPlan, plan
+from kit.sizing import MemoryPlan, explain, plan
 from kit.sizing.accounting import parse
 
 NODE0 = "NODE0_IP"  # to be replaced by the first machine's address
@@ -176,7 +176,7 @@ def launch_plan(
     memory = plan(profile, sglang=sglang)
     if not memory.fits:
         raise InvalidValue(
-            f"{profile.name} does not fit: {memory.reasons[0]}",
+            f"{profile.name} does not fit: {explain(memory).reasons[0]}",
             f"kit size {profile.name} shows the ledger and what would fit",
         )
     flags = tuple(flags_of(profile, sglang, memory, chosen))

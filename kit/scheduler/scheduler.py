@@ -25,7 +25,7 @@ from kit.scheduler.config import Rules
 from kit.scheduler.prefill_adder import Budget
 from kit.scheduler.radix_cache import Hit, PrefixCache
 from kit.scheduler.requests import Emission, Live, Request, Step, StepKind
-from kit.sizing import MemoryPlan, plan
+from kit.sizing import MemoryPlan, explain, plan
 from kit.speed import SpeedModel
 
 _MISS = Hit()
@@ -86,7 +86,7 @@ class Scheduler:
         memory = plan(profile, sglang)
         if memory.max_running_requests < 1:
             raise InvalidValue(
-                f"{profile.name} does not run: {'; '.join(memory.reasons)}",
+                f"{profile.name} does not run: {'; '.join(explain(memory).reasons)}",
                 "choose more or larger GPUs, or a smaller precision",
             )
         acceptance = None

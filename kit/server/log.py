@@ -110,14 +110,14 @@ class Ledger:
 
     def beside(self, plan: MemoryPlan) -> tuple[LedgerRow, ...]:
         """Line by line what was planned and what the server reports."""
-        planned = dict(plan.ranks[0].entries)
+        planned = plan.ranks[0]
         return (
-            LedgerRow("weights", "GiB", planned.get("weights"), self.weights_gib),
+            LedgerRow("weights", "GiB", planned.weights_gib, self.weights_gib),
             LedgerRow("state slots", "", plan.slots, self.slots),
-            LedgerRow("GDN states", "GiB", planned.get("GDN states"), self.states_gib),
-            LedgerRow("MTP snapshots", "GiB", planned.get("MTP snapshots"), self.snapshots_gib),
+            LedgerRow("GDN states", "GiB", planned.gdn_states_gib, self.states_gib),
+            LedgerRow("MTP snapshots", "GiB", planned.mtp_snapshots_gib, self.snapshots_gib),
             LedgerRow("KV tokens", "", plan.kv_tokens, self.kv_tokens),
-            LedgerRow("KV cache", "GiB", planned.get("KV cache"), self.kv_gib),
+            LedgerRow("KV cache", "GiB", planned.kv_cache_gib, self.kv_gib),
             LedgerRow(
                 "max running requests", "", plan.max_running_requests, self.max_running_requests
             ),

@@ -1,27 +1,35 @@
-"""Will it fit? A profile and an SGLang version → a memory plan with its reasons."""
+"""Will it fit? A profile and an SGLang version → a memory plan; and, when asked, why.
 
+accounting    how each SGLang version counts
+mem_fraction  what stays outside the static budget
+pools         the budget of one rank, divided
+ledger        what one rank's memory goes to
+plan          the figures
+remedies      what would mend a plan
+explain       a plan in words
+"""
+
+from kit.sizing.explain import Explanation, explain
+from kit.sizing.ledger import RankLedger
 from kit.sizing.plan import (
     FITS_TOKENS,
     GIB,
     TIGHT_REQUESTS,
     YARN_TOKENS,
     MemoryPlan,
-    RankLedger,
-    _Held,
-    _page_size,
     plan,
-    size,
 )
+from kit.sizing.remedies import Remedy
 
 __all__ = [
     "FITS_TOKENS",
     "GIB",
     "TIGHT_REQUESTS",
     "YARN_TOKENS",
+    "Explanation",
     "MemoryPlan",
     "RankLedger",
-    "_Held",
-    "_page_size",
+    "Remedy",
+    "explain",
     "plan",
-    "size",
 ]

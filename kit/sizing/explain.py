@@ -1,134 +1,200 @@
-"""A memory plan in words: reasons, what would mend it, and the page that `kit size` prints."""
+"""A memory plan in words: reasons, what would mend it, and the page that `kit size` prints.
+
+>>> explain(plan(profile("h200x8"))).remedies[0].action
+'--mamba-ssm-dtype bfloat16'
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
-from kit.hardware import validate as _checks
+from kit.hardware.validate import obstacle
 from kit.models.precision import precision
 from kit.sizing.accounting import accounting, is_unread, table
 from kit.sizing.mem_fraction import aiter_share, headroom
-from kit.sizing.remedies import candidates
-
-if TYPE_CHECKING:
-    from kit.sizing.plan import MemoryPlan, Remedy
+from kit.sizing.plan import FITS_TOKENS, YARN_TOKENS, MemoryPlan, plan
+from kit.sizing.remedies import Remedy, remedies, requests
 
 
-def remedies(plan: MemoryPlan) -> tuple[Remedy, ...]:
-    """For what does not fit, changes that make it fit; else those that admit more requests."""
-    from kit.sizing.plan import Remedy, size
+@dataclass(frozen=True)
+class Explanation:
+    """Why a plan is as it is. Reasons and remedies are worked out when they are first asked for."""
 
-    found = []
-    for action, profile in candidates(plan, lambda p: size(p, plan.sglang)):
-        then = size(profile, plan.sglang)
-        better = then.max_running_requests > plan.max_running_requests
-        if then.fits and (better or not plan.fits):
-            gives = f"{_requests(then.max_running_requests)}, {then.kv_tokens:,} tokens of KV cache"
-            found.append(Remedy(action, profile, gives))
-    return tuple(found)
+    plan: MemoryPlan
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is what it is; the first sentence stands alone."""
+        memory = self.plan
+        return (
+            *_weights(memory),
+            *_would_fit(memory, self.remedies),
+            *_concurrency(memory, self.remedies),
+            *_tokens(memory),
+            *_version(memory),
+            *_fraction(memory),
+            *_assumption(memory),
+            *_notes(memory),
+        )
+
+    @cached_property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """For what does not fit, changes that make it fit; else those that admit more requests."""
+        return remedies(self.plan)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `kit size --json` prints; `provenance` labels every figure in it."""
+        memory = self.plan
+        return {
+            "profile": memory.profile.name,
+            "sglang": memory.sglang,
+            "weights_gb": round(memory.weights_gb, 1),
+            "loaded_gb": round(memory.loaded_gb, 1),
+            "kv_bytes_per_token": memory.kv_bytes_per_token,
+            "kv_bytes_per_token_per_rank": memory.kv_bytes_per_token_per_rank,
+            "state_mib_per_request": round(memory.state_mib_per_request, 1),
+            "fits": memory.fits,
+            "verdict": memory.verdict,
+            "max_running_requests": memory.max_running_requests,
+            "kv_tokens": memory.kv_tokens,
+            "mem_fraction_static": round(memory.mem_fraction_static, 3),
+            "state_slots": memory.slots,
+            "state_slots_per_request": memory.slots_per_request,
+            "reasons": list(self.reasons),
+            "remedies": [
+                {"action": r.action, "profile": r.profile.name, "gives": r.gives}
+                for r in self.remedies
+            ],
+            "ranks": [
+                {
+                    "rank": r.rank,
+                    "entries": {label: round(gib, 2) for label, gib in r.entries},
+                    "total_gib": round(r.total_gib, 2),
+                    "limit_gib": round(r.limit_gib, 2),
+                }
+                for r in memory.ranks
+            ],
+            "provenance": memory.provenance.to_json(),
+        }
+
+    def __str__(self) -> str:
+        """The page: what is planned, the ledger of one rank, the verdict, the reasons."""
+        memory = self.plan
+        rank = memory.ranks[0]
+        width = max(len(label) for label, _ in rank.entries)
+        rows = [f"  {label:<{width}} {gib:8.2f} GiB" for label, gib in rank.entries if gib >= 0.005]
+        rows.append(f"  {'together':<{width}} {rank.total_gib:8.2f} GiB of {rank.limit_gib:.2f}")
+        verdict = {"fits": "It fits", "tight": "It fits, tightly", "no": "It does not fit"}
+        head = verdict[memory.verdict]
+        if memory.fits:
+            at_once = requests(memory.max_running_requests)
+            head += f": {at_once} at once, {memory.kv_tokens:,} tokens of KV"
+        return "\n".join(
+            (
+                f"{memory.profile.name}: {memory.profile} · SGLang {memory.sglang}",
+                "",
+                f"Each of {len(memory.ranks)} ranks:" if len(memory.ranks) > 1 else "The one rank:",
+                *rows,
+                "",
+                f"{head}.",
+                *(f"- {reason}" for reason in self.reasons),
+                "",
+                str(memory.provenance),
+            )
+        )
 
 
-def reasons(plan: MemoryPlan) -> tuple[str, ...]:
-    """Why the verdict is what it is; the first sentence stands alone."""
-    return (
-        *_weights(plan),
-        *_would_fit(plan),
-        *_concurrency(plan),
-        *_tokens(plan),
-        *_version(plan),
-        *_fraction(plan),
-        *_assumption(plan),
-        *_notes(plan),
-    )
+def explain(memory: MemoryPlan) -> Explanation:
+    """The words of a plan."""
+    return Explanation(memory)
 
 
-def _weights(plan: MemoryPlan) -> Iterator[str]:
-    p = plan.profile
-    held = dict(plan.ranks[0].entries)
-    weights, copies = held["weights"], held["weights copied to every rank"]
-    obstacle = _checks.obstacle(p)
-    if obstacle:
-        yield obstacle
-    over = plan.ranks[0].total_gib - p.gpu.memory_gib
+def _weights(memory: MemoryPlan) -> Iterator[str]:
+    p = memory.profile
+    rank = memory.ranks[0]
+    if refusal := obstacle(p):
+        yield refusal
+    over = rank.total_gib - p.gpu.memory_gib
     sizes = (
-        f"weights take {weights:.1f} GiB per rank against {p.gpu.memory_gib:.1f} GiB on "
+        f"weights take {rank.weights_gib:.1f} GiB per rank against {p.gpu.memory_gib:.1f} GiB on "
         f"{_article(p.gpu.name)} {p.gpu.name}"
     )
-    if copies >= 0.05:
-        sizes += f", and {copies:.1f} GiB that every rank holds a copy of"
+    if rank.weights_copied_gib >= 0.05:
+        sizes += f", and {rank.weights_copied_gib:.1f} GiB that every rank holds a copy of"
     if over > 0.005:
         yield f"{sizes}: with the context, {over:.1f} GiB too much"
-    elif plan.rest_gib <= 0:
+    elif memory.rest_gib <= 0:
         yield (
-            f"{sizes}: more than {_asked(plan)} allows, so "
+            f"{sizes}: more than {_asked(memory)} allows, so "
             "SGLang stops after loading (“Loaded weights leave no GPU memory for the KV cache”)"
         )
     else:
-        yield (f"{sizes}; {_asked(plan)} leaves {plan.rest_gib:.1f} GiB for states and KV cache")
+        yield (
+            f"{sizes}; {_asked(memory)} leaves {memory.rest_gib:.1f} GiB for states and KV cache"
+        )
 
 
-def _would_fit(plan: MemoryPlan) -> Iterator[str]:
-    if plan.fits:
+def _would_fit(memory: MemoryPlan, found: tuple[Remedy, ...]) -> Iterator[str]:
+    if memory.fits:
         return
-    if plan.remedies:
-        yield "what would fit: " + "; ".join(remedy.action for remedy in plan.remedies)
+    if found:
+        yield "what would fit: " + "; ".join(remedy.action for remedy in found)
     else:
         yield "nothing near it fits: take a smaller model, or other hardware"
 
 
-def _concurrency(plan: MemoryPlan) -> Iterator[str]:
-    p = plan.profile
-    state = f"{plan.state_mib_per_request_per_rank:.1f} MiB per rank"
-    if not plan.max_running_requests:
-        if plan.rest_gib > 0 and not _checks.obstacle(p):
+def _concurrency(memory: MemoryPlan, found: tuple[Remedy, ...]) -> Iterator[str]:
+    p = memory.profile
+    state = f"{memory.state_mib_per_request_per_rank:.1f} MiB per rank"
+    if not memory.max_running_requests:
+        if memory.rest_gib > 0 and not obstacle(p):
             yield (
-                f"too little is left for one request: {plan.slots_per_request} state slots of "
+                f"too little is left for one request: {memory.slots_per_request} state slots of "
                 f"{state}"
             )
         return
-    by_slots = plan.slots // plan.slots_per_request
-    if plan.slots and by_slots == plan.max_running_requests:
+    by_slots = memory.slots // memory.slots_per_request
+    if memory.slots and by_slots == memory.max_running_requests:
         text = (
-            f"{plan.slots} state slots of {state}, {plan.slots_per_request} per request "
-            f"({plan.strategy}), hold {_requests(by_slots)} at once"
+            f"{memory.slots} state slots of {state}, {memory.slots_per_request} per request "
+            f"({memory.strategy}), hold {requests(by_slots)} at once"
         )
         cap = p.max_running_requests or (_mtp_cap() if p.mtp else None)
         yield text + (f", under the cap of {cap}" if cap and cap > by_slots else "")
-    elif p.max_running_requests == plan.max_running_requests:
+    elif p.max_running_requests == memory.max_running_requests:
         yield f"--max-running-requests asks for {p.max_running_requests}"
     elif p.mtp is not None and p.max_running_requests is None:
         yield (
             f"MTP caps it at {_mtp_cap()} requests at once where --max-running-requests is left out"
         )
-    if plan.fits and plan.remedies:
-        yield "more requests: " + "; ".join(f"{r.action} gives {r.gives}" for r in plan.remedies)
+    if memory.fits and found:
+        yield "more requests: " + "; ".join(f"{r.action} gives {r.gives}" for r in found)
 
 
 def _mtp_cap() -> int:
     return int(table()["defaults"]["speculative_max_running"])
 
 
-def _tokens(plan: MemoryPlan) -> Iterator[str]:
-    from kit.sizing.plan import FITS_TOKENS, YARN_TOKENS
-
-    p, m = plan.profile, plan.profile.model
-    if not plan.kv_tokens:
+def _tokens(memory: MemoryPlan) -> Iterator[str]:
+    p, m = memory.profile, memory.profile.model
+    if not memory.kv_tokens:
         return
-    if plan.kv_tokens < FITS_TOKENS:
+    if memory.kv_tokens < FITS_TOKENS:
         yield (
-            f"{plan.kv_tokens:,} tokens of KV cache are fewer than the {FITS_TOKENS:,} that "
+            f"{memory.kv_tokens:,} tokens of KV cache are fewer than the {FITS_TOKENS:,} that "
             "thinking needs at the least"
         )
-    whole = plan.requests_at(p.context_tokens)
-    shared = plan.context_at(plan.max_running_requests)
+    whole = memory.requests_at(p.context_tokens)
+    shared = memory.context_at(memory.max_running_requests)
     yield (
-        f"{plan.kv_tokens:,} tokens of KV cache for all: {_requests(whole)} of "
-        f"{p.context_tokens:,}, or {plan.max_running_requests} of {shared:,}"
+        f"{memory.kv_tokens:,} tokens of KV cache for all: {requests(whole)} of "
+        f"{p.context_tokens:,}, or {memory.max_running_requests} of {shared:,}"
     )
     if p.context_tokens > m.max_position_embeddings:
-        gib = p.context_tokens * plan.kv_bytes_per_token_per_rank / 2**30
+        gib = p.context_tokens * memory.kv_bytes_per_token_per_rank / 2**30
         yield (
             f"beyond {m.max_position_embeddings:,} tokens the positions are stretched by YaRN "
             f"(cards: up to {YARN_TOKENS:,}), for every request, short ones too; one of "
@@ -137,44 +203,44 @@ def _tokens(plan: MemoryPlan) -> Iterator[str]:
     if p.tp_size > m.num_key_value_heads:
         yield (
             f"{m.num_key_value_heads} KV heads: KV a token and rank stops shrinking at TP "
-            f"{m.num_key_value_heads}, here {plan.kv_bytes_per_token_per_rank:,} bytes; "
+            f"{m.num_key_value_heads}, here {memory.kv_bytes_per_token_per_rank:,} bytes; "
             "states go on shrinking"
         )
 
 
-def _version(plan: MemoryPlan) -> Iterator[str]:
-    p, rules = plan.profile, accounting(plan.sglang)
-    if is_unread(plan.sglang):
-        yield f"SGLang {plan.sglang} is newer than {table()['read_up_to']}: counted as that"
+def _version(memory: MemoryPlan) -> Iterator[str]:
+    p, rules = memory.profile, accounting(memory.sglang)
+    if is_unread(memory.sglang):
+        yield f"SGLang {memory.sglang} is newer than {table()['read_up_to']}: counted as that"
     if p.mtp is None or not p.model.gdn_layers:
         return
-    if p.radix_cache and plan.strategy == "radix_off":
+    if p.radix_cache and memory.strategy == "radix_off":
         yield (
-            f"SGLang {plan.sglang} switches the radix cache off with MTP, so a request takes one "
+            f"SGLang {memory.sglang} switches the radix cache off with MTP, so a request takes one "
             "state slot; from 0.5.14 on it keeps the cache and a request takes five"
         )
-    if plan.refused:
+    if memory.refused:
         yield (
-            f"SGLang {plan.sglang} refuses MTP with its default strategy; planned with "
+            f"SGLang {memory.sglang} refuses MTP with its default strategy; planned with "
             "--mamba-scheduler-strategy extra_buffer, which its error asks for"
         )
     if not rules.counts_mtp:
         yield (
-            f"SGLang {plan.sglang} loads the MTP head after it has divided the memory: the head "
+            f"SGLang {memory.sglang} loads the MTP head after it has divided the memory: the head "
             "and its KV cache come out of what is left for serving"
         )
 
 
-def _fraction(plan: MemoryPlan) -> Iterator[str]:
-    if not plan.fits:
+def _fraction(memory: MemoryPlan) -> Iterator[str]:
+    if not memory.fits:
         return
-    p = plan.profile
-    least = plan.minimum_fraction / aiter_share(p)
+    p = memory.profile
+    least = memory.minimum_fraction / aiter_share(p)
     yield (
         f"out of memory at start: raise --mem-fraction-static (this model needs more than "
         f"{least:.3f}); out of memory while serving: lower it"
     )
-    spare = (p.gpu.memory_gib - _context()) * (1 - plan.mem_fraction_static)
+    spare = (p.gpu.memory_gib - _context()) * (1 - memory.mem_fraction_static)
     wanted = headroom(p).reserved_mib / 1024
     if spare < 0.9 * wanted:
         yield (
@@ -183,9 +249,9 @@ def _fraction(plan: MemoryPlan) -> Iterator[str]:
         )
 
 
-def _asked(plan: MemoryPlan) -> str:
-    share = aiter_share(plan.profile)
-    asked = f"--mem-fraction-static {plan.mem_fraction_static / share:.3g}"
+def _asked(memory: MemoryPlan) -> str:
+    share = aiter_share(memory.profile)
+    asked = f"--mem-fraction-static {memory.mem_fraction_static / share:.3g}"
     return asked if share == 1 else f"{asked}, of which AMD's aiter leaves {share:g},"
 
 
@@ -193,16 +259,14 @@ def _context() -> float:
     return float(table()["estimates"]["context_gib"])
 
 
-def _assumption(plan: MemoryPlan) -> Iterator[str]:
+def _assumption(memory: MemoryPlan) -> Iterator[str]:
     """How far the one assumption carries: what communication buffers might take."""
-    from kit.sizing.plan import size
-
-    p = plan.profile
-    if p.tp_size == 1 or p.gpu.is_cpu or not plan.fits:
+    p = memory.profile
+    if p.tp_size == 1 or p.gpu.is_cpu or not memory.fits:
         return
     more = float(table()["estimates"]["communication_gib"])
     smaller = replace(p.gpu, memory_gib=p.gpu.memory_gib - more)
-    then = size(replace(p, gpu=smaller), plan.sglang)
+    then = plan(replace(p, gpu=smaller), memory.sglang)
     yield (
         f"assumed: {_context()} GiB of CUDA context per rank; start logs show up to {more:g} GiB "
         f"more where ranks talk to each other, which would leave {then.max_running_requests} "
@@ -210,8 +274,8 @@ def _assumption(plan: MemoryPlan) -> Iterator[str]:
     )
 
 
-def _notes(plan: MemoryPlan) -> Iterator[str]:
-    p = plan.profile
+def _notes(memory: MemoryPlan) -> Iterator[str]:
+    p = memory.profile
     recipe = precision(p.precision)
     if p.model.name not in recipe.sizes:
         yield f"no {recipe.title} checkpoint of this size is known to be published"
@@ -225,32 +289,3 @@ def _notes(plan: MemoryPlan) -> Iterator[str]:
 
 def _article(name: str) -> str:
     return "an" if name[0] in "HLMRAX" else "a"
-
-
-def told(plan: MemoryPlan) -> str:
-    """The plan as a page: what it is of, the ledger of a rank, the verdict, the reasons."""
-    rank = plan.ranks[0]
-    width = max(len(label) for label, _ in rank.entries)
-    rows = [f"  {label:<{width}} {gib:8.2f} GiB" for label, gib in rank.entries if gib >= 0.005]
-    rows.append(f"  {'together':<{width}} {rank.total_gib:8.2f} GiB of {rank.limit_gib:.2f}")
-    verdict = {"fits": "It fits", "tight": "It fits, tightly", "no": "It does not fit"}
-    head = f"{verdict[plan.verdict]}"
-    if plan.fits:
-        head += f": {_requests(plan.max_running_requests)} at once, {plan.kv_tokens:,} tokens of KV"
-    return "\n".join(
-        (
-            f"{plan.profile.name}: {plan.profile} · SGLang {plan.sglang}",
-            "",
-            f"Each of {len(plan.ranks)} ranks:" if len(plan.ranks) > 1 else "The one rank:",
-            *rows,
-            "",
-            f"{head}.",
-            *(f"- {reason}" for reason in plan.reasons),
-            "",
-            str(plan.provenance),
-        )
-    )
-
-
-def _requests(number: int) -> str:
-    return "1 request" if number == 1 else f"{number} requests"

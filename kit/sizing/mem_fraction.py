@@ -6,12 +6,9 @@ Source: sglang `arg_groups/memory_hook.py`, `handle_gpu_memory_settings`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kit.hardware import Profile
 from kit.sizing.accounting import capacity, table
-
-if TYPE_CHECKING:
-    from kit.hardware import Profile
 
 META_MIB = 512
 LARGE_CARD_GIB = 60

@@ -1,24 +1,25 @@
-"""Will it fit? A profile and an SGLang version → a memory plan with its reasons.
+"""Will it fit? A profile and an SGLang version → a memory plan, in figures.
 
     >>> plan(profile("h200x8")).max_running_requests
     39
 
 SGLang loads the weights, sets aside a share of the memory, and divides what is
 left of the rest into GDN states, MTP snapshots and KV cache (`kit/sizing/pools.py`, from
-sglang `mem_cache/kv_cache_configurator.py`). Figures are computed, not measured.
+sglang `mem_cache/kv_cache_configurator.py`). Figures are computed, not measured;
+`kit.sizing.explain` says why they are what they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.hardware import validate as _checks
 from kit.provenance import Provenance, computed
 from kit.sizing.accounting import Accounting, accounting, table
+from kit.sizing.ledger import RankLedger
 from kit.sizing.mem_fraction import headroom, static_fraction
 from kit.sizing.pools import Demand, Pools, divide
 
@@ -30,30 +31,8 @@ YARN_TOKENS = 1_010_000  # to where Qwen's cards stretch the context
 
 
 @dataclass(frozen=True)
-class RankLedger:
-    """What one rank's memory goes to, in GiB. What fits stays under `limit_gib`."""
-
-    rank: int
-    entries: tuple[tuple[str, float], ...]
-    limit_gib: float
-
-    @property
-    def total_gib(self) -> float:
-        return sum(gib for _, gib in self.entries)
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """A change that mends a plan: what to do, the profile after it, what that gives."""
-
-    action: str
-    profile: Profile
-    gives: str
-
-
-@dataclass(frozen=True)
 class MemoryPlan:
-    """What fits, and why.
+    """What fits, in figures.
 
     `weights_gb` is the whole checkpoint, `loaded_gb` what the ranks together load of it;
     `state_mib_per_request` is one GDN state over the whole model. `fits`: at least
@@ -81,8 +60,6 @@ class MemoryPlan:
     kv_tokens: int
     ranks: tuple[RankLedger, ...]
     provenance: Provenance
-    reasons: tuple[str, ...] = ()
-    remedies: tuple[Remedy, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -124,67 +101,26 @@ class MemoryPlan:
             )
         return self.ranks[number]
 
-    def to_json(self) -> dict[str, Any]:
-        """What `kit size --json` prints; `provenance` labels every figure in it."""
-        return {
-            "profile": self.profile.name,
-            "sglang": self.sglang,
-            "weights_gb": round(self.weights_gb, 1),
-            "loaded_gb": round(self.loaded_gb, 1),
-            "kv_bytes_per_token": self.kv_bytes_per_token,
-            "kv_bytes_per_token_per_rank": self.kv_bytes_per_token_per_rank,
-            "state_mib_per_request": round(self.state_mib_per_request, 1),
-            "fits": self.fits,
-            "verdict": self.verdict,
-            "max_running_requests": self.max_running_requests,
-            "kv_tokens": self.kv_tokens,
-            "mem_fraction_static": round(self.mem_fraction_static, 3),
-            "state_slots": self.slots,
-            "state_slots_per_request": self.slots_per_request,
-            "reasons": list(self.reasons),
-            "remedies": [
-                {"action": r.action, "profile": r.profile.name, "gives": r.gives}
-                for r in self.remedies
-            ],
-            "ranks": [
-                {
-                    "rank": r.rank,
-                    "entries": {label: round(gib, 2) for label, gib in r.entries},
-                    "total_gib": round(r.total_gib, 2),
-                    "limit_gib": round(r.limit_gib, 2),
-                }
-                for r in self.ranks
-            ],
-            "provenance": self.provenance.to_json(),
-        }
-
     def __str__(self) -> str:
-        from kit.sizing.explain import told
-
-        return told(self)
-
-
-@lru_cache(maxsize=512)
-def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
-    """The memory plan of `profile` under SGLang `sglang`.
-
-    What does not fit is a plan too, with `fits` false, the reasons and what would.
-    Raises InvalidValue for a version that is none, or older than Qwen3.5.
-    """
-    from kit.sizing.explain import reasons, remedies
-
-    sized = size(profile, sglang)
-    sized = replace(sized, remedies=remedies(sized))
-    return replace(sized, reasons=reasons(sized))
+        where = f"{self.profile.name} on SGLang {self.sglang}"
+        if not self.fits:
+            return f"{where} does not fit"
+        most = self.max_running_requests
+        return f"{where} fits: {most} at once, {self.kv_tokens:,} tokens of KV cache"
 
 
 @lru_cache(maxsize=4096)
-def size(p: Profile, sglang: str = SGLANG) -> MemoryPlan:
-    """The figures of `plan`, without its words."""
+def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
+    """The memory plan of `profile` under SGLang `sglang`.
+
+    What does not fit is a plan too, with `fits` false.
+    Raises InvalidValue for a version that is none, or older than Qwen3.5.
+    """
+    p = profile
     rules = accounting(sglang)
     strategy, refused = _strategy(p, rules)
     fraction = static_fraction(p)
-    held = _Held.of(p, rules)
+    held = HeldBytes.of(p, rules)
     budget = held.free * fraction - held.counted
     pools = divide(_demand(p, rules, strategy, budget), rules)
     obstacle = _checks.obstacle(p)
@@ -217,7 +153,7 @@ def size(p: Profile, sglang: str = SGLANG) -> MemoryPlan:
 
 
 @dataclass(frozen=True)
-class _Held:
+class HeldBytes:
     """Bytes on a rank before the pools: `free` before loading, `counted` in the budget."""
 
     context: int
@@ -228,7 +164,7 @@ class _Held:
     counted: int
 
     @classmethod
-    def of(cls, p: Profile, rules: Accounting) -> _Held:
+    def of(cls, p: Profile, rules: Accounting) -> HeldBytes:
         context = round(table()["estimates"]["context_gib"] * GIB)
         free = round(p.gpu.memory_gib * GIB) - context
         even, copies = p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None)
@@ -297,22 +233,30 @@ def _page_size(p: Profile) -> int:
     return 64 if p.gpu.compute_capability.startswith("10.") and paged else 1
 
 
-def _ledgers(p: Profile, held: _Held, pools: Pools, rules: Accounting) -> tuple[RankLedger, ...]:
-    need = headroom(p)
-    entries = [
-        ("weights", held.even / GIB),
-        ("weights copied to every rank", held.copies / GIB),
-        ("context", held.context / GIB),
-        ("multimodal reserve", held.reserve / GIB),
-        ("GDN states", pools.state_bytes / GIB),
-        ("MTP snapshots", pools.snapshot_bytes / GIB),
-        ("KV cache", pools.kv_bytes / GIB),
-    ]
+def _ledgers(
+    p: Profile, held: HeldBytes, pools: Pools, rules: Accounting
+) -> tuple[RankLedger, ...]:
+    """A ledger per rank; graphs and activations get what the rest leaves, as far as they need."""
+    outside = None
     if p.mtp is not None and not rules.counts_mtp:
-        layer = _cell(p, True) - _cell(p, False)
-        entries.append(("MTP's KV cache, outside the budget", pools.kv_tokens * layer / GIB))
-    left = max(p.gpu.memory_gib - sum(gib for _, gib in entries), 0.0)
+        outside = pools.kv_tokens * (_cell(p, True) - _cell(p, False)) / GIB
+    first = RankLedger(
+        rank=0,
+        limit_gib=p.gpu.memory_gib,
+        weights_gib=held.even / GIB,
+        weights_copied_gib=held.copies / GIB,
+        context_gib=held.context / GIB,
+        multimodal_reserve_gib=held.reserve / GIB,
+        gdn_states_gib=pools.state_bytes / GIB,
+        mtp_snapshots_gib=pools.snapshot_bytes / GIB,
+        kv_cache_gib=pools.kv_bytes / GIB,
+        mtp_kv_outside_gib=outside,
+    )
+    need = headroom(p)
+    left = max(first.limit_gib - first.total_gib, 0.0)
     graphs = min(need.graphs_mib / 1024, left)
-    entries.append(("CUDA graphs", graphs))
-    entries.append(("activations", min(need.activations_mib / 1024, left - graphs)))
-    return tuple(RankLedger(n, tuple(entries), p.gpu.memory_gib) for n in range(p.tp_size))
+    activations = min(need.activations_mib / 1024, left - graphs)
+    return tuple(
+        replace(first, rank=n, cuda_graphs_gib=graphs, activations_gib=activations)
+        for n in range(p.tp_size)
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
 from kit.scheduler import Scheduler
+from kit.sizing import explain
 from kit.twin.authored import Said
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
@@ -50,7 +51,7 @@ class Twin:
         scheduler = Scheduler.of(self.profile, sglang)
         if not scheduler.memory.fits:
             raise InvalidValue(
-                f"{profile_name} does not fit: {scheduler.memory.reasons[0]}",
+                f"{profile_name} does not fit: {explain(scheduler.memory).reasons[0]}",
                 f"kit size {profile_name} shows the ledger and what would fit",
             )
         self.engine = Engine(scheduler, Clock(speed))

@@ -16,7 +16,7 @@ from sglang.srt.server_args import ServerArgs
 from shapes import write_shape
 
 from kit.hardware import Profile
-from kit.sizing import _page_size, size
+from kit.sizing import plan
 from kit.sizing.mem_fraction import default_fraction, headroom
 
 CASES = [  # model, GPU, ranks, MTP
@@ -64,9 +64,9 @@ def test_defaults_are_sglangs(model: str, gpu: str, ranks: int, mtp: bool, tmp_p
     p = p if mtp else replace(p, mtp=None)
     theirs = _resolved(p, tmp_path)
     assert default_fraction(p) == pytest.approx(theirs.mem_fraction_static, abs=1e-9)
-    assert theirs.mamba_radix_cache_strategy == size(p).strategy
+    assert theirs.mamba_radix_cache_strategy == plan(p).strategy
     assert theirs.disable_radix_cache is False
     assert theirs.disable_overlap_schedule is not p.overlap
-    assert theirs.page_size == _page_size(p)
+    assert theirs.page_size == plan(p).page_size
     assert theirs.max_running_requests == (48 if mtp else None)
     assert headroom(p).graphs_mib == 2 * theirs.cuda_graph_config.decode.max_bs

@@ -27,8 +27,9 @@ from sglang.srt.speculative.spec_info import SpeculativeAlgorithm
 from shapes import write_shape
 
 from kit.hardware import Profile, profile, profiles
-from kit.sizing import GIB, _Held, _page_size, size
+from kit.sizing import GIB, plan
 from kit.sizing.accounting import accounting, table
+from kit.sizing.plan import HeldBytes
 
 GPU_PROFILES = [p.name for p in profiles() if not p.gpu.is_cpu]
 
@@ -40,19 +41,19 @@ def sglang_plan(p: Profile, folder: Path):
     config.hf_config.get_text_config().mamba_ssm_dtype = p.ssm_dtype
     if p.context_length:
         config.context_len = p.context_length
-    held = _Held.of(p, accounting("0.5.23"))
+    held = HeldBytes.of(p, accounting("0.5.23"))
     loaded = held.counted - held.reserve
-    strategy = size(p).strategy
+    strategy = plan(p).strategy
     wanted = p.max_running_requests or (48 if p.mtp else None)
     schedule = SimpleNamespace(
-        mem_fraction_static=size(p).mem_fraction_static,
+        mem_fraction_static=plan(p).mem_fraction_static,
         max_running_requests=wanted,
         max_mamba_cache_size=None,
         mamba_full_memory_ratio=0.9,
         max_total_tokens=None,
         prefill_max_requests=None,
         disable_overlap_schedule=not p.overlap,
-        page_size=_page_size(p),
+        page_size=plan(p).page_size,
     )
     bags = {
         "get_schedule": schedule,
@@ -146,7 +147,7 @@ def test_the_kit_reads_the_version_that_is_installed() -> None:
 @pytest.mark.parametrize("name", GPU_PROFILES)
 def test_pools_are_sglangs(name: str, tmp_path: Path) -> None:
     p = profile(name)
-    ours = size(p)
+    ours = plan(p)
     if not ours.kv_tokens:
         with pytest.raises((ValueError, RuntimeError)):
             sglang_plan(p, tmp_path)
@@ -154,7 +155,7 @@ def test_pools_are_sglangs(name: str, tmp_path: Path) -> None:
     theirs, slots = sglang_plan(p, tmp_path)
     assert ours.slots == slots
     assert ours.max_running_requests == theirs.max_running_requests
-    assert abs(ours.kv_tokens - theirs.max_total_num_tokens) <= _page_size(p)
+    assert abs(ours.kv_tokens - theirs.max_total_num_tokens) <= plan(p).page_size
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,6 @@ def test_pools_are_sglangs(name: str, tmp_path: Path) -> None:
 def test_options_move_the_pools_as_sglang_moves_them(change: dict, tmp_path: Path) -> None:
     p = replace(profile("h200x8"), **change)
     theirs, slots = sglang_plan(p, tmp_path)
-    ours = size(p)
+    ours = plan(p)
     assert (ours.slots, ours.max_running_requests) == (slots, theirs.max_running_requests)
     assert abs(ours.kv_tokens - theirs.max_total_num_tokens) <= 1

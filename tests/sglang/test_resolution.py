@@ -26,7 +26,6 @@ from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
 from kit.launch import LaunchPlan, launch_plan
 from kit.scheduler import default_chunk_tokens
-from kit.sizing import _page_size
 from kit.twin import server_info
 
 ALIAS = {"NEXTN": "EAGLE"}  # the same algorithm: SGLang keeps the second name
@@ -81,7 +80,7 @@ def claims(plan: LaunchPlan) -> dict[str, Any]:
         "disable_overlap_schedule": not p.overlap,
         "max_running_requests": p.max_running_requests or (48 if p.mtp else None),
         "speculative_num_draft_tokens": p.mtp.num_draft_tokens if p.mtp else None,
-        "page_size": 64 if "trtllm_mha" in given.values() else _page_size(p),
+        "page_size": 64 if "trtllm_mha" in given.values() else plan.memory.page_size,
         "mem_fraction_static": pytest.approx(plan.memory.mem_fraction_static),
     }
     if p.radix_cache:

@@ -11,7 +11,7 @@ _TWO_NODES = "h100x16"
 
 
 def _weights_gib(name: str = _TWO_NODES) -> float:
-    return dict(plan(profile(name)).ranks[0].entries)["weights"]
+    return plan(profile(name)).ranks[0].weights_gib
 
 
 def _weights_gb() -> float:

@@ -17,7 +17,7 @@ from kit.models import model
 from kit.models.precision import precision
 from kit.models.precision import precisions as every_precision
 from kit.provenance import Provenance, computed
-from kit.sizing import TIGHT_REQUESTS, size
+from kit.sizing import TIGHT_REQUESTS, plan
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.plan_text import excess_gib, fullest
@@ -75,9 +75,9 @@ def _cell(
         refusal = error.what
     if refusal:
         return FitCell(card, kind, count, "none", refusal.partition("; ")[0])
-    held = size(profile, sglang)
+    held = plan(profile, sglang)
     if excess_gib(fullest(held)) or held.rest_gib <= 0:
-        why = f"weights {dict(held.ranks[0].entries)['weights']:.1f} GiB per rank"
+        why = f"weights {held.ranks[0].weights_gib:.1f} GiB per rank"
     else:
         why = f"{held.max_running_requests} requests, {held.kv_tokens // 1000}k tokens"
     return FitCell(card, kind, count, held.verdict, why)

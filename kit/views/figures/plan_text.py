@@ -66,7 +66,7 @@ def words(plan: MemoryPlan) -> FigureTable:
     rows.append(("the card", *(f"{group[0].limit_gib:.2f}" for group in groups)))
     rank = fullest(plan)
     sentence = (
-        f"{plan.profile}: weights take {dict(rank.entries)['weights']:.1f} of the "
+        f"{plan.profile}: weights take {rank.weights_gib:.1f} of the "
         f"{rank.limit_gib:.1f} GiB of a rank. It {verdict(plan)}."
     )
     return FigureTable(sentence, ("GiB", *map(_ranks, groups)), tuple(rows), plan.provenance)

@@ -15,7 +15,7 @@ from kit.models import ModelSpec
 from kit.models import family as every_size
 from kit.models.precision import precisions
 from kit.provenance import computed, published
-from kit.sizing import MemoryPlan, plan
+from kit.sizing import MemoryPlan, explain, plan
 from kit.views.figure import FigureTable
 from kit.views.figures.plan_text import title
 
@@ -117,7 +117,8 @@ def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
     if held.fits:
         figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
         return (size, kind, held.verdict, *figures, "")
-    remedy = held.remedies[0].action if held.remedies else "a smaller size"
+    remedies = explain(held).remedies
+    remedy = remedies[0].action if remedies else "a smaller size"
     return (size, kind, held.verdict, "–", "–", remedy)
 
 
