@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.bench import read
-from kit.bench.metrics import Report
-from kit.bench.table import rows
+from kit.bench.report import ARGUMENTS, Report
 from kit.errors import KitError
 from kit.server import cpu_tiny, on_cpu
 from kit.twin.process import start
@@ -25,21 +24,19 @@ from kit.twin.process import start
 ROOT = Path(__file__).resolve().parents[1]
 DIALECTS = {"sglang": "native", "sglang-oai-chat": "chat"}
 WHY = {
-    "Total generated tokens (retokenized):": "ours needs no tokenizer: the server counts",
-    "Benchmark duration (s):": "theirs ends after a question to /server_info",
+    "Total generated tokens (retokenized)": "ours needs no tokenizer: the server counts",
+    "Benchmark duration (s)": "theirs ends after a question to /server_info",
 }
 TEMPLATE = "ours is the server's count, chat template included"
 WHY_CHAT = dict.fromkeys(
     (
-        "Total input tokens:",
-        "Total input text tokens:",
-        "Input token throughput (tok/s):",
-        "Total token throughput (tok/s):",
+        "Total input tokens",
+        "Total input text tokens",
+        "Input token throughput (tok/s)",
+        "Total token throughput (tok/s)",
     ),
     TEMPLATE,
 )
-GIVEN = ("Backend:", "Traffic request rate:", "Max request concurrency:")
-CHUNKS = "Inter-Chunk Latency (as chunks arrive)"
 
 
 def theirs(url: str, model: str, backend: str, args: argparse.Namespace, out: Path) -> Report:
@@ -76,7 +73,7 @@ def ours(url: str, backend: str, args: argparse.Namespace, out: Path) -> Report:
     return read(out)[-1]
 
 
-def beside(backend: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+def compared(backend: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Each row that both print: label, theirs, ours, ratio, and a word where it needs one."""
     found: list[Report] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -90,18 +87,19 @@ def beside(backend: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                     found.append(ours(twin.url, backend, args, out))
             finally:
                 twin.close()
-    their_rows, our_rows = ({(s, label): v for s, label, v in rows(one)} for one in found)
+    their_rows = dict(found[0].rows())
+    our_rows = {metric.key: value for metric, value in found[1].rows()}
     per_chunk = found[0].itl_basis == "chunk"  # their chat backend: then our rows of chunks
     table = []
-    for (section, label), their in their_rows.items():
-        if label in GIVEN or not isinstance(their, int | float):
+    for metric, their in their_rows.items():
+        if metric.key in ARGUMENTS or not isinstance(their, int | float):
             continue
-        at = (section, label)
-        if per_chunk and section == "Inter-Token Latency":
-            at = (CHUNKS, label.replace("ITL", "chunk gap"))
-        own = our_rows.get(at)
+        key = metric.key
+        if per_chunk and metric.attribute.startswith("itl."):
+            key = key.replace("itl", "itl_per_chunk")
+        own = our_rows.get(key)
         ratio = own / their if isinstance(own, int | float) and their else None
-        table.append({"row": label, "theirs": their, "ours": own, "ratio": ratio})
+        table.append({"row": metric.label, "theirs": their, "ours": own, "ratio": ratio})
     return table
 
 
@@ -122,7 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     if not on_cpu.installed():
         sys.exit("SGLang is not installed here: make sglang-cpu")
-    tables = {backend: beside(backend, args) for backend in DIALECTS}
+    tables = {backend: compared(backend, args) for backend in DIALECTS}
     if args.json:
         json.dump(tables, sys.stdout, indent=2)
         return
@@ -133,10 +131,11 @@ def main() -> None:
             own = "–" if row["ours"] is None else f"{row['ours']:,.2f}"
             ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
             why = {**WHY, **(WHY_CHAT if "chat" in backend else {})}.get(str(row["row"]), "")
-            print(f"  {row['row']:<42} {row['theirs']:>13,.2f} {own:>13}  {ratio}  {why}".rstrip())
+            name, their = f"{row['row']}:", row["theirs"]
+            print(f"  {name:<42} {their:>13,.2f} {own:>13}  {ratio}  {why}".rstrip())
         shared = [row for row in table if row["ratio"]]
         far = [row for row in shared if abs(float(row["ratio"]) - 1) > 0.03]
-        named = ", ".join(str(row["row"]).rstrip(":") for row in far) or "none"
+        named = ", ".join(str(row["row"]) for row in far) or "none"
         print(f"  {len(shared) - len(far)} of {len(shared)} rows within 3 %; beyond: {named}\n")
 
 

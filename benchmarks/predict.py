@@ -7,7 +7,7 @@ import argparse
 import time
 
 from kit.bench import fit, predict, published_runs
-from kit.bench.compare import HEADLINE, Ratio, off, other_tools, ratios
+from kit.bench.compare import Ratio, compare, mean_and_worst_error, other_predictors
 from kit.bench.published import PublishedRun
 from kit.speed import Constants, SpeedModel
 
@@ -16,15 +16,15 @@ SHORT = {"mean_ttft_ms": "TTFT", "mean_tpot_ms": "TPOT", "output_throughput": "t
 
 def predicted(run: PublishedRun, constants: Constants) -> list[Ratio]:
     speed = SpeedModel.of(run.profile, run.sglang, constants)
-    return ratios(predict(run.profile, like=run.name, speed=speed), run.report)
+    return compare(predict(run.profile, like=run.name, speed=speed), run.report)
 
 
 def headline(run: PublishedRun, constants: Constants) -> list[Ratio]:
-    return [ratio for ratio in predicted(run, constants) if ratio.headline]
+    return [ratio for ratio in predicted(run, constants) if ratio.metric.headline]
 
 
 def shown(found: list[Ratio]) -> str:
-    by_key = {HEADLINE[r.label]: r for r in found}
+    by_key = {r.metric.key: r for r in found}
     return "".join(f"  {SHORT[key]} {by_key[key].ratio:.3f}" for key in SHORT)
 
 
@@ -38,11 +38,11 @@ def all_rows() -> None:
         print(f"\n{run.name}: {run.profile.name}, SGLang {run.sglang}; {took_s:.2f} s to simulate")
         print(f"  {'':<38} {'predicted':>10} {'published':>10}  ratio")
         for r in predicted(run, Constants.fitted()):
-            (fitted if r.headline else other).append(r)
-            print(f"  {r.label:<38} {r.predicted:>10,.2f} {r.given:>10,.2f}  {r.ratio:.3f}")
+            (fitted if r.metric.headline else other).append(r)
+            print(f"  {r.metric.label:<38} {r.predicted:>10,.2f} {r.given:>10,.2f}  {r.ratio:.3f}")
         print(f"  predicted: {SpeedModel.of(run.profile, run.sglang).provenance}")
         print(f"  published: {run.report.provenance}")
-    mean, worst = off(fitted)
+    mean, worst = mean_and_worst_error(fitted)
     near = sum(abs(r.ratio - 1) <= 0.15 for r in other)
     print(f"\nnine headline rows, in sample: mean {mean:.1%} off, worst {worst:.1%}")
     print(f"all other rows: {near} of {len(other)} within 15 %")
@@ -56,7 +56,7 @@ def leave_one_out() -> None:
         rows = headline(left, others.constants)
         found += rows
         print(f"  {left.name:<22}{shown(rows)}")
-    mean, worst = off(found)
+    mean, worst = mean_and_worst_error(found)
     print(f"  mean {mean:.1%} off, worst {worst:.1%}")
 
 
@@ -72,7 +72,7 @@ def sensitivity() -> None:
             for run in published_runs():
                 after = headline(run, fit.changed(best, name, factor))
                 moved = {
-                    HEADLINE[now.label]: now.predicted / was.predicted
+                    now.metric.key: now.predicted / was.predicted
                     for now, was in zip(after, before[run.name], strict=True)
                 }
                 cells += "".join(f"{moved[key]:>8.3f}" for key in SHORT) + "   "
@@ -85,10 +85,10 @@ def beside_others() -> None:
         ours = headline(run, Constants.fitted())
         print(f"  {run.name}")
         print(f"    {'kit (in sample)':<24}{shown(ours)}")
-        for tool in other_tools():
+        for tool in other_predictors():
             ttft, tpot, rate = tool[run.name]
             print(f"    {tool['name']:<24}  TTFT {ttft:.3f}  TPOT {tpot:.3f}  tok/s {rate:.3f}")
-    for tool in other_tools():
+    for tool in other_predictors():
         print(f"  {tool['name']}: {tool['source']}")
 
 

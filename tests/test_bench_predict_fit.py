@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from kit.bench import Workload, fit, predict, published, published_runs, simulate
-from kit.bench.compare import beside, off, other_tools, ratios
+from kit.bench.compare import (
+    compare,
+    comparison_table,
+    mean_and_worst_error,
+    other_predictors,
+)
 from kit.bench.user_runs import own_runs
 from kit.cli import main
 from kit.errors import InvalidValue, KitError
@@ -203,18 +208,18 @@ def test_predict_takes_images_and_an_slo(capsys):
 def test_rows_of_a_kind_are_compared(name):
     """A published ITL per chunk is held against the predicted one per chunk."""
     given = published(name).report
-    found = {r.label: r for r in ratios(predict(published(name).profile, name), given)}
-    assert sum(r.headline for r in found.values()) == 3
+    found = {r.metric.label: r for r in compare(predict(published(name).profile, name), given)}
+    assert sum(r.metric.headline for r in found.values()) == 3
     ours = predict(published(name).profile, name)
     itl = ours.itl if given.itl_basis == "token" else ours.itl_per_chunk
-    assert found["Mean ITL (ms):"].predicted == itl.mean
-    assert "Total input tokens:" not in found
-    assert f"{given.ttft.mean:,.2f}" in beside(ours, given)
+    assert found["Mean ITL (ms)"].predicted == itl.mean
+    assert "Total input tokens" not in found
+    assert f"{given.ttft.mean:,.2f}" in comparison_table(ours, given)
 
 
 def test_our_worst_headline_row_is_nearer_than_the_best_of_the_others():
     """As the table says: they were not fitted to these runs."""
     for one in published_runs():
-        ours = [r for r in ratios(predict(one.profile, one.name), one.report) if r.headline]
-        theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_tools()]
-        assert off(ours)[1] < min(theirs)
+        ours = [r for r in compare(predict(one.profile, one.name), one.report) if r.metric.headline]
+        theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_predictors()]
+        assert mean_and_worst_error(ours)[1] < min(theirs)

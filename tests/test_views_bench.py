@@ -12,7 +12,7 @@ import pytest
 
 from kit.bench import Record, Report, Sample, Workload, predict, published, simulate
 from kit.bench.metrics import report as reported
-from kit.errors import InvalidValue
+from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
 from kit.provenance import measured, simulated
 from kit.views import beside, little, run_figure, sweep
@@ -350,6 +350,12 @@ def test_the_version_of_a_server_is_read_from_its_label(both: tuple[Report, Repo
     live = replace(both[1], provenance=measured("q at http://x:1, SGLang 0.5.23"))
     other = replace(both[1], provenance=simulated("another engine"))
     assert beside(live, other).cells[1] == ["SGLang", "0.5.23", "–"]
+
+
+def test_no_report_is_an_error_of_two_lines() -> None:
+    with pytest.raises(KitError, match="no report") as caught:
+        beside()
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_the_long_table_opens_with_the_rows_that_matter(both: tuple[Report, Report]) -> None:

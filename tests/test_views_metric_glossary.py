@@ -6,10 +6,8 @@ import pytest
 
 from kit import bench
 from kit.bench import Slo, Workload
-from kit.bench.table import rows
 from kit.hardware import profile
 from kit.views import explained
-from kit.views.figures.metric_glossary import meaning
 
 RUN = bench.published("cookbook-latency")
 OURS = bench.predict("h200x8", like=RUN.name)
@@ -25,13 +23,14 @@ def row_of(words, label):
     ids=["simulated", "published", "judged"],
 )
 def test_every_row_of_a_table_is_explained(report):
-    for _, label, _ in rows(report):
-        assert len(meaning(label)) > 8, label
-        assert "failed in this way" not in meaning(label), label
+    for metric, _ in report.rows():
+        assert len(metric.meaning) > 8, metric.label
+        assert "failed in this way" not in metric.meaning, metric.label
 
 
 def test_an_error_is_said_to_be_one():
-    assert "failed" in meaning("HTTP 503: overloaded:")
+    words = explained(replace(OURS, errors={"HTTP 503: overloaded": 2}))
+    assert "failed" in row_of(words, "HTTP 503: overloaded")[-1]
 
 
 def test_a_row_stands_beside_the_published_with_its_ratio():

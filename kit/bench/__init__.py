@@ -19,8 +19,9 @@ published  runs and cells that others published
 from kit.bench.accept_length import accept_length
 from kit.bench.client import run as measure
 from kit.bench.goodput import Slo
-from kit.bench.metrics import Record, Report, Stats
 from kit.bench.published import published, published_cells, published_runs
+from kit.bench.record import Record
+from kit.bench.report import Report, Stats
 from kit.bench.result_file import read
 from kit.bench.sampler import Sample
 from kit.bench.simulated import predict, simulate

@@ -17,8 +17,10 @@ import asyncio
 from typing import Literal, Protocol
 
 from kit.bench import protocol, server_stats
-from kit.bench.metrics import Record, Report, report
+from kit.bench.metrics import report
 from kit.bench.protocol import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
+from kit.bench.record import Record
+from kit.bench.report import Report
 from kit.bench.runner import OnSample, Progress, Race
 from kit.bench.server_stats import Speculation
 from kit.bench.transport import Connection, Origin, Pool

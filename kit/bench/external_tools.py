@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kit.bench import result_file
 from kit.bench.client import Target
-from kit.bench.metrics import Report
+from kit.bench.report import Report
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance

@@ -1,4 +1,4 @@
-"""Goodput: the requests a second that kept every promise of a service level objective (SLO).
+"""Goodput: the requests per second that kept every bound of a service level objective (SLO).
 
     report.goodput(Slo(ttft_ms=200, tpot_ms=20))  →  requests per second
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit.bench.metrics import Record
+from kit.bench.record import Record
 from kit.errors import InvalidValue
 
 METRICS = ("ttft", "tpot", "e2el")
@@ -69,7 +69,7 @@ class Slo:
 
 @dataclass(frozen=True)
 class Goodput:
-    """What of a run was good. Shares are of all requests that were answered or failed."""
+    """How much of a run was good. Shares are of all requests that were answered or failed."""
 
     slo: Slo
     requests_per_s: float
@@ -90,7 +90,7 @@ class Goodput:
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> Goodput | None:
-        """What a result line tells of it; None where it was not asked for."""
+        """What a result line says of it; None where it was not asked for."""
         bounds = line.get("goodput_slos_ms")
         if not bounds:
             return None
@@ -108,4 +108,15 @@ class Goodput:
             "request_goodput": self.requests_per_s,
             "slo_attainment": self.attainment,
             "slo_attainment_by_metric": self.attainment_by_metric,
+        }
+
+    def printed(self) -> dict[str, Any]:
+        """The values of its rows in the printed table, by their keys; shares in percent."""
+        bounds = " ".join(f"{name}:{bound:g}" for name, bound in self.slo.bounds_ms.items())
+        by_metric = self.attainment_by_metric.items()
+        return {
+            "goodput_slos_ms": bounds,
+            "request_goodput": self.requests_per_s,
+            "slo_attainment": self.attainment * 100,
+            **{f"{name}_slo_attainment": share * 100 for name, share in by_metric},
         }

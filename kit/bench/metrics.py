@@ -20,172 +20,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from kit.bench.record import Record
+from kit.bench.report import Report, Stats
 from kit.bench.workload import Workload
-from kit.errors import InvalidValue
 from kit.provenance import Provenance
 
-if TYPE_CHECKING:
-    from kit.bench.goodput import Goodput, Slo
-
 Array = npt.NDArray[np.float64]
-ItlBasis = Literal["token", "chunk"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One request as its client saw it; times in seconds since the start of the run.
-
-    `tokens[i]` came in the chunk at `times_s[i]`. Where a server does not say how many tokens a
-    chunk carries, `tokens` is empty and `output_tokens` is the server's count at the end;
-    `assumed` when it gave none at all, and what was asked for is taken. `verify_steps` and
-    `correct_drafts` are those of speculation, `image_tokens` those of the prompt; 0 where the
-    answer does not tell.
-    """
-
-    sent_s: float
-    input_tokens: int
-    times_s: Sequence[float] = ()
-    tokens: Sequence[int] = ()
-    output_tokens: int = 0
-    ended_s: float = 0.0
-    error: str = ""
-    assumed: bool = False
-    verify_steps: int = 0
-    correct_drafts: int = 0
-    image_tokens: int = 0
-
-    @property
-    def ok(self) -> bool:
-        return not self.error
-
-    @property
-    def ttft_s(self) -> float:
-        return self.times_s[0] - self.sent_s
-
-    @property
-    def latency_s(self) -> float:
-        return self.ended_s - self.sent_s
-
-    @property
-    def tpot_s(self) -> float | None:
-        """None for an answer of one token: there is no second to wait for."""
-        if self.output_tokens < 2:
-            return None
-        return (self.latency_s - self.ttft_s) / (self.output_tokens - 1)
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Of one quantity in milliseconds; None where the source does not say."""
-
-    mean: float | None = None
-    median: float | None = None
-    std: float | None = None
-    p90: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    max: float | None = None
-
-    @classmethod
-    def of(cls, seconds: Iterable[float] | Array) -> Stats:
-        values = np.asarray(seconds if isinstance(seconds, np.ndarray) else list(seconds)) * 1e3
-        if values.size == 0:
-            return cls()
-        p90, p95, p99 = (float(p) for p in np.percentile(values, (90, 95, 99)))
-        return cls(
-            mean=float(values.mean()),
-            median=float(np.median(values)),
-            std=float(values.std()),
-            p90=p90,
-            p95=p95,
-            p99=p99,
-            max=float(values.max()),
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a run gave. None is what its source does not say; `missing` says so in words."""
-
-    provenance: Provenance
-    backend: str = "sglang"
-    workload: Workload | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)  # of a line that somebody else wrote
-    duration_s: float | None = None
-    completed: int | None = None
-    total_input_tokens: int | None = None
-    total_input_vision_tokens: int = 0
-    total_output_tokens: int | None = None
-    total_output_tokens_retokenized: int | None = None
-    request_throughput: float | None = None
-    input_throughput: float | None = None
-    output_throughput: float | None = None
-    total_throughput: float | None = None
-    e2e_latency: Stats = Stats()
-    ttft: Stats = Stats()
-    tpot: Stats = Stats()
-    itl: Stats = Stats()
-    itl_basis: ItlBasis = "token"
-    itl_per_chunk: Stats = Stats()
-    concurrency: float | None = None
-    accept_length: float | None = None
-    max_output_tokens_per_s: float | None = None
-    max_concurrent_requests: int | None = None
-    errors: dict[str, int] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    records: tuple[Record, ...] = field(default=(), repr=False)
-    judged: Goodput | None = None  # what `to_json` and `table` tell of goodput
-
-    @property
-    def total_input_text_tokens(self) -> int | None:
-        if self.total_input_tokens is None:
-            return None
-        return self.total_input_tokens - self.total_input_vision_tokens
-
-    @property
-    def failed(self) -> int:
-        return sum(self.errors.values())
-
-    def __getitem__(self, key: str) -> Any:
-        """A figure by its key in the result line: `report["mean_ttft_ms"]`.
-
-        Raises KeyError for a key that the line does not have.
-        """
-        return self.to_json()[key]
-
-    def goodput(self, slo: Slo) -> float:
-        """Requests a second that kept `slo`. Raises InvalidValue where no request was kept."""
-        return self.judge(slo).requests_per_s
-
-    def judge(self, slo: Slo) -> Goodput:
-        """Goodput and the share of requests that kept each bound. Raises InvalidValue."""
-        from kit.bench.goodput import Goodput
-
-        if not self.records or self.duration_s is None:
-            raise InvalidValue(
-                "goodput needs every request, and this report holds their averages only",
-                "measure or simulate the run here",
-            )
-        return Goodput.of(self.records, slo, self.duration_s)
-
-    def to_json(self) -> dict[str, Any]:
-        """The keys of bench_serving's result line in its order, then ours."""
-        from kit.bench.result_file import to_json
-
-        return to_json(self)
-
-    def table(self) -> str:
-        """The rows of bench_serving's table in its order, then ours; rows unknown are left out."""
-        from kit.bench.table import table
-
-        return table(self)
 
 
 def report(

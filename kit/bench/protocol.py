@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.bench.images import data_uri
-from kit.bench.metrics import Record
+from kit.bench.record import Record
 from kit.bench.transport import Response
 from kit.bench.workload import Workload
 

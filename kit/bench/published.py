@@ -22,7 +22,7 @@ from functools import cache
 from typing import Any
 
 from kit import load_data, provenance
-from kit.bench.metrics import Report, Stats
+from kit.bench.report import Report, Stats
 from kit.bench.result_file import from_json
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue, UnknownName

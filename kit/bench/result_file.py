@@ -1,80 +1,27 @@
-"""Result lines: ours written with bench_serving's keys, theirs and vLLM's read back.
+"""Result files read: those of `kit bench`, of bench_serving and of vLLM.
 
-`sglang.bench_serving --output-file RUN.jsonl` appends one JSON object a run; `vllm bench serve
---save-result` writes one. Both become a `Report`, so that any of the three stands beside another.
+`sglang.bench_serving --output-file RUN.jsonl` appends one JSON object per run; `vllm bench serve
+--save-result` writes one. Both become a `Report`, so that any of the three compares with another.
 Sources: sglang 0.5.23 benchmark/serving.py; vllm 0.33.0 vllm/benchmarks/serve.py.
 """
 
 from __future__ import annotations
 
 import json
-import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from kit.bench.goodput import Goodput
-from kit.bench.metrics import ItlBasis, Record, Report, Stats
+from kit.bench.metric_list import METRICS, STATISTICS
+from kit.bench.record import Record
+from kit.bench.report import ARGUMENTS, OUR_ARGUMENTS, ItlBasis, Report, Stats
 from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance, measured
 
-_STATS = ("mean", "median", "std", "p90", "p95", "p99")
-_LATENCIES = ("e2e_latency", "ttft", "tpot", "itl")
-_SCALARS = (
-    "total_output_tokens_retokenized",
-    "request_throughput",
-    "input_throughput",
-    "output_throughput",
-    "total_throughput",
-)
-_ARGUMENTS = (
-    "tag",
-    "backend",
-    "dataset_name",
-    "request_rate",
-    "max_concurrency",
-    "sharegpt_output_len",
-    "random_input_len",
-    "random_output_len",
-    "random_range_ratio",
-    "server_info",
-)
-
-_DRAWN = ("seed", "num_prompts", "image_count", "image_resolution", "ramp")  # ours
-
-
-def to_json(report: Report) -> dict[str, Any]:
-    """bench_serving's keys in its order, then `failed`, `errors`, both ITLs, `provenance`."""
-    line: dict[str, Any] = dict.fromkeys(_ARGUMENTS) | _asked(report)
-    line |= {
-        "duration": report.duration_s,
-        "completed": report.completed,
-        "total_input_tokens": report.total_input_tokens,
-        "total_input_text_tokens": report.total_input_text_tokens,
-        "total_input_vision_tokens": report.total_input_vision_tokens,
-        "total_output_tokens": report.total_output_tokens,
-    }
-    line |= {key: getattr(report, key) for key in _SCALARS}
-    for name in _LATENCIES:
-        line |= _flat(getattr(report, name), name)
-    line |= {
-        "concurrency": report.concurrency,
-        "accept_length": report.accept_length,
-        "max_output_tokens_per_s": report.max_output_tokens_per_s,
-        "max_concurrent_requests": report.max_concurrent_requests,
-        "max_itl_ms": report.itl.max,
-        "itl_basis": report.itl_basis,
-    }
-    line |= report.judged.to_json() if report.judged else {}
-    line |= _flat(report.itl_per_chunk, "itl_per_chunk")
-    line |= {
-        **_drawn(report),
-        "failed": report.failed,
-        "errors": report.errors,
-        "missing": list(report.missing),
-        "provenance": report.provenance.to_json(),
-    }
-    return line
+_LATENCIES = ("e2e_latency", "ttft", "tpot", "itl", "itl_per_chunk")
+_FIELDS = {field.name for field in fields(Report)}
 
 
 def read(path: str | Path, provenance: Provenance | None = None) -> list[Report]:
@@ -131,108 +78,60 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
     basis: ItlBasis = (
         "token" if line.get("itl_basis", "token" if native else "") == "token" else "chunk"
     )
-    itl = _stats(line, "itl")
+    values = _values(line) | {name: _stats(line, name) for name in _LATENCIES}
+    if basis == "chunk":
+        values["itl_per_chunk"] = values["itl"]
     return Report(
         provenance=provenance,
-        backend=line.get("backend") or "sglang",
         workload=_workload(line),
-        arguments={key: line.get(key) for key in (*_ARGUMENTS, *_DRAWN)},
-        duration_s=line["duration"],
-        completed=line.get("completed"),
-        total_input_tokens=line.get("total_input_tokens"),
-        total_input_vision_tokens=line.get("total_input_vision_tokens") or 0,
-        total_output_tokens=line.get("total_output_tokens"),
-        **{key: line.get(key) for key in _SCALARS},
-        e2e_latency=_stats(line, "e2e_latency"),
-        ttft=_stats(line, "ttft"),
-        tpot=_stats(line, "tpot"),
-        itl=itl,
+        arguments={key: line.get(key) for key in (*ARGUMENTS, *OUR_ARGUMENTS)},
         itl_basis=basis,
-        itl_per_chunk=_stats(line, "itl_per_chunk") if basis == "token" else itl,
-        concurrency=line.get("concurrency"),
-        accept_length=line.get("accept_length"),
-        max_output_tokens_per_s=line.get("max_output_tokens_per_s"),
-        max_concurrent_requests=line.get("max_concurrent_requests"),
         errors=_errors(line.get("errors")),
         judged=Goodput.from_json(line),
         missing=tuple(line.get("missing") or ()),
         records=_records(line),
+        **values,
     )
 
 
+def _values(line: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a line, by their names in a report; those that it does not have left out."""
+    return {
+        metric.attribute: line[metric.key]
+        for metric in METRICS
+        if metric.attribute in _FIELDS and line.get(metric.key) is not None
+    }
+
+
 def _from_vllm(line: dict[str, Any], provenance: Provenance) -> Report:
-    duration_s = float(line["duration"])
-    itl = _stats(line, "itl")
-    tokens_in = line.get("total_input_tokens")
+    values = _values(line)
+    duration_s, tokens_in = values.get("duration_s"), values.get("total_input_tokens")
     failed = int(line.get("failed") or 0)
-    e2e = _stats(line, "e2el")
+    e2e, itl = _stats(line, "e2el"), _stats(line, "itl")
+    rate = values.get("request_throughput")
     return Report(
         provenance=provenance,
-        backend=line.get("backend") or line.get("endpoint_type") or "vllm",
-        arguments={
-            "request_rate": _rate(line.get("request_rate")),
-            "max_concurrency": line.get("max_concurrency"),
-        },
-        duration_s=duration_s,
-        completed=line.get("completed"),
-        total_input_tokens=tokens_in,
-        total_output_tokens=line.get("total_output_tokens"),
-        request_throughput=line.get("request_throughput"),
-        input_throughput=tokens_in / duration_s if tokens_in is not None else None,
-        output_throughput=line.get("output_throughput"),
-        total_throughput=line.get("total_token_throughput"),
+        arguments={key: line.get(key) for key in ("request_rate", "max_concurrency")},
+        errors={"failed": failed} if failed else {},
         e2e_latency=e2e,
         ttft=_stats(line, "ttft"),
         tpot=_stats(line, "tpot"),
         itl=itl,
         itl_basis="chunk",
         itl_per_chunk=itl,
-        concurrency=(
-            e2e.mean * line["request_throughput"] / 1e3
-            if e2e.mean is not None and line.get("request_throughput") is not None
-            else None
-        ),
-        max_output_tokens_per_s=line.get("max_output_tokens_per_s"),
-        max_concurrent_requests=line.get("max_concurrent_requests"),
-        errors={"failed": failed} if failed else {},
+        **values
+        | {
+            "backend": line.get("backend") or line.get("endpoint_type") or "vllm",
+            "input_throughput": tokens_in / duration_s if tokens_in and duration_s else None,
+            "total_throughput": line["total_token_throughput"],
+            "concurrency": e2e.mean * rate / 1e3 if e2e.mean is not None and rate else None,
+        },
     )
 
 
-def _asked(report: Report) -> dict[str, Any]:
-    w = report.workload
-    if w is None:
-        return {**report.arguments, "backend": report.backend}
-    return {
-        **report.arguments,
-        "backend": report.backend,
-        "dataset_name": w.dataset,
-        "request_rate": w.request_rate if math.isfinite(w.request_rate) else "inf",
-        "max_concurrency": w.max_concurrency,
-        "random_input_len": w.input_len,
-        "random_output_len": w.output_len,
-        "random_range_ratio": w.range_ratio,
-    }
-
-
-def _drawn(report: Report) -> dict[str, Any]:
-    """What, with bench_serving's arguments, draws the same requests again."""
-    w = report.workload
-    if w is None:
-        return {key: report.arguments[key] for key in _DRAWN if key in report.arguments}
-    return {key: getattr(w, key) for key in _DRAWN}
-
-
-def _flat(stats: Stats, name: str) -> dict[str, float | None]:
-    return {f"{stat}_{name}_ms": getattr(stats, stat) for stat in _STATS}
-
-
 def _stats(line: dict[str, Any], name: str) -> Stats:
-    found = {stat: line.get(f"{stat}_{name}_ms") for stat in _STATS}
+    found = {key: line.get(f"{key}_{name}_ms") for key in STATISTICS}
     return Stats(**found, max=line.get(f"max_{name}_ms"))
-
-
-def _rate(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _workload(line: dict[str, Any]) -> Workload | None:
@@ -255,7 +154,7 @@ def _workload(line: dict[str, Any]) -> Workload | None:
 
 
 def _errors(found: Any) -> dict[str, int]:
-    """Ours are counts already; bench_serving's a text a request, "" where it went well."""
+    """Ours are counts already; bench_serving's are a text per request, "" where it went well."""
     if isinstance(found, dict):
         return found
     counts: dict[str, int] = {}
@@ -267,7 +166,7 @@ def _errors(found: Any) -> dict[str, int]:
 
 
 def _records(line: dict[str, Any]) -> tuple[Record, ...]:
-    """What `--output-details` keeps of each request; it does not keep when one was sent."""
+    """What `--output-details` keeps of each request; when it was sent is not kept."""
     if not isinstance(line.get("ttfts"), list):
         return ()
     out = []

@@ -10,8 +10,10 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from kit.bench.metrics import Record, Report, report
+from kit.bench.metrics import report
 from kit.bench.published import published
+from kit.bench.record import Record
+from kit.bench.report import Report
 from kit.bench.sampler import INTERVAL_S, Sample
 from kit.bench.workload import Workload
 from kit.hardware import SGLANG, Profile

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kit.bench.fit import HEADLINE
-from kit.bench.metrics import Report
+from kit.bench.metric_list import HEADLINE
 from kit.bench.published import PublishedRun
+from kit.bench.report import Report
 from kit.bench.result_file import read
 from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue

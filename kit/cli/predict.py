@@ -60,7 +60,7 @@ def add(add_command: Add) -> None:
 
 def _predict(args: argparse.Namespace) -> int:
     from kit.bench import predict, published
-    from kit.bench.compare import beside
+    from kit.bench.compare import comparison_table
     from kit.hardware import SGLANG, profile
     from kit.speed import Constants, SpeedModel
 
@@ -85,7 +85,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.like and published(args.like).profile.name == chosen.name and not args.json:
         print(report.table())
         print()
-        print(beside(report, published(args.like).report))
+        print(comparison_table(report, published(args.like).report))
         return 0
     return print_report(report, args)
 

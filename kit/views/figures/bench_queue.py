@@ -10,7 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kit.bench.metrics import Record, Report
+from kit.bench.record import Record
+from kit.bench.report import Report
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable

@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kit.bench.metrics import Report, Stats
+from kit.bench.report import Report, Stats
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kit.bench.metrics import Record
+from kit.bench.record import Record
 
 Array = npt.NDArray[np.float64]
 

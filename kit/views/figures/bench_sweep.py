@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from kit.bench.metrics import Report
+from kit.bench.report import Report
 from kit.errors import InvalidValue
 from kit.provenance import Provenance
 from kit.views import theme

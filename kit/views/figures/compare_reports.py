@@ -6,71 +6,47 @@ beside(run.report, predicted, report)      # published, simulated, measured
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
 from kit.bench import published_runs
-from kit.bench.metrics import Report, Stats
+from kit.bench.metric_list import BY_KEY, Metric
+from kit.bench.report import Report
+from kit.errors import InvalidValue
 from kit.provenance import Kind
 
-_Value = Callable[[Report], float | None]
-
-
-@dataclass(frozen=True)
-class ComparedRow:
-    """A figure of a report. `first` rows stand open, the others behind a click."""
-
-    name: str
-    value: _Value
-    decimals: int = 0
-    first: bool = False
-
-
-def _of(name: str, stat: str) -> _Value:
-    def value(report: Report) -> float | None:
-        stats: Stats = getattr(report, name)
-        found: float | None = getattr(stats, stat)
-        return found
-
-    return value
-
-
-def _itl_per_token(stat: str) -> _Value:
-    def value(report: Report) -> float | None:
-        found: float | None = getattr(report.itl, stat)
-        return found if report.itl_basis == "token" else None
-
-    return value
-
-
-def _latencies() -> tuple[ComparedRow, ...]:
-    rows = []
-    for stat in ("mean", "median", "p99"):
-        label, first = stat.capitalize(), stat == "mean"
-        rows += [
-            ComparedRow(f"{label} TTFT (ms)", _of("ttft", stat), 0, first or stat == "p99"),
-            ComparedRow(f"{label} TPOT (ms)", _of("tpot", stat), 2, first),
-            ComparedRow(f"{label} ITL per token (ms)", _itl_per_token(stat), 2, first),
-            ComparedRow(f"{label} ITL per chunk (ms)", _of("itl_per_chunk", stat), 2),
-            ComparedRow(f"{label} E2E latency (ms)", _of("e2e_latency", stat), 0, first),
-        ]
-    return tuple(rows)
-
-
-ROWS = (
-    ComparedRow("Output tokens/s", lambda r: r.output_throughput, 0, first=True),
-    ComparedRow("Requests/s", lambda r: r.request_throughput, 2, first=True),
-    ComparedRow("Total tokens/s", lambda r: r.total_throughput),
-    ComparedRow("Peak output tokens/s", lambda r: r.max_output_tokens_per_s),
-    ComparedRow("In flight on average", lambda r: r.concurrency, 1, first=True),
-    ComparedRow("Accept length", lambda r: r.accept_length, 2, first=True),
-    *_latencies(),
-    ComparedRow("Requests answered", lambda r: r.completed),
-    ComparedRow("Requests failed", lambda r: r.failed or None),
-    ComparedRow("Tokens in", lambda r: r.total_input_tokens),
-    ComparedRow("Tokens out", lambda r: r.total_output_tokens),
-    ComparedRow("Duration (s)", lambda r: r.duration_s, 1, first=True),
+ROWS = tuple(
+    BY_KEY[key]
+    for key in (
+        "output_throughput",
+        "request_throughput",
+        "total_throughput",
+        "max_output_tokens_per_s",
+        "concurrency",
+        "accept_length",
+        *(
+            f"{statistic}_{latency}_ms"
+            for statistic in ("mean", "median", "p99")
+            for latency in ("ttft", "tpot", "itl", "itl_per_chunk", "e2e_latency")
+        ),
+        "completed",
+        "failed",
+        "total_input_tokens",
+        "total_output_tokens",
+        "duration",
+    )
+)
+OPEN = (  # the others are behind a click
+    "output_throughput",
+    "request_throughput",
+    "concurrency",
+    "accept_length",
+    "mean_ttft_ms",
+    "p99_ttft_ms",
+    "mean_tpot_ms",
+    "mean_itl_ms",
+    "mean_e2e_latency_ms",
+    "duration",
 )
 
 
@@ -82,7 +58,7 @@ class Beside:
 
     def __post_init__(self) -> None:
         if not self.reports:
-            raise ValueError("nothing to put side by side")
+            raise InvalidValue("no report to compare", "give one or more: beside(report, other)")
 
     @property
     def cells(self) -> list[list[str]]:
@@ -92,13 +68,13 @@ class Beside:
         body = [self._texts(row) for row in self._rows()]
         return [kinds, versions, *body, ["from", *(r.provenance.source for r in self.reports)]]
 
-    def _rows(self) -> list[ComparedRow]:
+    def _rows(self) -> list[Metric]:
         """Those that at least one report has."""
-        return [row for row in ROWS if any(row.value(r) is not None for r in self.reports)]
+        return [row for row in ROWS if any(_value(row, r) is not None for r in self.reports)]
 
-    def _pairs(self, row: ComparedRow) -> list[tuple[str, str]]:
+    def _pairs(self, row: Metric) -> list[tuple[str, str]]:
         """(figure, ratio to the first) of each report; "" where there is nothing to compare."""
-        values = [row.value(report) for report in self.reports]
+        values = [_value(row, report) for report in self.reports]
         return [
             (
                 "–" if value is None else f"{value:,.{row.decimals}f}",
@@ -107,9 +83,9 @@ class Beside:
             for i, value in enumerate(values)
         ]
 
-    def _texts(self, row: ComparedRow) -> list[str]:
+    def _texts(self, row: Metric) -> list[str]:
         return [
-            row.name,
+            row.short,
             *(f"{text} ({ratio})" if ratio else text for text, ratio in self._pairs(row)),
         ]
 
@@ -121,12 +97,12 @@ class Beside:
     def _repr_html_(self) -> str:
         """The first rows open, all of them behind a click; each column under its label."""
         rows = self._rows()
-        first = [row for row in rows if row.first]
+        first = [row for row in rows if row.key in OPEN]
         more = self._table(rows) if len(rows) > len(first) else ""
         folded = f"<details><summary>All {len(rows)} rows</summary>{more}</details>" if more else ""
         return self._table(first) + folded + self._sources()
 
-    def _table(self, rows: list[ComparedRow]) -> str:
+    def _table(self, rows: list[Metric]) -> str:
         heads = "".join(
             f'<th style="{_CELL}"><span style="{_BADGE}{_LINE[r.provenance.kind]}">'
             f"{escape(str(r.provenance.kind))}</span><br>"
@@ -134,7 +110,7 @@ class Beside:
             for i, r in enumerate(self.reports, 1)
         )
         body = "".join(
-            f'<tr><th scope="row" style="{_NAME}">{escape(row.name)}</th>'
+            f'<tr><th scope="row" style="{_NAME}">{escape(row.short)}</th>'
             + "".join(
                 f'<td style="{_CELL}"><b>{text}</b>'
                 + (f' <span style="{_RATIO}">{ratio}</span>' if ratio else "")
@@ -187,8 +163,19 @@ def beside(*reports: Report) -> Beside:
 
     Each column says its kind (published, simulated, measured) and the version of SGLang, where
     that is known; ITL is compared per token with per token, and per chunk with per chunk.
+    Raises InvalidValue without a report.
     """
     return Beside(reports)
+
+
+def _value(metric: Metric, report: Report) -> float | None:
+    """The figure of a report; no ITL per token where ITL is per chunk, no count of 0 failures."""
+    if metric.key == "failed":
+        return report.failed or None
+    if report.itl_basis == "chunk" and metric.attribute.startswith("itl."):
+        return None
+    value: float | None = metric.of(report)
+    return value
 
 
 def version(report: Report) -> str | None:
@@ -203,5 +190,5 @@ def version(report: Report) -> str | None:
 
 def _named(report: Report, number: int) -> str:
     """Under a column's kind: the version, and the number of its source below."""
-    told = version(report)
-    return f"SGLang {told} · {number}" if told else str(number)
+    found = version(report)
+    return f"SGLang {found} · {number}" if found else str(number)

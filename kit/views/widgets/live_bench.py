@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.bench import client
-from kit.bench.metrics import Report
+from kit.bench.report import Report
 from kit.bench.workload import Workload
 from kit.errors import KitError
 from kit.views.figures.bench_run import bundle, results, run_figure

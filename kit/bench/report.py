@@ -1,0 +1,219 @@
+"""What a run gave: as a result line with bench_serving's keys, and as the table that it prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kit.bench.goodput import Goodput, Slo
+from kit.bench.metric_list import METRICS, PRINTED, Metric
+from kit.bench.record import Record
+from kit.bench.workload import Workload
+from kit.errors import InvalidValue
+from kit.provenance import Provenance
+
+ItlBasis = Literal["token", "chunk"]
+
+# Of a result line: what bench_serving was told, in its order; and what we add to it, which draws
+# the same requests again.
+ARGUMENTS = (
+    "tag",
+    "backend",
+    "dataset_name",
+    "request_rate",
+    "max_concurrency",
+    "sharegpt_output_len",
+    "random_input_len",
+    "random_output_len",
+    "random_range_ratio",
+    "server_info",
+)
+OUR_ARGUMENTS = ("seed", "num_prompts", "image_count", "image_resolution", "ramp")
+
+_WIDTH = 50  # of the printed table
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Of one quantity in milliseconds; None where the source does not say."""
+
+    mean: float | None = None
+    median: float | None = None
+    std: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of(cls, seconds: Iterable[float] | npt.NDArray[np.float64]) -> Stats:
+        """Percentiles interpolate; the standard deviation is the population's."""
+        values = np.asarray(seconds if isinstance(seconds, np.ndarray) else list(seconds)) * 1e3
+        if values.size == 0:
+            return cls()
+        p90, p95, p99 = (float(p) for p in np.percentile(values, (90, 95, 99)))
+        return cls(
+            mean=float(values.mean()),
+            median=float(np.median(values)),
+            std=float(values.std()),
+            p90=p90,
+            p95=p95,
+            p99=p99,
+            max=float(values.max()),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run gave. None is what its source does not say; `missing` says so in words."""
+
+    provenance: Provenance
+    backend: str = "sglang"
+    workload: Workload | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)  # of a line that another tool wrote
+    duration_s: float | None = None
+    completed: int | None = None
+    total_input_tokens: int | None = None
+    total_input_vision_tokens: int = 0
+    total_output_tokens: int | None = None
+    total_output_tokens_retokenized: int | None = None
+    request_throughput: float | None = None
+    input_throughput: float | None = None
+    output_throughput: float | None = None
+    total_throughput: float | None = None
+    e2e_latency: Stats = Stats()
+    ttft: Stats = Stats()
+    tpot: Stats = Stats()
+    itl: Stats = Stats()
+    itl_basis: ItlBasis = "token"
+    itl_per_chunk: Stats = Stats()
+    concurrency: float | None = None
+    accept_length: float | None = None
+    max_output_tokens_per_s: float | None = None
+    max_concurrent_requests: int | None = None
+    errors: dict[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    records: tuple[Record, ...] = field(default=(), repr=False)
+    judged: Goodput | None = None  # the goodput that the result line and the table show
+
+    @property
+    def total_input_text_tokens(self) -> int | None:
+        if self.total_input_tokens is None:
+            return None
+        return self.total_input_tokens - self.total_input_vision_tokens
+
+    @property
+    def failed(self) -> int:
+        return sum(self.errors.values())
+
+    @property
+    def request_rate(self) -> float | str | None:
+        """Requests per second that the client tries to send; "inf" for no limit."""
+        rate = self.workload.request_rate if self.workload else self.arguments.get("request_rate")
+        return "inf" if rate == math.inf else rate
+
+    @property
+    def max_concurrency(self) -> int | None:
+        if self.workload is not None:
+            return self.workload.max_concurrency
+        return self.arguments.get("max_concurrency")
+
+    def __getitem__(self, key: str) -> Any:
+        """A figure by its key in the result line: `report["mean_ttft_ms"]`.
+
+        Raises KeyError for a key that the line does not have.
+        """
+        return self.to_json()[key]
+
+    def goodput(self, slo: Slo) -> float:
+        """Requests per second that kept `slo`. Raises InvalidValue where no request is kept."""
+        return self.judge(slo).requests_per_s
+
+    def judge(self, slo: Slo) -> Goodput:
+        """Goodput and the share of requests that kept each bound. Raises InvalidValue."""
+        if not self.records or self.duration_s is None:
+            raise InvalidValue(
+                "goodput needs every request, and this report holds their averages only",
+                "measure or simulate the run here",
+            )
+        return Goodput.of(self.records, slo, self.duration_s)
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of bench_serving's result line in its order, then ours."""
+        return {
+            **dict.fromkeys(ARGUMENTS),
+            **self.arguments,
+            **({} if self.workload is None else _arguments(self.workload)),
+            **{metric.key: metric.of(self) for metric in METRICS},
+            **(self.judged.to_json() if self.judged else {}),
+            **({} if self.workload is None else _our_arguments(self.workload)),
+            "itl_basis": self.itl_basis,
+            "errors": self.errors,
+            "missing": list(self.missing),
+            "provenance": self.provenance.to_json(),
+        }
+
+    def rows(self) -> list[tuple[Metric, float | int | str | None]]:
+        """(metric, value) of every row of the printed table in its order; None where unknown.
+
+        Behind bench_serving's rows stand the failed requests, by their error.
+        """
+        values = {metric.key: metric.of(self) for metric in METRICS}
+        values |= self.judged.printed() if self.judged else {}
+        if self.max_concurrency is None and self.request_rate is not None:
+            values["max_concurrency"] = "not set"
+        values["total_input_vision_tokens"] = self.total_input_vision_tokens or None
+        per_token = self.itl_basis == "token"
+        rows = [
+            (metric, values.get(metric.key))
+            for metric in PRINTED
+            if per_token or not metric.attribute.startswith("itl_per_chunk")
+        ]
+        return rows + [(_failed(error), count) for error, count in self.errors.items()]
+
+    def table(self) -> str:
+        """The table that bench_serving prints: its rows, order and widths. Rows whose value is
+        unknown are left out."""
+        lines = [_rule(" Serving Benchmark Result ", "=")]
+        section = ""
+        for metric, value in self.rows():
+            if value is None:
+                continue
+            if metric.section != section:
+                section = metric.section
+                lines.append(_rule(section, "-"))
+            shown = f"{value:<10.2f}" if isinstance(value, float) else f"{value:<10}"
+            lines.append(f"{metric.label + ':':<40} {shown}")
+        lines.append("=" * _WIDTH)
+        if self.itl_basis == "chunk" and self.itl.mean is not None:
+            lines.append("ITL here is per chunk: tokens that come together count as one.")
+        lines += [f"missing: {what}" for what in self.missing]
+        lines.append(str(self.provenance))
+        return "\n".join(lines)
+
+
+def _arguments(w: Workload) -> dict[str, Any]:
+    return {
+        "dataset_name": w.dataset,
+        "random_input_len": w.input_len,
+        "random_output_len": w.output_len,
+        "random_range_ratio": w.range_ratio,
+    }
+
+
+def _our_arguments(w: Workload) -> dict[str, Any]:
+    return {key: getattr(w, key) for key in OUR_ARGUMENTS}
+
+
+def _failed(error: str) -> Metric:
+    meaning = "requests that failed in this way; they are in no average"
+    return Metric(error, error, meaning, section="Failed requests (in no average)")
+
+
+def _rule(title: str, character: str) -> str:
+    return f"{title:{character}^{_WIDTH}}"
