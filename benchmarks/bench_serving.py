@@ -18,7 +18,7 @@ from typing import Any
 from kit.bench import read
 from kit.bench.report import ARGUMENTS, Report
 from kit.errors import KitError
-from kit.server import cpu_tiny, on_cpu
+from kit.server import cpu
 from kit.twin.process import start
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,9 +42,9 @@ WHY_CHAT = dict.fromkeys(
 def theirs(url: str, model: str, backend: str, args: argparse.Namespace, out: Path) -> Report:
     done = subprocess.run(
         [
-            str(on_cpu.HOME / "python"), "-m", "sglang.bench_serving",
+            str(cpu.HOME / "python"), "-m", "sglang.bench_serving",
             "--backend", backend, "--base-url", url, "--model", model,
-            "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name", "random-ids",
+            "--tokenizer", str(cpu.tiny_checkpoint()), "--dataset-name", "random-ids",
             *(["--tokenize-prompt"] if backend == "sglang" else []),
             "--random-input-len", str(args.input_len), "--random-output-len", str(args.output_len),
             "--num-prompts", str(args.prompts), "--max-concurrency", str(args.concurrency),
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--output-len", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    if not on_cpu.installed():
+    if not cpu.installed():
         sys.exit("SGLang is not installed here: make sglang-cpu")
     tables = {backend: compared(backend, args) for backend in DIALECTS}
     if args.json:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from kit.server import cpu_tiny, on_cpu
+    from kit.server import cpu
 except ImportError:  # in the peers' environment there is no kit, and no need of it
-    cpu_tiny = on_cpu = None
+    cpu = None
 
 HERE = Path(__file__).resolve().parent
 SGLANG = HERE.parent / "deploy" / "sglang-cpu" / "python"
@@ -161,7 +161,7 @@ class Peer:
 
     def run(self, url: str, streams: int, tokens: int) -> dict[str, Any]:
         job = {"url": url, "streams": streams, "tokens": tokens, "out": str(self._out)}
-        job["tokenizer"] = str(cpu_tiny.checkpoint()) if self.kind != "ours" else ""
+        job["tokenizer"] = str(cpu.tiny_checkpoint()) if self.kind != "ours" else ""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -214,7 +214,7 @@ def main() -> None:
     if args.kind:
         client(args.kind)
         return
-    kinds = [k for k in args.clients.split(",") if k == "ours" or on_cpu.installed()]
+    kinds = [k for k in args.clients.split(",") if k == "ours" or cpu.installed()]
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

@@ -28,8 +28,8 @@ from typing import Any
 from kit import server
 from kit.errors import KitError
 from kit.pocket import WEIGHTS
-from kit.server import Server, cpu_pocket, on_cpu
-from kit.server.processes import members
+from kit.server import Server, cpu
+from kit.server.processes import free_port, members
 
 RECORDED = WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
 STREAMS = 8
@@ -121,7 +121,7 @@ def sglang(steps: int) -> tuple[Row, list[Row], Row, int]:
     """Of a server with that many drafts: its line, its two lines of the sweep, where a step's time
     goes, and how many tokens it wrote."""
     began = time.perf_counter()
-    with server.start(cpu_pocket.command(server.free_port(), steps)) as running:
+    with server.start(cpu.pocket(free_port(), steps)) as running:
         start_s = time.perf_counter() - began
         url, entries = running.url, weights("recorded.json")
         prompts = [entry["prompt"] for entry in entries]
@@ -137,7 +137,7 @@ def sglang(steps: int) -> tuple[Row, list[Row], Row, int]:
             took[streams] = seconds(lambda prompt: generate(url, prompt), prompts, streams)
         line = {
             "engine": f"SGLang, {steps} drafts" if steps else "SGLang, no MTP",
-            "program_mib": mib(on_cpu.ROOT / ".venv-sglang") if steps == 0 else None,
+            "program_mib": mib(cpu.ROOT / ".venv-sglang") if steps == 0 else None,
             "weights_mib": (WEIGHTS / "model.safetensors").stat().st_size / 2**20,
             "start_s": start_s,
             "memory_mib": sum(map(pss_mib, members(running.group or 0))),
@@ -211,7 +211,7 @@ def stages(running: Server, prompt: str) -> Row:
 
 def recorded(rows: list[Row], shares: dict[int, Row]) -> Row:
     about = weights("pocket.json")
-    where = f"SGLang {on_cpu.SGLANG_PINNED} on {os.cpu_count()} CPU cores"
+    where = f"SGLang {cpu.SGLANG_PINNED} on {os.cpu_count()} CPU cores"
     return {
         "provenance": {"kind": "measured", "source": f"{where}, {about['name']}, greedy"},
         "sha256": about["sha256"],
@@ -263,7 +263,7 @@ def main() -> None:
     if args.llama:
         llama_alone()
         return
-    ran = [sglang(steps) for steps in range(cpu_pocket.STEPS + 1)]
+    ran = [sglang(steps) for steps in range(cpu.POCKET_STEPS + 1)]
     rows = [row for _, sweep, _, _ in ran for row in sweep]
     kept = recorded(rows, {steps: share for steps, (_, _, share, _) in enumerate(ran) if share})
     RECORDED.write_text(json.dumps(kept, indent=1) + "\n")

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kit.server import cpu_tiny, on_cpu
+from kit.server import cpu
 from kit.twin.process import start
 
 DUE = re.compile(rb": due (\d+\.\d+)\n")
@@ -106,9 +106,9 @@ def held(url: str, case: Case) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         client = subprocess.Popen(
             [
-                str(on_cpu.HOME / "python"), "-m", "sglang.benchmark.rust_client",
+                str(cpu.HOME / "python"), "-m", "sglang.benchmark.rust_client",
                 "--backend", "sglang", "--base-url", url, "--model", "twin",
-                "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name", "random-ids",
+                "--tokenizer", str(cpu.tiny_checkpoint()), "--dataset-name", "random-ids",
                 "--tokenize-prompt", "--random-input-len", "64", "--random-range-ratio", "1.0",
                 "--random-output-len", str(case.held_tokens), "--num-prompts", "20000",
                 "--max-concurrency", str(case.held), "--output-file", f"{folder}/out.jsonl",
@@ -183,7 +183,7 @@ def main() -> None:
     args = parser.parse_args()
     told = {}
     for name in args.cases.split(","):
-        if CASES[name].held and not on_cpu.installed():
+        if CASES[name].held and not cpu.installed():
             told[name] = "not measured: SGLang's Rust client is not here (make sglang-cpu)"
         else:
             told[name] = measure(CASES[name], args.rounds)

@@ -13,8 +13,10 @@ import pytest
 
 from kit.cli.main import parser
 from kit.errors import InvalidValue, LaunchError
+from kit.hardware import profile
+from kit.launch import launch_plan
 from kit.pocket import SUMS, WEIGHTS, insist_on_released
-from kit.server import cpu_pocket, cpu_tiny, on_cpu, serve
+from kit.server import command_for, cpu
 from kit.server.command import of_plan
 
 RECORDED = WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
@@ -26,7 +28,7 @@ released = pytest.mark.skipif(
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the released one, on a machine that has SGLang for CPUs."""
-    monkeypatch.setattr(on_cpu, "installed", lambda: True)
+    monkeypatch.setattr(cpu, "installed", lambda: True)
     (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
     (tmp_path / "pocket.json").write_text(json.dumps({"name": "pocket model (3.2 M parameters)"}))
     files = sorted(tmp_path.iterdir())
@@ -40,7 +42,7 @@ def options(argv: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_it_speculates_by_choice(weights: Path) -> None:
-    on, one, off = (options(cpu_pocket.command(steps=n, weights=weights).argv) for n in (3, 1, 0))
+    on, one, off = (options(cpu.pocket(steps=n, weights=weights).argv) for n in (3, 1, 0))
     assert on["--speculative-algorithm"] == one["--speculative-algorithm"] == "NEXTN"
     assert (on["--speculative-num-steps"], on["--speculative-num-draft-tokens"]) == ("3", "4")
     assert (one["--speculative-num-steps"], one["--speculative-num-draft-tokens"]) == ("1", "2")
@@ -52,11 +54,11 @@ def test_it_speculates_by_choice(weights: Path) -> None:
 @pytest.mark.parametrize("steps", [-1, 4])
 def test_more_drafts_than_its_layer_learnt_are_refused(weights: Path, steps: int) -> None:
     with pytest.raises(InvalidValue, match="0 to 3"):
-        cpu_pocket.command(steps=steps, weights=weights)
+        cpu.pocket(steps=steps, weights=weights)
 
 
 def test_its_figures_say_that_they_are_a_small_models(weights: Path) -> None:
-    made = cpu_pocket.command(weights=weights)
+    made = cpu.pocket(weights=weights)
     assert "pocket model (3.2 M parameters) on a CPU" in made.source
     assert made.weights_gb == pytest.approx(1e-6)
     assert not made.outlives
@@ -65,7 +67,7 @@ def test_its_figures_say_that_they_are_a_small_models(weights: Path) -> None:
 def test_altered_weights_are_named(weights: Path) -> None:
     (weights / "model.safetensors").write_bytes(b"y" * 1000)
     with pytest.raises(LaunchError, match=r"model\.safetensors .* another checksum") as refused:
-        cpu_pocket.command(weights=weights)
+        cpu.pocket(weights=weights)
     assert refused.value.hint == "git checkout kit/data"
 
 
@@ -73,51 +75,51 @@ def test_altered_weights_are_named(weights: Path) -> None:
 def test_missing_weights_are_told(weights: Path, name: str) -> None:
     (weights / name).unlink()
     with pytest.raises(LaunchError, match=rf"cannot be read: .*{re.escape(name)}") as refused:
-        cpu_pocket.command(weights=weights)
+        cpu.pocket(weights=weights)
     assert refused.value.hint == "git checkout kit/data"
 
 
 def test_an_empty_list_of_checksums_is_no_proof(weights: Path) -> None:
     (weights / SUMS).write_text("")
     with pytest.raises(LaunchError, match="is empty"):
-        cpu_pocket.command(weights=weights)
+        cpu.pocket(weights=weights)
 
 
-@pytest.mark.parametrize("make", [cpu_pocket.command, cpu_tiny.command])
+@pytest.mark.parametrize("make", [cpu.pocket, cpu.tiny])
 def test_without_sglang_it_says_how_to_get_it(make, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(on_cpu, "installed", lambda: False)
+    monkeypatch.setattr(cpu, "installed", lambda: False)
     with pytest.raises(LaunchError, match="not installed here") as refused:
         make()
     assert "make sglang-cpu" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", on_cpu.ON_CPU)
+@pytest.mark.parametrize("name", cpu.MODELS)
 def test_kit_serve_knows_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(cpu_pocket, "command", lambda *a, **k: asked.append(k["steps"]))
-    monkeypatch.setattr(cpu_tiny, "command", lambda *a, **k: asked.append("toy"))
+    monkeypatch.setattr(cpu, "pocket", lambda *a, **k: asked.append(k["steps"]))
+    monkeypatch.setattr(cpu, "tiny", lambda *a, **k: asked.append("toy"))
     for flags in ([], ["--no-mtp"]):
         args = parser().parse_args(["serve", name, *flags])
-        serve.command(args.profile, port=args.port, mtp=not args.no_mtp)
-    assert asked == ([3, 0] if name == cpu_pocket.NAME else ["toy", "toy"])
+        command_for(args.profile, port=args.port, mtp=not args.no_mtp)
+    assert asked == ([3, 0] if name == cpu.POCKET else ["toy", "toy"])
 
 
-@pytest.mark.parametrize("name", on_cpu.ON_CPU)
+@pytest.mark.parametrize("name", cpu.MODELS)
 @pytest.mark.parametrize(
-    ("asked", "says"), [({"sglang": "0.5.9"}, on_cpu.SGLANG_PINNED), ({"docker": True}, "--docker")]
+    ("asked", "says"), [({"sglang": "0.5.9"}, cpu.SGLANG_PINNED), ({"docker": True}, "--docker")]
 )
 def test_a_cpu_runs_no_other_sglang_and_no_container(
     name: str, asked: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(InvalidValue, match=says):
-        serve.command(name, **asked)
+        command_for(name, **asked)
 
 
 def test_kit_serve_leaves_mtp_out_of_any_profile() -> None:
-    on, off = (serve.command("h200x8", mtp=mtp) for mtp in (True, False))
+    on, off = (command_for("h200x8", mtp=mtp) for mtp in (True, False))
     assert "--speculative-algorithm" in on.argv
     assert "--speculative-algorithm" not in off.argv
-    assert on.argv == of_plan(serve.launch_plan(serve.profile("h200x8"))).argv
+    assert on.argv == of_plan(launch_plan(profile("h200x8"))).argv
 
 
 @released

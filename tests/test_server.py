@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from kit import server
+from kit.cli.serve import serve
 from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import launch_plan
 from kit.server import log, preflight
 from kit.server.command import ServerCommand, of_plan
 from kit.server.processes import free_port, members
-from kit.server.serve import serve
 from kit.sizing import plan
 
 FAKE = Path(__file__).parent / "fake_sglang.py"
@@ -169,6 +169,7 @@ STARTER = """
 import os, sys
 from dataclasses import replace
 from kit import server
+from kit.cli.serve import serve
 from kit.server.command import ServerCommand
 command = ServerCommand(title="fake", argv=(sys.executable, sys.argv[1], sys.argv[2]),
     host="127.0.0.1", port=int(sys.argv[2]), sglang="0.5.23", checkpoint=sys.argv[3],
@@ -210,7 +211,7 @@ def test_serve_tells_its_phases_and_ctrl_c_leaves_no_process(
         groups.extend(s.group for s in server.running())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kit.server.serve.pause", ctrl_c)
+    monkeypatch.setattr("kit.cli.serve.pause", ctrl_c)
     assert serve(command(), said.append) == 0
     text = "\n".join(said)
     assert "✓ port" in text

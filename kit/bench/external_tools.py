@@ -152,12 +152,12 @@ def _text_only(workload: Workload) -> None:
 
 def _sglang() -> tuple[tuple[str, ...], str]:
     """How to start SGLang's tool, and its tokenizer: from this environment, or the CPU's."""
-    from kit.server import cpu_tiny, on_cpu
+    from kit.server import cpu
 
     module = ("-m", "sglang.bench_serving")
     found = importlib.util.find_spec("sglang")
     if found is not None and found.origin is not None:  # no origin: some folder of that name
         return (sys.executable, *module), ""
-    if on_cpu.installed():
-        return (str(on_cpu.HOME / "python"), *module), str(cpu_tiny.checkpoint())
+    if cpu.installed():
+        return (str(cpu.HOME / "python"), *module), str(cpu.tiny_checkpoint())
     return (), ""

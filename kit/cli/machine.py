@@ -69,14 +69,14 @@ def _machine(sub: argparse.ArgumentParser) -> None:
 
 def _profiles(args: argparse.Namespace) -> int:
     from kit.hardware import profiles
-    from kit.server.on_cpu import ON_CPU
+    from kit.server.cpu import MODELS
 
     if args.json:
         print_json([p.to_json() for p in profiles()])
         return 0
     for p in profiles():
         print(f"{p.name:<22} {p}")
-    for name, about in ON_CPU.items():
+    for name, about in MODELS.items():
         print(f"{name:<22} {about}")
     return 0
 
@@ -104,10 +104,11 @@ def _command(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from kit.server.serve import command, serve
+    from kit.cli.serve import serve
+    from kit.server import command_for
 
     return serve(
-        command(
+        command_for(
             args.profile,
             sglang=args.sglang,
             port=args.port,
@@ -118,7 +119,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    from kit.server.serve import stop
+    from kit.cli.serve import stop
 
     return stop(args.port)
 

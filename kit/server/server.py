@@ -5,8 +5,8 @@
     server.stop()
 
 A server of a launch plan outlives the process that started it, is found
-again by `adopt`, and ends by `stop`. The toy on a CPU (`kit.server.cpu_tiny`) ends
-with the process that started it, however that ends.
+again by `adopt`, and ends by `stop`. One on a CPU (`kit.server.cpu`) ends with the
+process that started it, however that ends.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kit import http
 from kit.errors import LaunchError
-from kit.launch import KEY_VARIABLE, LaunchPlan
+from kit.hardware import SGLANG, profile
+from kit.launch import HTTP_PORT, KEY_VARIABLE, LaunchPlan, launch_plan
 from kit.provenance import Provenance, measured
-from kit.server import log, preflight
+from kit.server import cpu, log, preflight
 from kit.server import registry as _registry
 from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, diagnose
@@ -213,6 +214,24 @@ class Server:
     def __str__(self) -> str:
         state = "ready" if self.ready else "starting" if self.running else "ended"
         return f"{self.title} at {self.url}: {state}"
+
+
+def command_for(
+    name: str,
+    *,
+    sglang: str | None = None,
+    port: int = HTTP_PORT,
+    docker: bool = False,
+    mtp: bool = True,
+) -> ServerCommand:
+    """What is started for the name of a profile, or of a model on a CPU (`cpu.MODELS`).
+
+    Raises UnknownName for another name, and as `cpu.named` does.
+    """
+    if name in cpu.MODELS:
+        return cpu.named(name, port, sglang=sglang, docker=docker, mtp=mtp)
+    chosen = profile(name) if mtp else replace(profile(name), mtp=None)
+    return of_plan(launch_plan(chosen, sglang=sglang or SGLANG, port=port), docker=docker)
 
 
 def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Server:

@@ -20,7 +20,7 @@ from sglang.benchmark.utils import get_processor
 from kit.bench import Record, Slo, Workload, images, result_file
 from kit.bench.metrics import report
 from kit.provenance import computed
-from kit.server import cpu_tiny
+from kit.server import cpu
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ def test_image_requests_are_theirs_by_length_size_and_tokens(
         return draw(tokenizer, pad, count)
 
     monkeypatch.setattr(their_images, "gen_mm_prompt", noted)
-    processor = get_processor(str(cpu_tiny.checkpoint()))
+    processor = get_processor(str(cpu.tiny_checkpoint()))
     np.random.seed(3)
     theirs = their_images.sample_image_requests(
         4, 2, 128, 1024, 0.0, processor, "random", "jpeg", resolution, "sglang-oai-chat"
@@ -172,7 +172,7 @@ def bench_serving(url: str, out: Path, *options: str) -> str:
     done = subprocess.run(
         [
             sys.executable, "-m", "sglang.bench_serving", "--backend", "sglang", "--base-url", url,
-            "--model", "m", "--tokenizer", str(cpu_tiny.checkpoint()), "--dataset-name",
+            "--model", "m", "--tokenizer", str(cpu.tiny_checkpoint()), "--dataset-name",
             "random-ids", "--tokenize-prompt", "--random-input-len", "40", "--random-output-len",
             "16", "--num-prompts", "6", "--max-concurrency", "3", "--seed", "1", "--disable-tqdm",
             "--output-file", str(out), *options,

@@ -20,7 +20,7 @@ from kit import server
 from kit.course import drawings
 from kit.models.image_tokens import smart_resize
 from kit.pocket import SERVED_NAME, SUMS, WEIGHTS
-from kit.server import Server, cpu_pocket
+from kit.server import Server, cpu
 from kit.server.processes import free_port
 from kit.speed.speculation import accept_length
 from kit.vision import image, message
@@ -35,9 +35,9 @@ TWIN = "h200x8"  # with MTP, three drafts
 NULLS = "prompt_tokens_details"  # null or counts, by what a prefix cache held
 
 
-@pytest.fixture(scope="module", params=[cpu_pocket.STEPS, 0], ids=["MTP", "plain"])
+@pytest.fixture(scope="module", params=[cpu.POCKET_STEPS, 0], ids=["MTP", "plain"])
 def either(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with server.start(cpu_pocket.command(free_port(), steps=request.param)) as running:
+    with server.start(cpu.pocket(free_port(), steps=request.param)) as running:
         yield running
 
 
@@ -102,7 +102,7 @@ def test_drafts_are_accepted_as_often_as_the_layer_is_right(either: Server) -> N
     told = [one["meta_info"] for one in said]
     tokens = sum(one["completion_tokens"] - 1 for one in told)  # the first comes of the prefill
     measured = tokens / sum(one["spec_verify_ct"] for one in told)
-    guesses = Guesses.of(WEIGHTS, texts(said), cpu_pocket.STEPS)
+    guesses = Guesses.of(WEIGHTS, texts(said), cpu.POCKET_STEPS)
     walked = tokens / guesses.steps()
     computed = accept_length(guesses.chances())
     by_draft = ", ".join(f"{chance:.1%}" for chance in guesses.chances())
@@ -204,4 +204,4 @@ def test_a_prompt_past_its_context_is_refused_in_a_line(pocket: str) -> None:
     answer = ask(pocket, "POST", "/v1/chat/completions", json.dumps(body))
     assert answer.status == 400
     said = json.loads(answer.body)["message"]
-    assert f"longer than the model's context length ({cpu_pocket.CONTEXT_LENGTH} tokens)" in said
+    assert f"longer than the model's context length ({cpu.POCKET_CONTEXT_LENGTH} tokens)" in said

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from kit import server
-from kit.server import Server, cpu_tiny, on_cpu
+from kit.server import Server, cpu
 from kit.server.processes import free_port, members
 
 THINKING = "Let me think about this question."
@@ -37,13 +37,13 @@ INSTRUCT = {"chat_template_kwargs": {"enable_thinking": False}}
 
 @pytest.fixture(scope="module", params=["dense", "moe"])
 def toy(request: pytest.FixtureRequest) -> Iterator[Server]:
-    command = cpu_tiny.command(free_port(), kind=request.param)
+    command = cpu.tiny(free_port(), kind=request.param)
     with server.start(command) as running:
         yield running
 
 
 def post(toy: Server, body: dict[str, Any]) -> tuple[int, Any]:
-    given = {"model": cpu_tiny.SERVED_MODEL, "max_tokens": 100, "messages": HELLO, **body}
+    given = {"model": cpu.TINY, "max_tokens": 100, "messages": HELLO, **body}
     request = urllib.request.Request(
         f"{toy.url}/v1/chat/completions",
         json.dumps(given).encode(),
@@ -131,19 +131,17 @@ def test_errors_are_sglangs_flat_ones(toy: Server, body: dict[str, Any], says: s
 def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> None:
     held = toy.ledger()
     assert (held.slots, held.kv_tokens, held.max_running_requests) == (64, 8192, 8)
-    assert toy.info()["version"] == on_cpu.SGLANG_PINNED
+    assert toy.info()["version"] == cpu.SGLANG_PINNED
     assert "a toy on a CPU" in toy.provenance.source
     phases = list(dict.fromkeys(event.phase for event in toy.events))
     assert phases == ["options", "ranks", "weights", "pools", "limits", "http", "ready"]
 
 
-SERVE = "import sys; from kit.server import serve as s; sys.exit(s.serve(s.command('cpu-tiny', port=int(sys.argv[1]))))"  # noqa: E501
-
-
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ctrl_c_a_polite_end_and_kill_9_leave_no_process(sign: signal.Signals) -> None:
     port = free_port()
-    serving = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], stdout=subprocess.DEVNULL)
+    serve = [sys.executable, "-m", "kit.cli", "serve", cpu.TINY, "--port", str(port)]
+    serving = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     until = time.monotonic() + 110
     while not (ours := [s for s in server.running() if s.url == url and s.ready]):
@@ -151,7 +149,7 @@ def test_ctrl_c_a_polite_end_and_kill_9_leave_no_process(sign: signal.Signals) -
         assert time.monotonic() < until
         time.sleep(0.5)
     group = ours[0].group
-    assert len(members(group)) >= 4  # keeper, HTTP, scheduler, detokenizer
+    assert len(members(group)) >= 4  # supervisor, HTTP, scheduler, detokenizer
     os.kill(serving.pid, sign)
     code = serving.wait(timeout=60)
     if sign != signal.SIGKILL:

@@ -21,7 +21,7 @@ import pytest
 
 from kit import server
 from kit.errors import LaunchError
-from kit.server import cpu_tiny
+from kit.server import cpu
 from kit.server.failures import Failure, failures
 from kit.server.log import phases
 from kit.server.processes import free_port
@@ -74,7 +74,7 @@ def test_each_phases_line_stands_in_the_released_file(phase: Any) -> None:
 def start(without: tuple[str, ...] = (), **options: str | None) -> None:
     """Try to start the toy with flags that differ; it raises what the log tells."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-    with server.start(cpu_tiny.command(free_port(), options=given, without=without)):
+    with server.start(cpu.tiny(free_port(), options=given, without=without)):
         raise AssertionError("it started after all")
 
 
@@ -116,7 +116,7 @@ def test_a_checkpoint_without_weights_is_diagnosed(
 ) -> None:
     """The kit looks before it starts; here SGLang itself is asked."""
     monkeypatch.setattr("kit.server.preflight.preflight", lambda command: ())
-    for file in cpu_tiny.checkpoint().iterdir():
+    for file in cpu.tiny_checkpoint().iterdir():
         if file.suffix != ".safetensors":
             shutil.copy(file, tmp_path)
     with pytest.raises(LaunchError, match="no weight files in"):
@@ -134,4 +134,4 @@ def late_guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 def test_a_port_taken_meanwhile_is_diagnosed(late_guest: int) -> None:
     with pytest.raises(LaunchError, match="another program listens on"):
-        server.start(cpu_tiny.command(late_guest))
+        server.start(cpu.tiny(late_guest))

@@ -15,7 +15,7 @@ from pieces import CHOICES, INSTRUCT, WEATHER, answered, fragments, twin_of
 from wire_shapes import differences, shapes
 
 from kit import server
-from kit.server import cpu_tiny
+from kit.server import cpu
 from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ PROFILE = "b200x8"  # without MTP, as the toy is
 @pytest.fixture(scope="module")
 def toy() -> Iterator[str]:
     longer = {"--context-length": "4096"}  # the agent of lesson 06 asks with more than 1,024 tokens
-    with server.start(cpu_tiny.command(free_port(), options=longer)) as running:
+    with server.start(cpu.tiny(free_port(), options=longer)) as running:
         yield running.url
 
 

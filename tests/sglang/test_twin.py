@@ -22,7 +22,7 @@ from wire_replay import ABORT_ALL, ask, for_the_twin, settled
 from wire_shapes import differences, parts, shapes
 
 from kit import server
-from kit.server import cpu_tiny
+from kit.server import cpu
 from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ ACCEPTED: dict[str, tuple[tuple[str, ...], str]] = {}
 
 @pytest.fixture(scope="module")
 def toy() -> Iterator[str]:
-    command = cpu_tiny.command(free_port(), options={"--served-model-name": "tiny"})
+    command = cpu.tiny(free_port(), options={"--served-model-name": "tiny"})
     with server.start(command) as running:
         yield running.url
 
@@ -94,7 +94,7 @@ COUNTED = ("completed", "total_input_tokens", "total_output_tokens")
 
 def bench(url: str, backend: str, model: str, out: Path) -> dict[str, Any]:
     """The result line of `sglang.bench_serving` for six requests of random tokens."""
-    tokenizer = cpu_tiny.checkpoint()
+    tokenizer = cpu.tiny_checkpoint()
     done = subprocess.run(
         [
             sys.executable, "-m", "sglang.bench_serving", "--backend", backend, "--base-url", url,

@@ -16,7 +16,7 @@ from PIL import Image
 from kit import server
 from kit.course import drawings
 from kit.models.image_tokens import smart_resize, video_cost
-from kit.server import Server, cpu_tiny
+from kit.server import Server, cpu
 from kit.server.processes import free_port
 from kit.vision import avi, image, message, video
 
@@ -27,13 +27,13 @@ DECODER = importlib.util.find_spec("torchcodec") or importlib.util.find_spec("de
 
 @pytest.fixture(scope="module")
 def toy() -> Iterator[Server]:
-    with server.start(cpu_tiny.command(free_port())) as running:
+    with server.start(cpu.tiny(free_port())) as running:
         yield running
 
 
 def ask(toy: Server, *messages: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     body = {
-        "model": cpu_tiny.SERVED_MODEL,
+        "model": cpu.TINY,
         "messages": list(messages),
         "max_tokens": 20,
         "chat_template_kwargs": {"enable_thinking": False},

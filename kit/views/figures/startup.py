@@ -17,12 +17,10 @@ from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import LaunchPlan, launch_plan
 from kit.provenance import Provenance
-from kit.server import Server, cpu_pocket, launch
+from kit.server import Server, command_for, cpu, launch
 from kit.server.command import ServerCommand
 from kit.server.log import events, lines, phases
-from kit.server.on_cpu import ON_CPU, installed
 from kit.server.processes import free_port
-from kit.server.serve import command
 from kit.views.figure import FigureTable
 from kit.views.widgets.sliders import _Raw, somebody_is_there
 
@@ -88,15 +86,15 @@ def what_to_start(asked: str = "") -> Startable:
     if asked == RECORDED:
         print("A recorded start, as asked.")
         return recorded("start")
-    name = asked or (cpu_pocket.NAME if installed() and somebody_is_there() else "")
-    if name in ON_CPU:
-        print(f"{name}: {ON_CPU[name]}.")
-        return command(name, port=free_port())
+    name = asked or (cpu.POCKET if cpu.installed() and somebody_is_there() else "")
+    if name in cpu.MODELS:
+        print(f"{name}: {cpu.MODELS[name]}.")
+        return command_for(name, port=free_port())
     if name:
         print(f"{name}, as asked: the real thing.")
         return launch_plan(profile(name), metrics=True)
-    why = "nobody watches" if installed() else "make sglang-cpu has not been run"
-    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu_pocket.NAME}".')
+    why = "nobody watches" if cpu.installed() else "make sglang-cpu has not been run"
+    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu.POCKET}".')
     return recorded("start")
 
 
