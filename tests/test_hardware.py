@@ -41,6 +41,21 @@ def test_usable_memory_is_less_than_the_box_says(key: str, box: int) -> None:
     assert 0.85 * box < gpu(key).memory_gib <= box
 
 
+@pytest.mark.parametrize(
+    ("key", "capability"),
+    [("t4", "7.5"), ("a100", "8.0"), ("l40s", "8.9"), ("h200", "9.0"), ("b200", "10.0"),
+     ("b300", "10.3"), ("rtx5090", "12.0"), ("mi300x", "gfx942"), ("xeon", "cpu")],
+)  # fmt: skip
+def test_an_architecture_is_one_makers_and_shown_as_its_maker_writes_it(
+    key: str, capability: str
+) -> None:
+    card = gpu(key)
+    assert card.compute_capability == capability  # developer.nvidia.com/cuda-gpus
+    assert [card.is_nvidia, card.is_amd, card.is_cpu].count(True) == 1
+    assert card.is_sm90 == (capability == "9.0")
+    assert card.is_sm100 == capability.startswith("10.")
+
+
 @pytest.mark.parametrize("name", ["H200", "RTX 4090", "rtx-4090", "mi300X"])
 def test_a_card_is_found_however_it_is_written(name: str) -> None:
     assert gpu(name).key == "".join(c for c in name.lower() if c.isalnum())
@@ -202,6 +217,8 @@ def test_more_combinations_that_no_server_takes() -> None:
         Profile.of("27b", "bf16", "h200", 2, ep_size=2)
     with pytest.raises(InvalidValue, match="CUDA IPC"):
         replace(profile("h100x16"), mm_feature_transport="cuda_ipc")
+    with pytest.raises(InvalidValue, match="NVIDIA"):
+        Profile.of("9b", "bf16", "mi300x", 1, mm_feature_transport="cuda_ipc")
     with pytest.raises(InvalidValue, match="draft tokens"):
         Mtp(num_steps=3, eagle_topk=1, num_draft_tokens=8)
 

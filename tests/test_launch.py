@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from kit.errors import InvalidValue
+from kit.errors import InvalidValue, UnknownName
 from kit.hardware import Profile, gpu, profile
 from kit.launch import LaunchPlan, changes, launch_plan, source_commands
 
@@ -234,6 +234,31 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(InvalidValue, match=says):
         launch_plan(replace(profile("h200x8"), **changed), **options)
+
+
+@pytest.mark.parametrize(
+    ("backend", "runs", "refused"),
+    [  # sglang 0.5.23: tests/reference/test_vision_backends.py asks it itself
+        ("fa3", "a100 l40s rtx4090 h100 h200", "t4 b200 b300 rtx5090 mi300x mi355x xeon"),
+        ("fa4", "b200 b300 gb200 rtxpro6000", "t4 a100 l40s h100 mi300x xeon"),
+        ("aiter_attn", "mi300x mi355x", "h200 xeon"),
+        ("amx_attn", "xeon", "h200 mi300x"),
+    ],
+)
+def test_vision_attention_is_taken_where_it_has_kernels(
+    backend: str, runs: str, refused: str
+) -> None:
+    for card in runs.split():
+        plan = launch_plan(Profile.of("0.8b", "bf16", card, 1), mm_attention_backend=backend)
+        assert named(plan)["--mm-attention-backend"] == backend
+    for card in refused.split():
+        with pytest.raises(InvalidValue, match=f"{backend} is not for"):
+            launch_plan(Profile.of("0.8b", "bf16", card, 1), mm_attention_backend=backend)
+
+
+def test_a_vision_attention_that_sglang_does_not_know_is_an_unknown_name() -> None:
+    with pytest.raises(UnknownName, match="fa33"):
+        launch_plan(profile("h200x8"), mm_attention_backend="fa33")
 
 
 def test_one_port_for_http_and_the_ranks_is_refused() -> None:

@@ -146,6 +146,13 @@ def test_cuda_ipc_costs_a_gibibyte_of_cache() -> None:
     assert plain.rest_gib - ipc.rest_gib == pytest.approx(1.0)
 
 
+def test_what_would_mend_a_plan_with_cuda_ipc_leaves_it_out_where_it_cannot_be() -> None:
+    small = plan(Profile.of("397b", "bf16", "h100", 8, mm_feature_transport="cuda_ipc"))
+    by_ranks = {r.profile.tp_size: r.profile for r in explain(small).remedies}
+    assert by_ranks[16].nodes == 2
+    assert by_ranks[16].mm_feature_transport is None
+
+
 def test_opposite_moves_for_memory_that_runs_out_early_and_late() -> None:
     early = plan(of("h200x8", mem_fraction_static=0.6))
     assert not early.fits

@@ -15,7 +15,8 @@ class Gpu:
     """One accelerator; for Xeon one NUMA node, which is one rank.
 
     `memory_gib` is what the driver shows; `flops` are dense TFLOP/s by dtype;
-    `link_gb_s` is one direction, to the GPUs of the same node.
+    `link_gb_s` is one direction, to the GPUs of the same node. `arch` is what kernels
+    are built for: "sm90", "gfx942", "cpu".
     """
 
     name: str
@@ -23,7 +24,7 @@ class Gpu:
     bandwidth_gb_s: float
     flops: dict[str, float]
     link_gb_s: float
-    compute_capability: str
+    arch: str
     source: str
     key: str
     gpus_per_node: int = 8
@@ -32,12 +33,46 @@ class Gpu:
         return hash(self.key)
 
     @property
+    def maker(self) -> str:
+        """ "nvidia", "amd" or "cpu"."""
+        return "cpu" if self.arch == "cpu" else "amd" if self.arch.startswith("gfx") else "nvidia"
+
+    @property
     def is_cpu(self) -> bool:
-        return self.compute_capability == "cpu"
+        return self.maker == "cpu"
 
     @property
     def is_amd(self) -> bool:
-        return self.compute_capability.startswith("gfx")
+        return self.maker == "amd"
+
+    @property
+    def is_nvidia(self) -> bool:
+        return self.maker == "nvidia"
+
+    @property
+    def sm(self) -> int:
+        """NVIDIA's architecture as a number: 90 for sm90; 0 for other makers."""
+        return int(self.arch.removeprefix("sm")) if self.is_nvidia else 0
+
+    @property
+    def gfx(self) -> int:
+        """AMD's architecture as a number: 942 for gfx942; 0 for other makers."""
+        return int(self.arch.removeprefix("gfx")) if self.is_amd else 0
+
+    @property
+    def is_sm90(self) -> bool:
+        """Hopper. The names are those of SGLang's `srt/utils/common.py`."""
+        return self.sm // 10 == 9
+
+    @property
+    def is_sm100(self) -> bool:
+        """Blackwell for data centres (B200, GB200, B300), not the RTX GPUs."""
+        return self.sm // 10 == 10
+
+    @property
+    def compute_capability(self) -> str:
+        """As NVIDIA writes it: "9.0"; of other makers the architecture."""
+        return f"{self.sm // 10}.{self.sm % 10}" if self.is_nvidia else self.arch
 
     @property
     def provenance(self) -> Provenance:

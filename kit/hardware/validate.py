@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kit.errors import InvalidValue
+from kit.hardware.gpu import Gpu
 from kit.models import KV_BYTES, STATE_BYTES
 from kit.models.precision import precision
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 YARN_FACTOR = 4
 FP8_BLOCK = 128
 STRATEGIES = ("auto", "no_buffer", "extra_buffer", "extra_buffer_lazy")
-TRANSPORTS = (None, "cpu", "cuda_ipc", "cuda_vmm")
+GPU_TRANSPORTS = ("cuda_ipc", "cuda_vmm")  # image features stay on the first GPU, in a pool
+TRANSPORTS = (None, "cpu", *GPU_TRANSPORTS)
 
 
 def profile(p: Profile) -> None:
@@ -113,10 +115,20 @@ def _options(p: Profile) -> None:
     _one_of("kv_dtype", p.kv_dtype, tuple(KV_BYTES))
     _one_of("mamba_radix_cache_strategy", p.mamba_radix_cache_strategy, STRATEGIES)
     _one_of("mm_feature_transport", p.mm_feature_transport, TRANSPORTS)
-    if p.mm_feature_transport == "cuda_ipc" and p.nodes > 1:
-        raise InvalidValue(
-            "CUDA IPC reaches no further than one node", "leave mm_feature_transport out"
-        )
+    if refusal := transport_obstacle(p.mm_feature_transport, p.gpu, p.nodes):
+        raise InvalidValue(refusal, "leave mm_feature_transport out")
+
+
+def transport_obstacle(transport: str | None, gpu: Gpu, nodes: int) -> str | None:
+    """Why image features cannot travel like that; None where they can.
+
+    Source: sglang 0.5.23, arg_groups/serving_hook.py.
+    """
+    if transport in GPU_TRANSPORTS and not gpu.is_nvidia:
+        return "CUDA IPC needs NVIDIA GPUs"
+    if transport == "cuda_ipc" and nodes > 1:
+        return "CUDA IPC reaches no further than one node"
+    return None
 
 
 def _one_of(field: str, value: str | None, known: tuple[str | None, ...]) -> None:
@@ -141,16 +153,15 @@ def obstacle(p: Profile) -> str | None:
     recipe, gpu = precision(p.precision), p.gpu
     if gpu.is_cpu:
         return None if recipe.cpu else f"{recipe.title} does not run on a CPU"
-    if gpu.is_amd:
-        if not recipe.amd:
-            return f"{recipe.title} has no kernels on AMD; MXFP4 is its four-bit format"
-        if int(gpu.compute_capability.removeprefix("gfx")) < recipe.amd:
-            return f"{recipe.title} needs gfx{recipe.amd} (MI355X); {gpu.name} is older"
-    elif not recipe.runs_on:
+    if gpu.is_amd and not recipe.gfx:
+        return f"{recipe.title} has no kernels on AMD; MXFP4 is its four-bit format"
+    if gpu.is_nvidia and not recipe.sm:
         return f"{recipe.title} checkpoints are AMD's; NVFP4 is the four-bit format here"
-    elif float(gpu.compute_capability) < recipe.runs_on:
+    if gpu.gfx < recipe.gfx and gpu.is_amd:
+        return f"{recipe.title} needs gfx{recipe.gfx} (MI355X); {gpu.name} is older"
+    if gpu.sm < recipe.sm and gpu.is_nvidia:
         return (
-            f"{recipe.title} needs compute capability {recipe.runs_on}; "
+            f"{recipe.title} needs compute capability {recipe.sm / 10:.1f}; "
             f"{gpu.name} has {gpu.compute_capability}"
         )
     return _blocks(p)

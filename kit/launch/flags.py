@@ -136,17 +136,16 @@ def _holds(rule: dict[str, Any], profile: Profile, sglang: str) -> bool:
 
 
 def _facts(p: Profile) -> dict[str, Any]:
-    blackwell = p.gpu.compute_capability.startswith("10.")
-    maker = "cpu" if p.gpu.is_cpu else "amd" if p.gpu.is_amd else "nvidia"
     return {
         "gpu": p.gpu.key,
-        "maker": maker,
+        "arch": p.gpu.arch,
+        "maker": p.gpu.maker,
         "precision": p.precision,
         "mtp": p.mtp is not None,
         "moe": getattr(p.model, MOE_FIELD) > 0,
         "several_ranks": p.tp_size > 1,
         # SGLang's is_sm90 and is_sm100; over two nodes the second only
-        "fuses_by_itself": blackwell or (p.gpu.compute_capability == "9.0" and p.nodes == 1),
+        "fuses_by_itself": p.gpu.is_sm100 or (p.gpu.is_sm90 and p.nodes == 1),
         # trtllm_mha: decided before `auto` is known to keep snapshots
         "pages_by_itself": p.mtp is not None or not p.radix_cache,
         "strategy_auto": p.mamba_radix_cache_strategy == "auto",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kit.errors import InvalidValue
+from kit import load_data
+from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, Profile
 from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
@@ -46,12 +47,8 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
         raise InvalidValue(
             f"port {options.port} for HTTP and for the ranks to meet", "choose another dist_port"
         )
-    backend, blackwell = options.mm_attention_backend, p.gpu.compute_capability.startswith("1")
-    if (backend == "fa3" and blackwell) or (backend == "fa4" and not blackwell):
-        raise InvalidValue(
-            f"{backend} does not run on {p.gpu.name}",
-            "fa3 is Hopper's, fa4 Blackwell's; leave it out",
-        )
+    if (backend := options.mm_attention_backend) is not None:
+        _vision_backend(backend, p)
     if p.mtp is not None and p.gpu.is_cpu:
         raise InvalidValue("no MTP on a CPU: the cookbook has none", "mtp=None, or --no-mtp")
     strategy = p.mamba_radix_cache_strategy
@@ -65,8 +62,17 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
             "extra_buffer keeps snapshots for a prefix cache that is off",
             "radix_cache=True, or the strategy at auto",
         )
-    if p.mm_feature_transport == "cuda_ipc" and (p.gpu.is_amd or p.gpu.is_cpu):
-        raise InvalidValue("CUDA IPC needs NVIDIA GPUs", "leave mm_feature_transport out")
+
+
+def _vision_backend(backend: str, p: Profile) -> None:
+    known = load_data.toml("flag_rules.toml")["vision_backends"]
+    if backend not in known:
+        raise UnknownName("vision attention backend", backend, known)
+    if p.gpu.arch not in known[backend]:
+        raise InvalidValue(
+            f"{backend} is not for {p.gpu.name} ({p.gpu.arch})",
+            f"it is for {', '.join(known[backend])}; leave it out: SGLang takes the GPU's own",
+        )
 
 
 def warnings(p: Profile, options: LaunchOptions) -> Iterator[str]:

@@ -26,8 +26,8 @@ class Precision:
     scale_bytes: float
     checkpoint: str
     sizes: tuple[str, ...]
-    runs_on: float
-    amd: int
+    sm: int
+    gfx: int
     cpu: bool
     kv_dtype: str
     source: str

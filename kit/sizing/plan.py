@@ -179,7 +179,7 @@ def _reserve(p: Profile, rules: Accounting) -> int:
     if p.model.vision is None or not rules.mm_reserve:
         return 0
     defaults = table()["defaults"]
-    ipc = defaults["cuda_ipc_mib"] if p.mm_feature_transport in ("cuda_ipc", "cuda_vmm") else 0
+    ipc = defaults["cuda_ipc_mib"] if p.mm_feature_transport in _checks.GPU_TRANSPORTS else 0
     return int((defaults["vlm_cache_mib"] + ipc) * MIB)
 
 
@@ -230,7 +230,7 @@ def _page_size(p: Profile) -> int:
     if p.gpu.is_amd:
         return 16
     paged = p.mtp is not None or not p.radix_cache
-    return 64 if p.gpu.compute_capability.startswith("10.") and paged else 1
+    return 64 if p.gpu.is_sm100 and paged else 1
 
 
 def _ledgers(

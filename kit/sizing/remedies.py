@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kit.hardware import Gpu, Profile, gpus
-from kit.hardware.validate import obstacle
+from kit.hardware.validate import obstacle, transport_obstacle
 from kit.models.precision import precision, precisions
 from kit.sizing.accounting import parse
 from kit.sizing.mem_fraction import aiter_share
@@ -116,14 +116,17 @@ def _fraction(memory: MemoryPlan) -> Iterator[Change]:
 
 
 def _on(p: Profile, gpu: Gpu, count: int, precision_key: str) -> Profile:
+    nodes = -(-count // gpu.gpus_per_node)
+    transport = p.mm_feature_transport
     return replace(
         p,
         name=f"{p.model.name}-{precision_key}-{gpu.key}x{count}",
         gpu=gpu,
         precision=precision_key,
         tp_size=count,
-        nodes=-(-count // gpu.gpus_per_node),
+        nodes=nodes,
         ep_size=1,
+        mm_feature_transport=None if transport_obstacle(transport, gpu, nodes) else transport,
         kv_dtype=precision(precision_key).kv_dtype,
     )
 

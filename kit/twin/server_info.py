@@ -122,9 +122,9 @@ def _attention(p: Profile) -> str:
     """get_default_attn_backend, and the exception that model_overrides/qwen3_5.py makes."""
     if p.gpu.is_amd:
         return "aiter"
-    if p.gpu.compute_capability == "9.0":
+    if p.gpu.is_sm90:
         return "fa3"
-    if p.gpu.compute_capability.startswith("10."):
+    if p.gpu.is_sm100:
         return "trtllm_mha" if p.mtp or not p.radix_cache else "triton"
     return "flashinfer"
 

@@ -17,7 +17,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.hardware import SGLANG, Gpu, Mtp, Profile, from_cell, gpu, gpus
 from kit.hardware.cookbook import cells
-from kit.hardware.validate import obstacle
+from kit.hardware.validate import obstacle, transport_obstacle
 from kit.launch import LaunchOptions, LaunchPlan, launch_plan
 from kit.launch.flags import changes
 from kit.launch.render import FORMS
@@ -231,11 +231,7 @@ def _switch(name: str, label: str, about: str) -> Callable[[Wish, Profile | None
 
 
 def _cuda_ipc(wish: Wish, base: Profile | None) -> Field:
-    card, locked = gpu(wish.gpu), ""
-    if card.is_amd or card.is_cpu:
-        locked = "CUDA IPC needs NVIDIA GPUs"
-    elif wish.nodes > 1:
-        locked = "CUDA IPC reaches no further than one machine"
+    locked = transport_obstacle("cuda_ipc", gpu(wish.gpu), wish.nodes) or ""
     about = "a better TTFT for images, for 1 GiB of the first card"
     return Field("cuda_ipc", "vision: features by CUDA IPC", wish.cuda_ipc, (), locked, about)
 
