@@ -71,7 +71,7 @@ def sglang_takes(card: Gpu, backend: str) -> bool:
             vision.QKV_BACKEND_IMPL[backend](head_dim=72, num_heads=16, num_kv_heads=16)
     except ImportError:  # AMD's own library is not here
         return True
-    except Exception as refused:  # noqa: BLE001 - SGLang raises bare ones
+    except Exception as refused:  # SGLang raises bare ones
         if not re.search("not supported|only available", str(refused)):
             raise
         return False
