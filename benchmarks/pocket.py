@@ -140,7 +140,7 @@ def sglang(steps: int) -> tuple[Row, list[Row], Row, int]:
             "program_mib": mib(cpu.ROOT / ".venv-sglang") if steps == 0 else None,
             "weights_mib": (WEIGHTS / "model.safetensors").stat().st_size / 2**20,
             "start_s": start_s,
-            "memory_mib": sum(map(pss_mib, members(running.group or 0))),
+            "memory_mib": sum(pss_mib(one.pid) for one in members(running.group or 0)),
             "same": same,
             "tok_s": tokens / took[1],
             "tok_s_many": tokens / took[STREAMS],

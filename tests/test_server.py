@@ -19,9 +19,9 @@ from kit.cli.serve import serve
 from kit.errors import LaunchError
 from kit.hardware import profile
 from kit.launch import launch_plan
-from kit.server import log, preflight
+from kit.server import log, preflight, registry
 from kit.server.command import ServerCommand, of_plan
-from kit.server.processes import free_port, members
+from kit.server.processes import end_group, free_port, members, started
 from kit.sizing import plan
 
 FAKE = Path(__file__).parent / "fake_sglang.py"
@@ -219,6 +219,48 @@ def test_serve_tells_its_phases_and_ctrl_c_leaves_no_process(
     assert "max running requests" in text
     assert groups
     assert all(members(group) == [] for group in groups)
+
+
+# --- processes
+
+
+def test_a_process_is_known_by_its_id_and_the_kernels_ticks_at_its_start() -> None:
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    assert started(os.getpid()) == fields[19]
+    assert os.sysconf("SC_CLK_TCK") == 100
+
+
+def test_a_later_process_of_the_same_id_is_not_taken_for_the_server(
+    command: Callable[..., ServerCommand],
+) -> None:
+    ours = server.launch(command())
+    noted = replace(registry.running()[0], group=os.getpid())
+    registry.note(noted)  # as if the server had gone, and its id were this process's
+    assert server.running() == ()
+    assert server.stop() == ()
+    ours.stop()
+
+
+def test_a_process_that_only_waits_to_be_reaped_does_not_run() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert started(child.pid) is None
+    assert members(child.pid) == []
+    child.wait()
+
+
+def test_one_that_will_not_end_is_killed_with_its_children() -> None:
+    deaf = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.fork()"
+    deaf += "; print('up', flush=True); time.sleep(60)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", deaf], start_new_session=True, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == child.stdout.readline() == "up\n"
+    assert len(members(child.pid)) == 2
+    assert end_group(child.pid, patience_s=0.1)
+    assert members(child.pid) == []
+    assert child.wait() == -signal.SIGKILL
+    child.stdout.close()
 
 
 # --- before the start

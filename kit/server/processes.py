@@ -1,42 +1,50 @@
-"""Processes and ports of this machine, by the kernel's own means: SGLang serves on Linux."""
+"""Process groups and ports of this machine. SGLang serves on Linux; psutil reads its processes."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kit.errors import KitError
 
+if TYPE_CHECKING:
+    import psutil  # in the functions that need it: 20 ms, and a browser's Python has none
+
 GRACE_S = 3.0
 _POLL_S = 0.05
-_STATE, _GROUP, _STARTED = 0, 2, 19  # fields of /proc/PID/stat after the command's name
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of a process; none when it is gone or only waits to be reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if fields[_STATE] == "Z" else fields
 
 
 def started(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks: tells it from a later one of the same id."""
-    fields = _stat(pid)
-    return fields[_STARTED] if fields else None
+    """When a process began, in hundredths of a second since the machine did; None when it is gone.
+
+    With the id it names one process: a later one of the same id began later, and setting the
+    clock changes nothing.
+    """
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return str(round(100 * (process.create_time() - psutil.boot_time())))
+    return None
 
 
-def members(group: int) -> list[int]:
-    """The processes of a group that run."""
-    pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in pids if (f := _stat(pid)) and int(f[_GROUP]) == group]
+def members(group: int) -> list[psutil.Process]:
+    """The processes of a group that run; those that only wait to be reaped do not."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def end_group(group: int, patience_s: float, spare: int | None = None) -> bool:
@@ -47,22 +55,27 @@ def end_group(group: int, patience_s: float, spare: int | None = None) -> bool:
     `spare` is left alone: a process of the group that ends it from within.
     """
 
-    def rest() -> list[int]:
-        return [pid for pid in members(group) if pid != spare]
+    def rest() -> list[psutil.Process]:
+        return [process for process in members(group) if process.pid != spare]
 
-    head = [group] if group != spare else []
-    _signal(signal.SIGTERM, [pid for pid in head if started(pid)])
-    _until(lambda: not any(started(pid) for pid in head), patience_s)
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        _signal(sign, rest())
+    def head() -> list[psutil.Process]:
+        return [process for process in rest() if process.pid == group]
+
+    _send(signal.SIGTERM, head())
+    _until(lambda: not head(), patience_s)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _send(number, rest())
         _until(lambda: not rest(), GRACE_S)
     return not rest()
 
 
-def _signal(sign: signal.Signals, pids: list[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sign)
+def _send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
+    """psutil sends it to the process that was seen, and to no later one of the same id."""
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def _until(done: Callable[[], bool], seconds: float) -> None:
@@ -91,7 +104,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 async def finished(argv: Sequence[str], timeout_s: float) -> tuple[str, int]:
-    """What a command said, and its exit status. It is ended with the task that waits.
+    """What a command printed, and its exit status. It ends with the task that waits for it.
 
     Raises KitError when it takes longer than `timeout_s`.
     """
@@ -100,11 +113,11 @@ async def finished(argv: Sequence[str], timeout_s: float) -> tuple[str, int]:
     )
     try:
         async with asyncio.timeout(timeout_s):
-            said, _ = await running.communicate()
+            printed, _ = await running.communicate()
     except TimeoutError:
         raise KitError(f"{argv[0]} took longer than {timeout_s:g} s", "ask for less") from None
     finally:
         if running.returncode is None:
             running.kill()
             await running.wait()
-    return said.decode(errors="replace"), running.returncode or 0
+    return printed.decode(errors="replace"), running.returncode or 0

@@ -1,7 +1,7 @@
 """The servers that this kit started on this machine, so that another process finds and ends them.
 
-One JSON file a port, under $XDG_STATE_HOME/qwen35-kit. A file whose process
-is gone is taken away when it is next looked at.
+One JSON file per port, under $XDG_STATE_HOME/qwen35-kit. A file whose process is gone is deleted
+when it is next read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kit.server.processes import started
 
 @dataclass(frozen=True)
 class Entry:
-    """A running server: the head of its process group, and how to end it."""
+    """A running server: the first process of its group, when that began, and how to end it."""
 
     title: str
     url: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 def folder() -> Path:
-    """Where servers and their logs are noted."""
+    """Where the entries and the logs are kept."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "qwen35-kit"
 
@@ -57,11 +57,6 @@ def running() -> tuple[Entry, ...]:
         else:
             file.unlink(missing_ok=True)
     return tuple(found)
-
-
-def at(port: int) -> Entry | None:
-    """The server noted for this port, if it runs."""
-    return next((entry for entry in running() if entry.port == port), None)
 
 
 def _file(port: int) -> Path:

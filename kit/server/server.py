@@ -27,8 +27,7 @@ from kit.errors import LaunchError
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, KEY_VARIABLE, LaunchPlan, launch_plan
 from kit.provenance import Provenance, measured
-from kit.server import cpu, log, preflight
-from kit.server import registry as _registry
+from kit.server import cpu, log, preflight, registry
 from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, diagnose
 from kit.server.log import Event, Ledger
@@ -201,7 +200,7 @@ class Server:
             if self.process.stdin:
                 self.process.stdin.close()
             self.process.wait()
-        _registry.forget(self.port)
+        registry.forget(self.port)
         if not gone:
             raise LaunchError(f"{self.title} does not end", f"kill -9 -{self.group}")
 
@@ -242,7 +241,7 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     """
     command = of_plan(what) if isinstance(what, LaunchPlan) else what
     preflight.insist(preflight.preflight(command))
-    path = log or _registry.folder() / f"{command.title}-{command.port}.log"
+    path = log or registry.folder() / f"{command.title}-{command.port}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
     if not command.outlives:
@@ -266,8 +265,8 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
         stop_argv=command.stop_argv,
         process=process,
     )
-    _registry.note(
-        _registry.Entry(
+    registry.note(
+        registry.Entry(
             title=server.title,
             url=server.url,
             port=command.port,
@@ -311,7 +310,7 @@ def adopt(url: str) -> Server:
     Raises LaunchError where nothing answers.
     """
     url = url.rstrip("/").removesuffix("/v1")
-    ours = next((e for e in _registry.running() if e.url == url), None)
+    ours = next((e for e in registry.running() if e.url == url), None)
     if ours is None:
         model = http.served_model(url, os.environ.get(KEY_VARIABLE))
         if model is None:
@@ -329,7 +328,7 @@ def adopt(url: str) -> Server:
 
 def running() -> tuple[Server, ...]:
     """The servers of this kit that run on this machine, whoever started them."""
-    return tuple(adopt(entry.url) for entry in _registry.running())
+    return tuple(adopt(entry.url) for entry in registry.running())
 
 
 def stop(port: int | None = None) -> tuple[str, ...]:

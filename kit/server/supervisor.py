@@ -1,8 +1,8 @@
-"""Runs a command, and ends it when the process that asked for it is gone, however it went.
+"""Runs a command, and ends it when the process that asked for it is gone, however it ended.
 
-`python -m kit.server.supervisor COMMAND…` is started at the head of a process group, with
-a pipe as its standard input. When whoever holds the other end goes, by
-kill -9 too, the pipe closes and everything in the group is ended.
+`python -m kit.server.supervisor COMMAND…` is the first process of a group, and its standard input
+is a pipe. When the process at the other end is gone, by kill -9 too, the pipe closes, and
+everything in the group is ended.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ PATIENCE_S = 5.0
 
 
 def keep(argv: list[str]) -> int:
-    """Run `argv` until it ends, is asked to, or standard input closes; its exit code.
+    """Run `argv` until it ends, is told to, or standard input closes. Gives its exit code.
 
-    Nothing of the group but this process is left then.
+    Then no other process of the group is left.
     """
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
