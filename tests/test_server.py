@@ -251,7 +251,7 @@ def test_a_process_that_only_waits_to_be_reaped_does_not_run() -> None:
 
 def test_one_that_will_not_end_is_killed_with_its_children() -> None:
     deaf = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.fork()"
-    deaf += "; print('up', flush=True); time.sleep(60)"
+    deaf += "; os.write(1, b'up\\n'); time.sleep(60)"
     child = subprocess.Popen(
         [sys.executable, "-c", deaf], start_new_session=True, stdout=subprocess.PIPE, text=True
     )

@@ -17,6 +17,7 @@ from kit import load_data
 from kit.provenance import Provenance, measured
 from kit.sizing import MemoryPlan
 
+_FILE = "startup_log.toml"
 _LINE_END = re.compile(r"[\r\n]+")  # progress bars end their lines with a return alone
 _RANK = re.compile(r"^\[[^\]]*\bTP(\d+)\b")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -52,10 +53,9 @@ class Event:
 @cache
 def phases() -> tuple[Phase, ...]:
     """What SGLang prints, in the order in which it prints it."""
-    return tuple(
-        Phase(**{**row, "pattern": re.compile(row["pattern"])})
-        for row in load_data.toml("startup_log.toml")["phase"]
-    )
+    data = load_data.toml(_FILE)
+    load_data.known_keys(_FILE, data, ["phase"])
+    return tuple(Phase(**{**row, "pattern": re.compile(row["pattern"])}) for row in data["phase"])
 
 
 def lines(text: str) -> Iterator[str]:
