@@ -45,20 +45,17 @@ class Sampling:
 @cache
 def settings() -> tuple[Sampling, ...]:
     """Every row, in the cards' order."""
-    return tuple(Sampling(**{**row, "sizes": tuple(row["sizes"])}) for row in _cards()["settings"])
+    data = load_data.toml("sampling.toml")
+    load_data.known_keys("sampling.toml", data, ("max_tokens", "settings"))
+    return tuple(Sampling(**{**row, "sizes": tuple(row["sizes"])}) for row in data["settings"])
 
 
 def advised_max_tokens(problem: str = "general") -> int:
-    """How long an answer the cards leave room for, thinking included: "general" or "hard"."""
-    advised: dict[str, int] = _cards()["max_tokens"]
+    """How many tokens the cards leave an answer, thinking included: "general" or "hard"."""
+    advised: dict[str, int] = load_data.toml("sampling.toml")["max_tokens"]
     if problem not in advised:
         raise UnknownName("problem", problem, advised)
     return advised[problem]
-
-
-@cache
-def _cards() -> dict[str, Any]:
-    return load_data.toml("sampling.toml")
 
 
 def recommended(size: str, thinking: bool, task: str = "general") -> Sampling:

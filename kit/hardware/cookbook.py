@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from kit import load_data
 from kit.hardware.profile_names import title
+from kit.models import model
+from kit.rules import holds
 
 
 @dataclass(frozen=True)
@@ -28,76 +30,96 @@ class MatrixCell:
     fields: tuple[tuple[str, Any], ...]
 
 
-@cache
-def _matrix() -> dict[str, Any]:
-    return load_data.toml("cookbook_matrix.toml")
+@dataclass(frozen=True)
+class _Given:
+    """A cell as the file has it; data/cookbook_matrix.toml explains the fields."""
+
+    source: str  # of the whole file
+    tp: int
+    ep: int = 1
+    nodes: int = 1
+    mem: float | None = None
+    mtp_tp: int | None = None
+    mtp_mem: float | None = None
+    name: str = ""
+    pages: str = ""
+
+    def fields(self, model_name: str, precision: str, gpu: str, mtp: bool) -> dict[str, Any]:
+        """The fields of its profile under one strategy, before the rules."""
+        tp_size, fraction = self.tp, self.mem
+        if mtp and self.mtp_tp is not None:
+            tp_size, fraction = self.mtp_tp, self.mtp_mem
+        return {
+            "name": self.name or title(model_name, precision, gpu, tp_size),
+            "model": model_name,
+            "precision": precision,
+            "gpu": gpu,
+            "tp_size": tp_size,
+            "nodes": self.nodes,
+            "ep_size": self.ep,
+            "mem_fraction_static": fraction,
+            "mtp": mtp,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What follows from a choice: fields that are set where the facts of `when` hold."""
+
+    when: dict[str, Any]
+    set: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    hardware: list[str]
+    source: str
+    cells: dict[str, dict[str, dict[str, dict[str, Any]]]]
+    rules: list[dict[str, Any]]
 
 
 @cache
 def cells() -> tuple[MatrixCell, ...]:
     """Every cell of the matrix, under both strategies, in the page's order."""
-    return tuple(_cells())
+    return tuple(_cells(_Matrix(**load_data.toml("cookbook_matrix.toml"))))
 
 
-def _cells() -> Iterator[MatrixCell]:
-    matrix = _matrix()
-    for model, by_precision in matrix["cells"].items():
+def _cells(matrix: _Matrix) -> Iterator[MatrixCell]:
+    rules = [_Rule(**row) for row in matrix.rules]
+    for name, by_precision in matrix.cells.items():
         for precision, row in by_precision.items():
-            for gpu in matrix["hardware"]:
-                given = row.get(gpu, row.get("all"))
-                if given is None:
-                    continue
-                yield from _strategies(model, precision, gpu, given)
+            load_data.known_keys("cookbook_matrix.toml", row, ("all", *matrix.hardware))
+            for gpu in matrix.hardware:
+                cell = row.get(gpu, row.get("all"))
+                if cell is not None:
+                    given = _Given(source=matrix.source, **cell)
+                    yield from _strategies((name, precision, gpu), given, rules)
 
 
 def _strategies(
-    model: str, precision: str, gpu: str, given: dict[str, Any]
+    place: tuple[str, str, str], given: _Given, rules: Sequence[_Rule]
 ) -> Iterator[MatrixCell]:
-    with_mtp = _cell(model, precision, gpu, given, True)
-    without = _cell(model, precision, gpu, given, False)
+    with_mtp, without = (
+        _cell(given.fields(*place, mtp), given.pages, rules) for mtp in (True, False)
+    )
     if with_mtp.mtp:
         yield with_mtp
     same_ranks = dict(with_mtp.fields)["tp_size"] == dict(without.fields)["tp_size"]
-    named = not with_mtp.mtp or not same_ranks
-    yield MatrixCell(**{**vars(without), "default": named})
+    yield replace(without, default=not with_mtp.mtp or not same_ranks)
 
 
-def _cell(model: str, precision: str, gpu: str, given: dict[str, Any], mtp: bool) -> MatrixCell:
-    other = mtp and "mtp_tp" in given
-    tp_size = given["mtp_tp"] if other else given["tp"]
-    fields = {
-        "name": given.get("name") or title(model, precision, gpu, tp_size),
-        "model": model,
-        "precision": precision,
-        "gpu": gpu,
-        "tp_size": tp_size,
-        "nodes": given.get("nodes", 1),
-        "ep_size": given.get("ep", 1),
-        "mem_fraction_static": given.get("mtp_mem" if other else "mem"),
-        "mtp": mtp,
-        "source": _matrix()["source"],
-    }
-    for rule in _matrix()["rules"]:
-        if _holds(rule["when"], fields):
-            fields |= rule["set"]
+def _cell(fields: dict[str, Any], pages: str, rules: Sequence[_Rule]) -> MatrixCell:
+    moe = model(fields["model"]).num_experts > 0
+    for rule in rules:
+        if holds(rule.when, {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}):
+            fields = {**fields, **rule.set}
     return MatrixCell(
-        model=model,
-        precision=precision,
-        gpu=gpu,
-        mtp=bool(fields["mtp"]),
+        model=fields["model"],
+        precision=fields["precision"],
+        gpu=fields["gpu"],
+        mtp=fields["mtp"],
         default=True,
-        pages=given.get("pages", ""),
+        pages=pages,
         fields=tuple(fields.items()),
-    )
-
-
-def _holds(when: dict[str, Any], fields: dict[str, Any]) -> bool:
-    facts = {
-        **fields,
-        "several_ranks": fields["tp_size"] > 1,
-        "moe": fields["model"] in ("397b", "122b", "35b"),
-    }
-    return all(
-        facts[key] in wanted if isinstance(wanted, list) else facts[key] == wanted
-        for key, wanted in when.items()
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from kit import load_data
 from kit.errors import InvalidValue
 from kit.hardware import Profile
+from kit.rules import holds
 from kit.sizing.accounting import parse
-
-MOE_FIELD = "num_experts"
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,8 @@ def spellings() -> dict[str, Spelling]:
     """Every flag that a plan may hold, by the kit's own key."""
     return {
         key: Spelling(key=key, **{**row, "names": tuple((s, n) for s, n in row["names"])})
-        for key, row in _read("flags.toml").items()
+        for key, row in load_data.toml("flags.toml").items()
     }
-
-
-@cache
-def _read(file: str) -> dict[str, Any]:
-    return load_data.toml(file)
 
 
 @dataclass(frozen=True)
@@ -87,52 +81,84 @@ class Variable:
     source: str
 
 
+class Change(NamedTuple):
+    """What one version changed."""
+
+    since: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of data/flag_rules.toml, which explains the fields."""
+
+    when: dict[str, Any]
+    set: dict[str, Any] = field(default_factory=dict)
+    since: str = ""
+    to: str = ""
+    recipe: bool = False
+    flag: str = ""
+    reason: str = ""
+    source: str = ""
+
+    def holds(self, profile: Profile, sglang: str) -> bool:
+        version = parse(sglang)
+        if self.since and version < parse(self.since):
+            return False
+        if self.to and version > parse(self.to):
+            return False
+        if self.recipe and profile.source.startswith("Lambda"):
+            return False
+        return holds(self.when, _facts(profile))
+
+
+@dataclass(frozen=True)
+class FlagRules:
+    """The whole of data/flag_rules.toml."""
+
+    rule: tuple[Rule, ...]
+    env: tuple[Rule, ...]
+    left_out: tuple[Rule, ...]
+    change: tuple[Change, ...]
+    vision_backends: dict[str, list[str]]
+
+
+@cache
+def flag_rules() -> FlagRules:
+    data = load_data.toml("flag_rules.toml")
+    rows: dict[str, Any] = {
+        kind: tuple(Rule(**row) for row in data[kind]) for kind in ("rule", "env", "left_out")
+    }
+    return FlagRules(**{**data, **rows, "change": tuple(Change(**row) for row in data["change"])})
+
+
 def rule_flags(profile: Profile, sglang: str) -> Iterator[tuple[str, str | None]]:
     """(key, value) of the flags that follow from the machine and the checkpoint."""
-    for rule in _read("flag_rules.toml")["rule"]:
-        if _holds(rule, profile, sglang):
-            for key, value in rule["set"].items():
+    for rule in flag_rules().rule:
+        if rule.holds(profile, sglang):
+            for key, value in rule.set.items():
                 yield key, None if value is True else value
 
 
 def rule_env(profile: Profile, sglang: str) -> Iterator[Variable]:
     """The variables that follow from the machine."""
-    for rule in _read("flag_rules.toml")["env"]:
-        if _holds(rule, profile, sglang):
-            for name, value in rule["set"].items():
-                yield Variable(name, value, rule["reason"], rule["source"])
+    for rule in flag_rules().env:
+        if rule.holds(profile, sglang):
+            for name, value in rule.set.items():
+                yield Variable(name, value, rule.reason, rule.source)
 
 
 def left_out(profile: Profile, sglang: str, given: set[str]) -> Iterator[LeftOut]:
     """What the source pages' commands have and this version does not need."""
-    for rule in _read("flag_rules.toml")["left_out"]:
-        if rule["flag"] not in given and _holds(rule, profile, sglang):
-            yield LeftOut(rule["flag"], rule["reason"], rule["source"])
+    for rule in flag_rules().left_out:
+        if rule.flag not in given and rule.holds(profile, sglang):
+            yield LeftOut(rule.flag, rule.reason, rule.source)
 
 
-def changes(since: str, until: str) -> tuple[tuple[str, str], ...]:
+def changes(since: str, until: str) -> tuple[Change, ...]:
     """(version, what changed) between two versions, the first excluded."""
-    rows = _read("flag_rules.toml")["change"]
-    return tuple(
-        (row["since"], row["what"])
-        for row in rows
-        if parse(since) < parse(row["since"]) <= parse(until)
-    )
-
-
-def _holds(rule: dict[str, Any], profile: Profile, sglang: str) -> bool:
-    version = parse(sglang)
-    if "since" in rule and version < parse(rule["since"]):
-        return False
-    if "to" in rule and version > parse(rule["to"]):
-        return False
-    if rule.get("recipe") and profile.source.startswith("Lambda"):
-        return False
-    facts = _facts(profile)
-    return all(
-        facts[key] in wanted if isinstance(wanted, list) else facts[key] == wanted
-        for key, wanted in rule["when"].items()
-    )
+    first, last = parse(since), parse(until)
+    return tuple(row for row in flag_rules().change if first < parse(row.since) <= last)
 
 
 def _facts(p: Profile) -> dict[str, Any]:
@@ -142,7 +168,7 @@ def _facts(p: Profile) -> dict[str, Any]:
         "maker": p.gpu.maker,
         "precision": p.precision,
         "mtp": p.mtp is not None,
-        "moe": getattr(p.model, MOE_FIELD) > 0,
+        "moe": p.model.num_experts > 0,
         "several_ranks": p.tp_size > 1,
         # SGLang's is_sm90 and is_sm100; over two nodes the second only
         "fuses_by_itself": p.gpu.is_sm100 or (p.gpu.is_sm90 and p.nodes == 1),

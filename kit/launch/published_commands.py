@@ -127,8 +127,7 @@ def source_commands() -> tuple[SourceCommand, ...]:
 
 
 def _command(name: str, row: dict[str, Any]) -> SourceCommand:
-    served = replace(profile(row["profile"]), **row.pop("profile_options"))
-    return SourceCommand(
-        name=name,
-        **{**row, "profile": served, "order": tuple(row["order"]), "text": row["text"].strip()},
-    )
+    served = replace(profile(row["profile"]), **row["profile_options"])
+    given = {key: value for key, value in row.items() if key != "profile_options"}
+    given |= {"profile": served, "order": tuple(row["order"]), "text": row["text"].strip()}
+    return SourceCommand(name=name, **given)

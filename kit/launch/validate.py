@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kit import load_data
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, Profile
+from kit.launch.flags import flag_rules
 from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
 from kit.sizing.accounting import parse
@@ -65,7 +65,7 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
 
 
 def _vision_backend(backend: str, p: Profile) -> None:
-    known = load_data.toml("flag_rules.toml")["vision_backends"]
+    known = flag_rules().vision_backends
     if backend not in known:
         raise UnknownName("vision attention backend", backend, known)
     if p.gpu.arch not in known[backend]:

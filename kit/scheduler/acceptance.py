@@ -33,7 +33,7 @@ class Acceptance:
                 f"an accept length of {accept_length:g} with {draft_tokens} draft tokens",
                 f"give one between 1 (nothing accepted) and {draft_tokens + 1} (everything)",
             )
-        curve = _table()[mode][:draft_tokens]
+        curve = _published()[mode][:draft_tokens]
         shape = [length - before for before, length in zip([1.0, *curve], curve, strict=False)]
         if len(shape) < draft_tokens:
             raise InvalidValue(
@@ -66,9 +66,11 @@ class Acceptance:
 
 def default_accept_length() -> float:
     """The accept length to draw where nobody gives one (`data/acceptance.toml`)."""
-    return float(_table()["default_accept_length"])
+    return float(_published()["default_accept_length"])
 
 
-@functools.cache
-def _table() -> dict[str, Any]:
-    return load_data.toml("acceptance.toml")
+def _published() -> dict[str, Any]:
+    data = load_data.toml("acceptance.toml")
+    known = ("source", "thinking", "instruct", "default_accept_length")
+    load_data.known_keys("acceptance.toml", data, known)
+    return data

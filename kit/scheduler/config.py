@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 from kit import load_data
 from kit.hardware import Profile
 from kit.sizing import MemoryPlan
 from kit.sizing.accounting import capacity, parse
+
+
+@dataclass(frozen=True)
+class VersionRules:
+    """What SGLang does from version `since` on; `data/scheduler.toml` explains the fields."""
+
+    since: str
+    fixed_in_full: bool
+    full_lag: int
+    overlap_mtp: bool
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The whole of `data/scheduler.toml`, which explains the fields."""
+
+    max_prefill_tokens: int
+    clip_max_new_tokens: int
+    ignore_eos_reserve_tokens: int
+    init_new_token_ratio: float
+    min_new_token_ratio_factor: float
+    new_token_ratio_decay_steps: int
+    retract_decode_steps: int
+    state_chunk_tokens: int
+    version: tuple[VersionRules, ...]
+
+    def of_version(self, sglang: str) -> VersionRules:
+        return [row for row in self.version if parse(row.since) <= parse(sglang)][-1]
+
+
+@functools.cache
+def constants() -> Constants:
+    data = load_data.toml("scheduler.toml")
+    return Constants(**{**data, "version": tuple(VersionRules(**row) for row in data["version"])})
 
 
 @dataclass(frozen=True)
@@ -39,30 +72,30 @@ class Rules:
     @classmethod
     def of(cls, memory: MemoryPlan) -> Rules:
         """The rules of the server that `memory` plans."""
-        data, p = scheduler_table(), memory.profile
-        version = [v for v in data["version"] if parse(v["since"]) <= parse(memory.sglang)][-1]
-        initial = data["init_new_token_ratio"]
-        least = initial * data["min_new_token_ratio_factor"]
+        data, p = constants(), memory.profile
+        version = data.of_version(memory.sglang)
+        initial = data.init_new_token_ratio
+        least = initial * data.min_new_token_ratio_factor
         overlap = (
             p.overlap
             and memory.strategy not in ("no_buffer", "extra_buffer_no_overlap")
-            and (p.mtp is None or version["overlap_mtp"])
+            and (p.mtp is None or version.overlap_mtp)
         )
         chunk = default_chunk_tokens(p)
         return cls(
             chunk_tokens=chunk,
-            prefill_tokens=max(chunk, data["max_prefill_tokens"]),
+            prefill_tokens=max(chunk, data.max_prefill_tokens),
             page_size=memory.page_size,
             decode_reserve=2 * max(p.mtp.num_steps, p.mtp.num_draft_tokens) if p.mtp else 1,
-            clip_max_new_tokens=data["clip_max_new_tokens"],
-            ignore_eos_reserve_tokens=data["ignore_eos_reserve_tokens"],
+            clip_max_new_tokens=data.clip_max_new_tokens,
+            ignore_eos_reserve_tokens=data.ignore_eos_reserve_tokens,
             init_new_token_ratio=initial,
             min_new_token_ratio=least,
-            new_token_ratio_decay=(initial - least) / data["new_token_ratio_decay_steps"],
-            retract_decode_steps=data["retract_decode_steps"],
-            state_chunk_tokens=data["state_chunk_tokens"],
-            fixed_in_full=version["fixed_in_full"],
-            refill_lag=version["full_lag"] + overlap,
+            new_token_ratio_decay=(initial - least) / data.new_token_ratio_decay_steps,
+            retract_decode_steps=data.retract_decode_steps,
+            state_chunk_tokens=data.state_chunk_tokens,
+            fixed_in_full=version.fixed_in_full,
+            refill_lag=version.full_lag + overlap,
             radix_cache=memory.strategy != "radix_off",
             branches=memory.strategy.startswith("extra_buffer"),
         )
@@ -75,9 +108,3 @@ class Rules:
 def default_chunk_tokens(profile: Profile) -> int:
     """Tokens of a prefill chunk: the profile's, or SGLang's default for its GPU's memory."""
     return profile.chunked_prefill_size or capacity(profile.gpu.memory_gib).chunked_prefill_size
-
-
-@functools.cache
-def scheduler_table() -> dict[str, Any]:
-    """`data/scheduler.toml` as it is."""
-    return load_data.toml("scheduler.toml")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from kit import load_data
 from kit.errors import InvalidValue
@@ -26,8 +25,31 @@ class Accounting:
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """What SGLang takes where the command says nothing; sizes in MiB."""
+
+    mamba_full_memory_ratio: float
+    speculative_max_running: int
+    vlm_cache_mib: int
+    cuda_ipc_mib: int
+    min_running: int
+    max_running: int
+    aiter_share: float
+    aiter_context_tokens: int
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What each rank takes before its weights load; read in start logs."""
+
+    context_gib: float
+    communication_gib: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Capacity:
-    """SGLang's defaults for a card below so many GiB. `decode_batch_tp4` holds from TP 4 on."""
+    """SGLang's defaults for a GPU below so many GiB. `decode_batch_tp4` holds from TP 4 on."""
 
     below_gib: float
     chunked_prefill_size: int
@@ -35,10 +57,28 @@ class Capacity:
     decode_batch_tp4: int
 
 
+@dataclass(frozen=True)
+class Table:
+    """The whole of data/accounting.toml. `slots` are state slots per request, by strategy."""
+
+    read_up_to: str
+    version: tuple[Accounting, ...]
+    slots: dict[str, int]
+    defaults: Defaults
+    estimates: Estimates
+    capacity: tuple[Capacity, ...]
+
+
 @cache
-def table() -> dict[str, Any]:
-    """The file as it is."""
-    return load_data.toml("accounting.toml")
+def table() -> Table:
+    data = load_data.toml("accounting.toml")
+    rows = {
+        "version": tuple(Accounting(**row) for row in data["version"]),
+        "defaults": Defaults(**data["defaults"]),
+        "estimates": Estimates(**data["estimates"]),
+        "capacity": tuple(Capacity(**row) for row in data["capacity"]),
+    }
+    return Table(**{**data, **rows})
 
 
 @cache
@@ -48,19 +88,19 @@ def accounting(version: str) -> Accounting:
     Raises InvalidValue for what is no version, and for those before the first that was read.
     """
     wanted = parse(version)
-    rows = [Accounting(**row) for row in table()["version"]]
+    rows = table().version
     known = [row for row in rows if parse(row.since) <= wanted]
     if not known:
         raise InvalidValue(
             f"SGLang {version} is older than {rows[0].since}, the first read for Qwen3.5",
-            f"give one from {rows[0].since} to {table()['read_up_to']}",
+            f"give one from {rows[0].since} to {table().read_up_to}",
         )
     return known[-1]
 
 
 def is_unread(version: str) -> bool:
     """Newer than the newest version whose source was read."""
-    return parse(version) > parse(table()["read_up_to"])
+    return parse(version) > parse(table().read_up_to)
 
 
 def parse(version: str) -> tuple[int, ...]:
@@ -72,6 +112,5 @@ def parse(version: str) -> tuple[int, ...]:
 
 
 def capacity(memory_gib: float) -> Capacity:
-    """SGLang's capacity defaults for a card of `memory_gib`."""
-    rows = [Capacity(**row) for row in table()["capacity"]]
-    return next(row for row in rows if memory_gib < row.below_gib)
+    """SGLang's capacity defaults for a GPU of `memory_gib`."""
+    return next(row for row in table().capacity if memory_gib < row.below_gib)

@@ -175,7 +175,7 @@ def _concurrency(memory: MemoryPlan, found: tuple[Remedy, ...]) -> Iterator[str]
 
 
 def _mtp_cap() -> int:
-    return int(table()["defaults"]["speculative_max_running"])
+    return table().defaults.speculative_max_running
 
 
 def _tokens(memory: MemoryPlan) -> Iterator[str]:
@@ -211,7 +211,7 @@ def _tokens(memory: MemoryPlan) -> Iterator[str]:
 def _version(memory: MemoryPlan) -> Iterator[str]:
     p, rules = memory.profile, accounting(memory.sglang)
     if is_unread(memory.sglang):
-        yield f"SGLang {memory.sglang} is newer than {table()['read_up_to']}: counted as that"
+        yield f"SGLang {memory.sglang} is newer than {table().read_up_to}: counted as that"
     if p.mtp is None or not p.model.gdn_layers:
         return
     if p.radix_cache and memory.strategy == "radix_off":
@@ -256,7 +256,7 @@ def _asked(memory: MemoryPlan) -> str:
 
 
 def _context() -> float:
-    return float(table()["estimates"]["context_gib"])
+    return table().estimates.context_gib
 
 
 def _assumption(memory: MemoryPlan) -> Iterator[str]:
@@ -264,7 +264,7 @@ def _assumption(memory: MemoryPlan) -> Iterator[str]:
     p = memory.profile
     if p.tp_size == 1 or p.gpu.is_cpu or not memory.fits:
         return
-    more = float(table()["estimates"]["communication_gib"])
+    more = table().estimates.communication_gib
     smaller = replace(p.gpu, memory_gib=p.gpu.memory_gib - more)
     then = plan(replace(p, gpu=smaller), memory.sglang)
     yield (

@@ -63,7 +63,7 @@ def static_fraction(p: Profile) -> float:
 
 def aiter_share(p: Profile) -> float:
     """How much of the fraction AMD's attention kernels leave: 0.85 for a long context, else all."""
-    defaults = table()["defaults"]
-    if p.gpu.is_amd and p.context_tokens > defaults["aiter_context_tokens"]:
-        return float(defaults["aiter_share"])
+    defaults = table().defaults
+    if p.gpu.is_amd and p.context_tokens > defaults.aiter_context_tokens:
+        return defaults.aiter_share
     return 1.0

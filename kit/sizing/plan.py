@@ -146,7 +146,7 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
         kv_tokens=0 if obstacle else pools.kv_tokens,
         ranks=_ledgers(p, held, pools, rules),
         provenance=computed(
-            f"formulas of SGLang {sglang}; {table()['estimates']['context_gib']} GiB per rank "
+            f"formulas of SGLang {sglang}; {table().estimates.context_gib} GiB per rank "
             "assumed for CUDA context"
         ),
     )
@@ -165,7 +165,7 @@ class HeldBytes:
 
     @classmethod
     def of(cls, p: Profile, rules: Accounting) -> HeldBytes:
-        context = round(table()["estimates"]["context_gib"] * GIB)
+        context = round(table().estimates.context_gib * GIB)
         free = round(p.gpu.memory_gib * GIB) - context
         even, copies = p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None)
         reserve = _reserve(p, rules)
@@ -178,9 +178,9 @@ def _reserve(p: Profile, rules: Accounting) -> int:
     """For multimodal features: the embedding cache, and CUDA IPC's pool where it is used."""
     if p.model.vision is None or not rules.mm_reserve:
         return 0
-    defaults = table()["defaults"]
-    ipc = defaults["cuda_ipc_mib"] if p.mm_feature_transport in _checks.GPU_TRANSPORTS else 0
-    return int((defaults["vlm_cache_mib"] + ipc) * MIB)
+    defaults = table().defaults
+    ipc = defaults.cuda_ipc_mib if p.mm_feature_transport in _checks.GPU_TRANSPORTS else 0
+    return int((defaults.vlm_cache_mib + ipc) * MIB)
 
 
 def _strategy(p: Profile, rules: Accounting) -> tuple[str, bool]:
@@ -201,7 +201,7 @@ def _strategy(p: Profile, rules: Accounting) -> tuple[str, bool]:
 
 
 def _slots_per_request(strategy: str) -> int:
-    return int(table()["slots"][strategy])
+    return table().slots[strategy]
 
 
 def _cell(p: Profile, mtp: bool) -> int:
@@ -211,7 +211,7 @@ def _cell(p: Profile, mtp: bool) -> int:
 def _demand(p: Profile, rules: Accounting, strategy: str, budget: float) -> Demand:
     wanted = p.max_running_requests
     if wanted is None and p.mtp is not None:
-        wanted = table()["defaults"]["speculative_max_running"]
+        wanted = table().defaults.speculative_max_running
     return Demand(
         budget=int(budget),
         state=p.model.state_bytes_per_rank(p.tp_size, p.ssm_dtype),

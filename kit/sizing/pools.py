@@ -80,7 +80,7 @@ def _slots(d: Demand, rules: Accounting, spare: int) -> int:
     """
     if not d.radix_cache and d.wanted is not None:
         return d.wanted
-    ratio = table()["defaults"]["mamba_full_memory_ratio"]
+    ratio = table().defaults.mamba_full_memory_ratio
     if rules.snapshots == "reserved":
         rest = d.budget - d.state * d.drafts * (d.wanted or 0)
         return int(rest * ratio / (1 + ratio) // d.state)
@@ -103,8 +103,8 @@ def _snapshots(d: Demand, rules: Accounting, slots: int) -> int:
 
 
 def _running(d: Demand, slots: int, tokens: int) -> int:
-    defaults = table()["defaults"]
+    defaults = table().defaults
     most = int(tokens / d.context_tokens * 512)
-    most = max(min(most, defaults["max_running"]), defaults["min_running"])
+    most = max(min(most, defaults.max_running), defaults.min_running)
     running = min(d.wanted or most, tokens // 2)
     return min(running, slots // d.slots_per_request) if d.state else running

@@ -141,7 +141,7 @@ def sglang_plan(p: Profile, folder: Path):
 def test_the_kit_reads_the_version_that_is_installed() -> None:
     from importlib.metadata import version
 
-    assert version("sglang") == table()["read_up_to"]
+    assert version("sglang") == table().read_up_to
 
 
 @pytest.mark.parametrize("name", GPU_PROFILES)

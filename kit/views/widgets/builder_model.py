@@ -136,7 +136,7 @@ def settled(wish: Wish, base: Profile | None = None) -> Settled:
 
 def versions() -> tuple[str, ...]:
     """SGLang's versions at which something of a command changed, the newest first."""
-    known = {OLDEST, SGLANG, *(row["since"] for row in table()["version"])}
+    known = {OLDEST, SGLANG, *(row.since for row in table().version)}
     known |= {since for since, _ in changes(OLDEST, SGLANG)}
     return tuple(sorted(known, key=lambda v: [int(n) for n in v.split(".")], reverse=True))
 
