@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+from kit import hardware
 from kit.errors import EndpointError, UnknownName
-from kit.hardware import SGLANG
 from kit.http import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get
 from kit.provenance import Provenance, measured, simulated
+from kit.twin import process as twin_process
+from kit.twin.process import TwinProcess
 
 if TYPE_CHECKING:
     import asyncio
 
     import openai
-
-    from kit.twin.process import TwinProcess
 
 TWIN = "twin"  # as a URL: the twin, whatever else there is
 _LOCAL_PORTS = (30000, 8000)
@@ -138,7 +138,7 @@ def connect(
     *,
     profile: str = "h200x8",
     speed: float = 1.0,
-    sglang: str = SGLANG,
+    sglang: str = hardware.SGLANG,
     quiet: bool = False,
 ) -> Endpoint:
     """Find a server, and say in one line which and why.
@@ -267,17 +267,13 @@ _starting = threading.Lock()
 
 def _twin(profile: str, speed: float, sglang: str, model: str | None, why: str) -> Endpoint:
     """The twin that plays this; started where it is not running yet."""
-    from kit import hardware
-
     played = hardware.profile(profile).name, float(speed), sglang
     with _starting:
         running = _twins.get(played)
         if running is None or not running.alive:
-            from kit.twin.process import start
-
             if not _twins:
                 atexit.register(_end)
-            running = _twins[played] = start(*played)
+            running = _twins[played] = twin_process.start(*played)
     return _open(running.url, None, model, why)
 
 

@@ -13,7 +13,7 @@ from scripted import DONE, Drop, Scripted, chunk, finish, say, think, usage
 
 from kit import chat
 from kit.chat import Answer, Finish, Parser, Thinking, ToolCall, Usage, WasThinking
-from kit.errors import EndpointError, StreamCut
+from kit.errors import EndpointError, KitError, StreamCut
 
 
 def parse(chunks: list[dict[str, Any]], thinking: bool | None = None) -> list[chat.Event]:
@@ -309,7 +309,7 @@ def test_cancelling_hangs_up() -> None:
 def test_a_stream_is_read_once() -> None:
     with Scripted([say("x"), finish(), DONE]) as server:
         stream, _ = read(server.endpoint, "Hi")
-        with pytest.raises(RuntimeError, match="read once"):
+        with pytest.raises(KitError, match="read once"):
             list(stream)
 
 

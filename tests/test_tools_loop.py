@@ -13,7 +13,7 @@ import pytest
 from scripted import DONE, Drop, Scripted, chunk, finish, say, think
 
 from kit.chat import Answer, Thinking
-from kit.errors import EndpointError, InvalidValue, StreamCut
+from kit.errors import EndpointError, InvalidValue, KitError, StreamCut
 from kit.tools import Problem, StepLimit, ToolResult, ToolRun, ToolStarted, run_tools
 from kit.tools.loop import MAX_CALLS_PER_TURN
 
@@ -384,7 +384,7 @@ def test_leaving_early_hangs_up_and_leaves_a_conversation_that_is_whole() -> Non
 def test_a_run_is_read_once_and_tools_have_names_of_their_own() -> None:
     with Scripted(answering()) as server:
         run, _ = ask(server, [get_weather])
-        with pytest.raises(RuntimeError, match="read once"):
+        with pytest.raises(KitError, match="read once"):
             list(run)
         with pytest.raises(InvalidValue, match="one name"):
             run_tools(server.endpoint, "?", [get_weather, get_weather])

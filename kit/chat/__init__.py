@@ -8,16 +8,16 @@
 The same loop with `async for`. The parts, left to right:
 
     events      what can arrive
-    inline      `<think>…</think>` inside the text, split anywhere
-    parser      one chunk of the wire → events; pure
-    failures    what broke → two lines that say what to type next
-    streaming   the request, and the one place that opens it
-    history     what of a reply to send back in the next turn
+    think_tags  `<think>…</think>` inside the text, split anywhere
+    parser      one chunk of the stream → events; pure
+    errors      what broke → two lines that say what to type next
+    request     messages → the body that is sent, without the thinking of earlier turns
+    streaming   the one place that sends it, and the events as they come
 """
 
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
-from kit.chat.history import conversation
 from kit.chat.parser import Parser
+from kit.chat.request import conversation
 from kit.chat.streaming import Stream, stream
 from kit.errors import StreamCut
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from kit.chat.errors import cut, explain
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.chat.parser import Parser
-from kit.errors import EndpointError
+from kit.chat.request import request_body
+from kit.errors import EndpointError, KitError
+from kit.pocket import SERVED_NAME
 from kit.provenance import Author, AuthorKind, Provenance
 
 if TYPE_CHECKING:
@@ -41,28 +43,6 @@ def stream(
     """
     body = request_body(endpoint.model, messages, thinking, tools, params)
     return Stream(endpoint, body, thinking, stall_s)
-
-
-def request_body(
-    model: str,
-    messages: str | Sequence[Mapping[str, Any]],
-    thinking: bool | None,
-    tools: Sequence[Mapping[str, Any]] | None,
-    params: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The JSON that is sent. Parameters that are None are left out."""
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
-    body: dict[str, Any] = {"model": model, "messages": [dict(m) for m in messages]}
-    if tools:
-        body["tools"] = [dict(tool) for tool in tools]
-    body |= {"stream": True, "stream_options": {"include_usage": True}}
-    body |= {name: value for name, value in params.items() if name != "extra_body"}
-    body |= params.get("extra_body") or {}
-    if thinking is not None:
-        template = body.get("chat_template_kwargs") or {}
-        body["chat_template_kwargs"] = {**template, "enable_thinking": thinking}
-    return {name: value for name, value in body.items() if value is not None}
 
 
 class Stream:
@@ -125,7 +105,7 @@ class Stream:
 
     def _begin(self) -> None:
         if self._started:
-            raise RuntimeError("a Stream is read once; call chat.stream() again to ask again")
+            raise KitError("a Stream is read once", "to ask again: chat.stream(…)")
         self._started = True
 
     def prepare(self) -> None:
@@ -269,9 +249,7 @@ def _author(header: str | None, endpoint: Endpoint) -> Author:
     """Who writes: the twin says so in a header; behind any other server it is its model, which
     may be the pocket model, by its name."""
     if header is None:
-        from kit.pocket import SERVED_NAME
-
-        hand = AuthorKind.POCKET if endpoint.model == SERVED_NAME else AuthorKind.MODEL
-        return Author(hand, endpoint.model)
-    said, _, name = header.partition(";")
-    return Author(AuthorKind(said.strip()), name.strip())
+        kind = AuthorKind.POCKET if endpoint.model == SERVED_NAME else AuthorKind.MODEL
+        return Author(kind, endpoint.model)
+    named, _, name = header.partition(";")
+    return Author(AuthorKind(named.strip()), name.strip())

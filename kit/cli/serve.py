@@ -11,7 +11,7 @@ from time import sleep as pause
 
 from kit import server
 from kit.server.command import ServerCommand
-from kit.server.log import Event
+from kit.server.log import LogEvent
 from kit.server.preflight import preflight
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ def serve(what: ServerCommand, say: Say = print) -> int:
     begun = time.monotonic()
     last = ""
 
-    def show(event: Event) -> None:
+    def show(event: LogEvent) -> None:
         nonlocal last
         if str(event) != last:
             last = str(event)

@@ -11,6 +11,7 @@ processes  process groups and ports of this machine
 supervisor ends a server with whoever started it
 """
 
+from kit.server.failures import Finding, diagnose
 from kit.server.server import (
     Server,
     adopt,
@@ -22,9 +23,11 @@ from kit.server.server import (
 )
 
 __all__ = [
+    "Finding",
     "Server",
     "adopt",
     "command_for",
+    "diagnose",
     "launch",
     "running",
     "start",

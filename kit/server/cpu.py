@@ -34,7 +34,7 @@ MODELS = {  # what `kit serve` takes beside the profiles, which are of machines 
 POCKET_STEPS = 3  # drafts, as in SGLang's usual options for Qwen3.5
 POCKET_CONTEXT_LENGTH = 4096
 
-Kind = Literal["dense", "moe"]
+TinyKind = Literal["dense", "moe"]
 Options = dict[str, str | None]  # a flag and its value; None for a flag that takes none
 
 _OPTIONS: Options = {
@@ -119,7 +119,7 @@ def pocket(
 
 def tiny(
     port: int = HTTP_PORT,
-    kind: Kind = "dense",
+    kind: TinyKind = "dense",
     options: Options | None = None,
     without: tuple[str, ...] = (),
 ) -> ServerCommand:
@@ -140,7 +140,7 @@ def tiny(
     )
 
 
-def tiny_checkpoint(kind: Kind = "dense") -> Path:
+def tiny_checkpoint(kind: TinyKind = "dense") -> Path:
     """The folder of the toy, made anew when the code that makes it has changed."""
     folder, maker = ROOT / "build" / TINY / kind, HOME / "make_toy.py"
     made = folder / "model.safetensors"

@@ -2,8 +2,8 @@
 
     >>> events = read("[…] Load weight end. … type=Qwen3_5MoeForConditionalGeneration, …")
 
-Pure: text in, events out. `kit.server` feeds it; a recorded log does as well.
-The lines are data (data/startup_log.toml), each with the file that prints it.
+Pure: text in, events out, of a running server or of a recorded log. The lines are data
+(data/startup_log.toml), each with the file that prints it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Event:
-    """A line of the log that tells something: its phase, how far in percent, its figures."""
+class LogEvent:
+    """A line of the log that says something: its phase, how far in percent, its figures."""
 
     phase: str
     about: str
@@ -65,8 +65,8 @@ def lines(text: str) -> Iterator[str]:
             yield line.rstrip()
 
 
-def events(log: Iterable[str]) -> Iterator[Event]:
-    """The lines that tell something. Of several ranks only the first speaks."""
+def events(log: Iterable[str]) -> Iterator[LogEvent]:
+    """The lines that say something. Of several ranks only the first counts."""
     for line in log:
         rank = _RANK.match(line)
         if rank and rank[1] != "0":
@@ -75,26 +75,28 @@ def events(log: Iterable[str]) -> Iterator[Event]:
             yield event
 
 
-def read(text: str) -> list[Event]:
+def read(text: str) -> list[LogEvent]:
     """All events of a log."""
     return list(events(lines(text)))
 
 
-def _event(line: str) -> Event | None:
+def _event(line: str) -> LogEvent | None:
     for phase in phases():
         if match := phase.pattern.search(line):
             figures = {k: v for k, v in match.groupdict().items() if v is not None}
             percent = figures.pop("percent", None)
-            return Event(phase.name, phase.about, line, int(percent) if percent else None, figures)
+            return LogEvent(
+                phase.name, phase.about, line, int(percent) if percent else None, figures
+            )
     return None
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a server says it did with its memory: one rank's, in GiB; counts are the server's.
+    """What a server says it did with its memory: GiB per rank; counts are the server's.
 
-    A field is None until the log has told it. With MTP the draft model prints
-    its own lines after the main model's: weights and KV bytes are then sums.
+    A field is None until the log has given it. With MTP the draft model prints its own lines
+    after the main model's: weights and KV bytes are then sums.
     """
 
     weights_gib: float | None = None
@@ -109,7 +111,7 @@ class Ledger:
     left_gib: float | None = None
 
     def beside(self, plan: MemoryPlan) -> tuple[LedgerRow, ...]:
-        """Line by line what was planned and what the server reports."""
+        """What was planned and what the server reports, row by row."""
         planned = plan.ranks[0]
         return (
             LedgerRow("weights", "GiB", planned.weights_gib, self.weights_gib),
@@ -124,7 +126,7 @@ class Ledger:
         )
 
     def alone(self) -> tuple[LedgerRow, ...]:
-        """The same lines where there was no plan."""
+        """The same rows where there was no plan."""
         reported = (
             ("weights", "GiB", self.weights_gib),
             ("state slots", "", self.slots),
@@ -167,10 +169,10 @@ class LedgerRow:
 
 def table(rows: Iterable[LedgerRow]) -> str:
     """The rows as text, under a heading."""
-    return "\n".join([f"{'one rank':<22}{'planned':>16}{'reported':>16}", *map(str, rows)])
+    return "\n".join([f"{'per rank':<22}{'planned':>16}{'reported':>16}", *map(str, rows)])
 
 
-def ledger(seen: Iterable[Event]) -> Ledger:
+def ledger(seen: Iterable[LogEvent]) -> Ledger:
     """The sizes that the events carry, put together."""
     found = Ledger()
     for event in seen:

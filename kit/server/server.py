@@ -30,13 +30,13 @@ from kit.provenance import Provenance, measured
 from kit.server import cpu, log, preflight, registry
 from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, diagnose
-from kit.server.log import Event, Ledger
+from kit.server.log import Ledger, LogEvent
 from kit.server.processes import end_group, started
 
 PATIENCE_S = 30.0
 _POLL_S = 0.2
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[LogEvent], None]
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Server:
     stop_argv: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     group_started: str | None = None
-    events: list[Event] = field(default_factory=list)
+    events: list[LogEvent] = field(default_factory=list)
     _read_to: int = 0
     _rest: str = ""
 
@@ -73,7 +73,7 @@ class Server:
         """Whether it answers requests now."""
         return http.healthy(self.url)
 
-    def follow(self, deadline_s: float | None = None) -> Iterator[Event]:
+    def follow(self, deadline_s: float | None = None) -> Iterator[LogEvent]:
         """The events of its start-up log as they come, until it is ready.
 
         Raises LaunchError with what the log tells when it ends or takes too long;
@@ -107,7 +107,7 @@ class Server:
         self._note_record()
         return self
 
-    def _news(self) -> Iterator[Event]:
+    def _news(self) -> Iterator[LogEvent]:
         if self.log is None:
             return
         with self.log.open("rb") as stream:

@@ -33,16 +33,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kit import chat
 from kit.chat import ToolCall
-from kit.errors import EndpointError, InvalidValue
+from kit.chat.request import Message
+from kit.errors import EndpointError, InvalidValue, KitError
 from kit.provenance import Author, Provenance
 from kit.tools import calling
+from kit.tools.async_to_sync import iterate
 from kit.tools.events import Problem, StepLimit, ToolEvent, ToolResult, ToolStarted
 from kit.tools.schema import Tool, tool
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
 
-Message = dict[str, Any]
 Approve = Callable[[ToolStarted], bool | Awaitable[bool]]
 
 MAX_CALLS_PER_TURN = 16
@@ -136,13 +137,11 @@ class ToolRun:
         return self.endpoint.provenance
 
     def __iter__(self) -> Iterator[ToolEvent]:
-        from kit.tools.async_to_sync import iterate
-
         return iterate(self.__aiter__)
 
     async def __aiter__(self) -> AsyncIterator[ToolEvent]:
         if self._started:
-            raise RuntimeError("a ToolRun is read once; call run_tools() again to ask again")
+            raise KitError("a ToolRun is read once", "to ask again: run_tools(…)")
         self._started = True
         for step in range(1, self._max_steps + 2):
             turn = self._ask(step)

@@ -8,12 +8,10 @@ Whatever the source (a path, bytes, a Pillow image, an array, a figure, a URL), 
 the picture itself inside the request: checked, upright, and never an address that would make
 the server read its own disk. The parts, left to right:
 
-    fetch       an http(s) address → bytes, with limits
-    pictures    a source → a checked, upright, opaque picture
-    parts       a picture → an ImagePart: sized, encoded, with its cost
+    load_image  a path, an address, bytes, an array … → a checked, upright, opaque picture
+    image_part  a picture → an ImagePart: sized, encoded, with its cost
     avi, mp4    Motion JPEG files, written and read; how long an MP4 is, and how large
-    clips       a video → a VideoPart, or its frames as images
-    drawings    pictures drawn by the kit, with what is in them
+    video       a video → a VideoPart, or its frames as images
 """
 
 from kit.vision.image_part import ImagePart, image, message

@@ -6,21 +6,24 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kit.errors import InvalidValue
 from kit.models.image_tokens import DELIMITERS, MAX_PIXELS, MIN_PIXELS, image_tokens, smart_resize
 from kit.provenance import Provenance, computed
 from kit.vision.load_image import Source, load
 
-if TYPE_CHECKING:
-    from kit.vision.video import VideoPart
-
 COUNTED = computed(
     f"smart_resize of Qwen's image processor, between {MIN_PIXELS:,} and {MAX_PIXELS:,} pixels"
 )
 _MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _QUALITY = 92
+
+
+class ContentPart(Protocol):
+    """What a message holds beside its text: a picture or a video."""
+
+    def to_part(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def image(source: Source, max_pixels: int | None = None, name: str = "") -> Imag
     `name` is what to call it, where it should not be its own.
 
     Raises InvalidValue for what is no picture, is damaged, too large or too thin; EndpointError
-    for a URL that cannot be had.
+    for a URL that cannot be fetched.
     """
     if max_pixels is not None and max_pixels < MIN_PIXELS:
         raise InvalidValue(
@@ -101,10 +104,10 @@ def image(source: Source, max_pixels: int | None = None, name: str = "") -> Imag
     )
 
 
-def message(text: str, *parts: ImagePart | VideoPart | Source) -> dict[str, Any]:
+def message(text: str, *parts: ContentPart | Source) -> dict[str, Any]:
     """The user's message: pictures and videos in their order, then the text.
 
-    What is no part yet becomes one by `image`.
+    A source that is no part yet becomes one by `image`.
     """
     content: list[Mapping[str, Any]] = []
     for part in parts:

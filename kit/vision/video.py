@@ -97,7 +97,7 @@ def video(source: Source | Sequence[Source], fps: float | None = None) -> VideoP
     """A video out of a path, bytes, an http(s) URL, or a list of pictures, `fps` per second.
 
     Raises InvalidValue for what is no video, is damaged or has too many frames; EndpointError
-    for a URL that cannot be had.
+    for a URL that cannot be fetched.
     """
     if fps is not None and not 0 < fps < 1000:
         raise InvalidValue(f"{fps:g} frames per second", "give more than 0, and less than 1,000")

@@ -1,8 +1,8 @@
-"""What of a reply to send back in the next turn."""
+"""Messages → what is sent: the body of a request, and what of earlier turns stands in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kit.chat.think_tags import CLOSE, OPEN
@@ -10,6 +10,28 @@ from kit.chat.think_tags import CLOSE, OPEN
 Message = dict[str, Any]
 
 _THOUGHTS = ("reasoning_content", "reasoning")
+
+
+def request_body(
+    model: str,
+    messages: str | Sequence[Mapping[str, Any]],
+    thinking: bool | None,
+    tools: Sequence[Mapping[str, Any]] | None,
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The JSON that is sent. Parameters that are None are left out."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    body: dict[str, Any] = {"model": model, "messages": [dict(m) for m in messages]}
+    if tools:
+        body["tools"] = [dict(tool) for tool in tools]
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body |= {name: value for name, value in params.items() if name != "extra_body"}
+    body |= params.get("extra_body") or {}
+    if thinking is not None:
+        template = body.get("chat_template_kwargs") or {}
+        body["chat_template_kwargs"] = {**template, "enable_thinking": thinking}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def conversation(messages: Iterable[Message], *, preserve_thinking: bool = False) -> list[Message]:
