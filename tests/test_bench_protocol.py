@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kit.bench.metrics import report as report_of
-from kit.bench.protocol import Keep, events, record
+from kit.bench.protocol import Shortener, events, record
 from kit.bench.transport import Response
 from kit.provenance import measured
 
@@ -43,8 +43,8 @@ def test_kept_parts_say_what_the_whole_ones_said():
         whole.append(b"data: " + text_line.encode() + b"\n\n")
     inside = whole[1].rindex(b"data: {")  # of its text: a read that looks like a new event
     reads = [whole[0], whole[1][:inside], whole[1][inside:], whole[2] + whole[3]]
-    keep = Keep()
-    kept = [(float(i), keep(part)) for i, part in enumerate(reads)]
+    shorten = Shortener()
+    kept = [(float(i), shorten(part)) for i, part in enumerate(reads)]
     assert len(kept[0][1]) < len(reads[0])
     one = record(response(kept, 0.0), "native", (3, 4), 0.0)
     assert one.tokens == [1, 1, 1, 1]
@@ -57,9 +57,9 @@ def test_what_the_last_event_tells_is_kept_however_it_came():
     last = meta(7).replace(b'"meta_info":{', b'"meta_info":{' + spec.encode())
     done = b"data: [DONE]\n\n"
     for ending in ([last + done], [last, done], [last[:30], last[30:] + done]):
-        keep = Keep()
+        shorten = Shortener()
         reads = [meta(1), meta(4), *ending]
-        parts = [(10.5 + i, keep(read)) for i, read in enumerate(reads)]
+        parts = [(10.5 + i, shorten(read)) for i, read in enumerate(reads)]
         one = record(response(parts, 10.0), "native", (9, 7), 9.0)
         assert (one.verify_steps, one.correct_drafts) == (2, 3)
         assert (one.input_tokens, one.tokens, one.output_tokens) == (9, [1, 3, 3], 7)

@@ -8,8 +8,8 @@ import pytest
 from wired import END, OK, Asked, chat, chunked, go, native, native_events, serving, status, told
 
 from kit.bench import Sample, Workload
-from kit.bench.sampler import Sampler, gauges
-from kit.bench.server_stats import load
+from kit.bench.sampler import Sampler
+from kit.bench.server_stats import gauges, load
 from kit.bench.transport import Origin, Pool, Response
 
 SLOW = Workload(40, 60, 8, max_concurrency=4, seed=3)

@@ -16,7 +16,6 @@ theirs     the benchmarks of SGLang and vLLM, run on the same server
 published  runs and cells that others published
 """
 
-from kit.bench.accept_length import accept_length
 from kit.bench.client import run as measure
 from kit.bench.goodput import Slo
 from kit.bench.published import published, published_cells, published_runs
@@ -24,6 +23,7 @@ from kit.bench.record import Record
 from kit.bench.report import Report, Stats
 from kit.bench.result_file import read
 from kit.bench.sampler import Sample
+from kit.bench.server_stats import accept_length
 from kit.bench.simulated import predict, simulate
 from kit.bench.workload import Workload
 

@@ -2,35 +2,54 @@
 
     report = await run(endpoint, Workload(1000, 1000, 10, max_concurrency=1))
 
-Requests are written out before the run, connections opened before it, and answers understood
-after it; while it goes, the client only sends, stamps and keeps. Requests that fail are counted
-by kind and averaged into nothing. A run that is stopped (Ctrl-C, a cancelled task) gives a report
-of what had finished, which says what it is missing.
+A workload goes one way: `protocol` writes its requests, `runner` sends them over `transport` and
+keeps the bytes with their times, `protocol` reads the answers, `metrics` makes the report. While
+the run is going, the client only sends, stamps and keeps. Requests that fail are counted by kind
+and averaged into nothing. A run that is stopped (Ctrl-C, a cancelled task) gives a report of what
+had finished, which says what it is missing.
 
-Against the twin, whose clock may run `endpoint.speed` times faster than life, requests go out and
-times are read by the twin's clock: the figures are in its own seconds, and simulated.
+Against the twin, whose clock may run `endpoint.speed` times faster than real time, requests are
+sent and times are read by the twin's clock: the figures are in its own seconds, and simulated.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Literal, Protocol
 
 from kit.bench import protocol, server_stats
 from kit.bench.metrics import report
-from kit.bench.protocol import BACKENDS, PATHS, WORDINGS, Dialect, Keep, Wording
+from kit.bench.protocol import (
+    BACKENDS,
+    EXTENSIONS,
+    PATHS,
+    Dialect,
+    PreparedRequest,
+    RequestWriter,
+    Shortener,
+)
 from kit.bench.record import Record
 from kit.bench.report import Report
-from kit.bench.runner import OnSample, Progress, Race
+from kit.bench.runner import OnSample, Progress, Recording, Runner
 from kit.bench.server_stats import Speculation
 from kit.bench.transport import Connection, Origin, Pool
 from kit.bench.workload import Workload
 from kit.errors import EndpointError, InvalidValue
 from kit.provenance import Provenance
 
-WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
 STALL_S = 300.0  # without a byte for so long, a request has failed
-_PREOPENED = 512  # connections opened ahead; a burst above that opens the rest as it goes
+_KEY = "give its API key: key=… or KIT_API_KEY"
+_HINTS = {  # by how the error of a failed warm-up begins
+    "no connection": "is the server up, and the URL right?",
+    "HTTP 401": _KEY,
+    "HTTP 403": _KEY,
+    "HTTP 404": "is this the URL of a model server, without /v1 at its end?",
+    "HTTP 429": "it is at its limit: wait until others are done, or raise the limit",
+    "HTTP 5": "read its log: it fails by itself",
+}
+_MEND = "mend that first: nothing was measured"
 
 
 class Target(Protocol):
@@ -69,83 +88,64 @@ async def run(
     InvalidValue for images by /generate.
     """
     origin = Origin.of(endpoint.base_url, endpoint.key)
-    side = Pool(origin)  # questions about the server, beside the measured connections
-    try:
-        chosen = await _dialect(side, endpoint, workload) if dialect == "auto" else dialect
+    with closing(Pool(origin)) as questions:  # to the server, next to the measured connections
+        chosen = await _dialect(questions, endpoint, workload) if dialect == "auto" else dialect
         if chosen == "native" and workload.image_tokens:
             raise InvalidValue("images by /generate", 'they go by chat: leave out dialect="native"')
-        pool = Pool(origin, lambda: Connection(Keep() if chosen == "native" else None))
-        try:
-            wording, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
-            requests = [
-                await asyncio.to_thread(_written, origin, endpoint, workload, chosen, i, wording)
-                for i in range(workload.num_prompts)
-            ]
-            await pool.warm(min(workload.max_concurrency or workload.num_prompts, _PREOPENED))
-            before = await Speculation.of(side)
-            race = Race(
-                pool, workload, endpoint.speed, stall_s, on_progress, on_sample, side, counted
+        shorten = Shortener if chosen == "native" else lambda: None
+        with closing(Pool(origin, lambda: Connection(shorten()))) as pool:
+            writer, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
+            requests = await _written(writer, workload)
+            before = await Speculation.of(questions)
+            runner = Runner(
+                workload, pool, questions, endpoint.speed, counted, stall_s, on_progress, on_sample
             )
-            await race.run(requests)
-        finally:
-            pool.close()
-        records = [
-            protocol.record(response, chosen, workload.lengths[i], race.start_s, endpoint.speed)
-            for i, response in sorted(race.responses.items())
-        ]
-        accept_length: float | None = None
-        contaminated: tuple[str, ...] = ()
-        if not any(record.verify_steps for record in records):
-            accept_length, contaminated = await _accept_length(side, before)
-    finally:
-        side.close()
+            recording = await runner.run(requests)
+        records = protocol.records(
+            recording.responses, requests, chosen, recording.start_s, endpoint.speed
+        )
+        accept_length, caveat = await _accept_length(questions, before, records)
     return report(
         records,
-        duration_s=_duration_s(records, race, endpoint.speed),
+        duration_s=_duration_s(records, recording, endpoint.speed),
         provenance=endpoint.provenance,
         workload=workload,
         backend=BACKENDS[chosen],
         accept_length=accept_length,
-        missing=(*_unfinished(race, workload), *wording.missing, *contaminated),
+        missing=(*_unfinished(recording, len(requests)), *writer.extensions.missing, *caveat),
     )
 
 
-def _written(
-    origin: Origin,
-    endpoint: Target,
-    workload: Workload,
-    dialect: Dialect,
-    index: int,
-    wording: Wording,
-    tokens: int | None = None,
-) -> bytes:
-    """Request `index` as it goes over the wire; in a thread, for images take their time."""
-    body = protocol.body(dialect, workload, index, endpoint.model, wording, tokens)
-    return origin.request("POST", PATHS[dialect], body)
+async def _written(writer: RequestWriter, workload: Workload) -> list[PreparedRequest]:
+    """The requests of a workload, one by one in a thread: those with images take their time."""
+    remaining = writer.requests(workload)
+    written = []
+    while (request := await asyncio.to_thread(next, remaining, None)) is not None:
+        written.append(request)
+    return written
 
 
 async def _warm_up(
     pool: Pool, endpoint: Target, workload: Workload, dialect: Dialect, stall_s: float
-) -> tuple[Wording, bool]:
+) -> tuple[RequestWriter, bool]:
     """Send the first request, shortened, outside the measurement.
 
-    Learn what the server takes, and whether it counts tokens chunk by chunk.
+    (what writes requests as the server takes them, whether it counts tokens in every chunk)
     """
-    tokens = min(workload.lengths[0][1], WARMUP_TOKENS)
-    wordings = WORDINGS if dialect == "chat" else WORDINGS[:1]
-    for wording in wordings:
-        request = _written(pool.origin, endpoint, workload, dialect, 0, wording, tokens)
+    for extensions in EXTENSIONS[dialect]:
+        writer = RequestWriter(pool.origin, dialect, endpoint.model, extensions)
+        request = await asyncio.to_thread(writer.warm_up, workload)
         try:
             async with asyncio.timeout(stall_s):
-                response = await pool.ask(request)
+                response = await pool.ask(request.data)
         except TimeoutError:
             raise EndpointError(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
                 "look at the server's log: it may still be loading, or hang",
             ) from None
-        first = protocol.record(response, dialect, workload.lengths[0], 0.0)
+        first = protocol.record(response, dialect, request.lengths, 0.0)
         if first.ok:
-            return wording, bool(first.tokens)
+            return writer, bool(first.tokens)
         if response.status not in (400, 422):
             break
     raise EndpointError(
@@ -155,20 +155,10 @@ async def _warm_up(
 
 
 def _hint(failed: Record) -> str:
-    if failed.error.startswith("no connection"):
-        return "is the server up, and the URL right?"
-    if failed.error.startswith(("HTTP 401", "HTTP 403")):
-        return "give its API key: key=… or KIT_API_KEY"
-    if failed.error.startswith("HTTP 429"):
-        return "it is at its limit: wait until others are done, or raise the limit"
-    if failed.error.startswith("HTTP 5"):
-        return "read its log: it fails by itself"
-    if failed.error.startswith("HTTP 404"):
-        return "is this the URL of a model server, without /v1 at its end?"
-    return "mend that first: nothing was measured"
+    return next((hint for start, hint in _HINTS.items() if failed.error.startswith(start)), _MEND)
 
 
-async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
+async def _dialect(questions: Pool, endpoint: Target, workload: Workload) -> Dialect:
     """Native where the server is an SGLang with Qwen3.5's vocabulary: the prompts are its ids, and
     an id that a smaller vocabulary lacks would end the server.
 
@@ -178,15 +168,19 @@ async def _dialect(side: Pool, endpoint: Target, workload: Workload) -> Dialect:
         return "chat"
     if endpoint.kind == "twin":
         return "native"
-    info = await server_stats.server_info(side)
+    info = await server_stats.server_info(questions)
     knows_ids = "qwen3.5" in str(info.get("model_path", "")).lower()
     return "native" if "internal_states" in info and knows_ids else "chat"
 
 
-async def _accept_length(side: Pool, before: Speculation) -> tuple[float | None, tuple[str, ...]]:
-    """The server's accept length over the run, for answers that do not tell theirs; else since
-    it started, and a word that says so."""
-    after = await Speculation.of(side)
+async def _accept_length(
+    questions: Pool, before: Speculation, records: Sequence[Record]
+) -> tuple[float | None, tuple[str, ...]]:
+    """(the server's accept length over the run, for answers that do not say theirs; where it has
+    only its mean since it started, that, and words that say so)"""
+    if any(record.verify_steps for record in records):
+        return None, ()
+    after = await Speculation.of(questions)
     over_run = before.until(after)
     if over_run is not None or after.since_start is None:
         return over_run, ()
@@ -195,19 +189,19 @@ async def _accept_length(side: Pool, before: Speculation) -> tuple[float | None,
     )
 
 
-def _duration_s(records: list[Record], race: Race, clock: float) -> float:
+def _duration_s(records: Sequence[Record], recording: Recording, clock: float) -> float:
     """From the start to the last token, or to the stop; failures take their time as well."""
-    if race.stopped or not any(r.ok for r in records):
-        return (race.end_s - race.start_s) * clock
-    last_s = max(r.ended_s for r in records if r.ok)
-    return last_s if all(r.ok for r in records) else (race.end_s - race.start_s) * clock
+    done = [record for record in records if record.ok]
+    if recording.stopped or not done or len(done) < len(records):
+        return (recording.end_s - recording.start_s) * clock
+    return max(record.ended_s for record in done)
 
 
-def _unfinished(race: Race, workload: Workload) -> tuple[str, ...]:
-    if not race.stopped:
+def _unfinished(recording: Recording, total: int) -> tuple[str, ...]:
+    if not recording.stopped:
         return ()
-    done, total = len(race.responses), workload.num_prompts
+    done, sent = len(recording.responses), recording.sent
     return (
-        f"{total - done} of {total} requests: stopped with {race.sent - done} in flight "
-        f"and {total - race.sent} not sent",
+        f"{total - done} of {total} requests: stopped with {sent - done} in flight "
+        f"and {total - sent} not sent",
     )

@@ -1,11 +1,11 @@
 """Reading all plain connections in a thread of their own (Linux).
 
-    the loop's thread    sends requests, samples, draws; learns when an answer has ended
-    the reader           waits for bytes, stamps them, keeps them; nothing else
+    the loop's thread    sends requests, samples, draws; hears when an answer has ended
+    the reader's thread  waits for bytes, stamps them, keeps them; nothing else
 
-So a busy loop, as a notebook's is while it draws, does not make a server look slow; and a read
-costs the read, not the selector key, handle and context of a loop's own transport. Where there is
-no epoll, and for TLS, the loop's transports serve.
+So a busy loop, such as a notebook's while it draws, does not make a server look slow. And a read
+costs only the read: no selector key, handle and context as in the loop's own transports. Without
+epoll, and for TLS, the loop's transports are used.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from typing import TypeVar
 
 AVAILABLE = hasattr(select, "epoll")
 _READ = 1 << 16
-_TURN_S = 0.0005  # how long the reader may wait for Python that runs elsewhere; else it is 5 ms
+_SWITCH_INTERVAL_S = 0.0005  # Python threads take turns this often, not every 5 ms: stamps wait
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
-class Gate:
+class EpollReader:
     """Plain connections to one server. Protocols are called in the reader's thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._poll = select.epoll()
-        self._lines: dict[int, _Line] = {}
+        self._transports: dict[int, _Transport] = {}
         self._address: tuple[int, tuple[object, ...]] | None = None
-        self._bell, self._rope = os.pipe()
-        self._poll.register(self._bell, select.EPOLLIN)
-        self._turn_s = sys.getswitchinterval()
-        sys.setswitchinterval(_TURN_S)
-        self._reader = threading.Thread(target=self._read, name="kit.bench", daemon=True)
-        self._reader.start()
+        self._wake_read, self._wake_write = os.pipe()
+        self._poll.register(self._wake_read, select.EPOLLIN)
+        self._switch_interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._thread = threading.Thread(target=self._read, name="kit.bench", daemon=True)
+        self._thread.start()
 
     async def connect(self, make: Callable[[], P], host: str, port: int) -> P:
         """A connection with a protocol of its own. Raises OSError when no address answers."""
@@ -59,21 +59,21 @@ class Gate:
         raise problem or OSError(f"{host} has no address")
 
     def close(self) -> None:
-        """End the reader, and hang up whatever is left."""
+        """End the thread, and close the connections that are left."""
         if self._poll.closed:
             return
-        os.write(self._rope, b"!")
-        self._reader.join()
-        sys.setswitchinterval(self._turn_s)
-        for line in list(self._lines.values()):
-            line.release()
+        os.write(self._wake_write, b"!")
+        self._thread.join()
+        sys.setswitchinterval(self._switch_interval_s)
+        for transport in list(self._transports.values()):
+            transport.release()
         self._poll.close()
-        os.close(self._bell)
-        os.close(self._rope)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def forget(self, fileno: int) -> None:
-        """Read a connection no more; in the reader's thread."""
-        if self._lines.pop(fileno, None) is not None:
+        """Stop reading a connection; in the reader's thread."""
+        if self._transports.pop(fileno, None) is not None:
             self._poll.unregister(fileno)
 
     async def _open(self, family: int, address: tuple[object, ...]) -> socket.socket:
@@ -89,38 +89,39 @@ class Gate:
 
     def _attach(self, make: Callable[[], P], sock: socket.socket) -> P:
         protocol = make()
-        line = self._lines[sock.fileno()] = _Line(self, self._loop, sock, protocol)
-        protocol.connection_made(line)
+        transport = _Transport(self, self._loop, sock, protocol)
+        self._transports[sock.fileno()] = transport
+        protocol.connection_made(transport)
         self._poll.register(sock.fileno(), select.EPOLLIN)
         return protocol
 
     def _read(self) -> None:
-        wait, lines = self._poll.poll, self._lines
+        wait, transports = self._poll.poll, self._transports
         while True:
             for fileno, _ in wait():
-                line = lines.get(fileno)
-                if line is not None:
-                    line.read()
-                elif fileno == self._bell:
+                transport = transports.get(fileno)
+                if transport is not None:
+                    transport.read()
+                elif fileno == self._wake_read:
                     return
 
 
-class _Line(asyncio.Transport):
-    """One connection, as much of a transport as a measuring protocol needs.
+class _Transport(asyncio.Transport):
+    """One connection: as much of a transport as a measuring protocol needs.
 
-    Only the loop's thread closes the socket, and only after the reader has forgotten it: so
-    neither ever meets a file number that is another connection's by now.
+    Only the loop's thread closes the socket, and only after the reader has forgotten it. So
+    neither thread uses a file number that another connection has by now.
     """
 
     def __init__(
         self,
-        gate: Gate,
+        reader: EpollReader,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         protocol: asyncio.Protocol,
     ) -> None:
         super().__init__()
-        self._gate = gate
+        self._reader = reader
         self._loop = loop
         self._sock = sock
         self._recv = sock.recv
@@ -173,6 +174,6 @@ class _Line(asyncio.Transport):
             self._loop.remove_writer(self._sock.fileno())
 
     def _end(self, problem: OSError | None) -> None:
-        self._gate.forget(self._sock.fileno())
+        self._reader.forget(self._sock.fileno())
         self._protocol.connection_lost(problem)
         self._loop.call_soon_threadsafe(self.release)

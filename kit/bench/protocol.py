@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.bench.images import data_uri
 from kit.bench.record import Record
-from kit.bench.transport import Response
+from kit.bench.transport import Origin, Response
 from kit.bench.workload import Workload
 
 Dialect = Literal["native", "chat"]
 PATHS: dict[Dialect, str] = {"native": "/generate", "chat": "/v1/chat/completions"}
-DONE = b"[DONE]"
-_KEPT = b'{"meta_info":{'
-_TOTAL = b'"completion_tokens":'
-BACKENDS: dict[Dialect, str] = {"native": "sglang", "chat": "sglang-oai-chat"}
+BACKENDS: dict[Dialect, str] = {"native": "sglang", "chat": "sglang-oai-chat"}  # bench_serving's
+WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
+_DONE = b"[DONE]"
+_SHORTENED = b'{"meta_info":{'
+_COUNT = b'"completion_tokens":'
 
 # Short everyday words, each one token with its space in the vocabularies of the day.
 _WORDS = (
@@ -36,9 +37,12 @@ _WORDS = (
 )
 
 
+# --- requests
+
+
 @dataclass(frozen=True)
-class Wording:
-    """How much of the OpenAI extensions a server takes; found out by the warm-up.
+class Extensions:
+    """The OpenAI extensions that a server takes; the warm-up finds out.
 
     `ignore_eos` makes answers as long as asked; `usage` counts tokens in every chunk.
     """
@@ -56,21 +60,47 @@ class Wording:
         return tuple(out)
 
 
-WORDINGS = (Wording(), Wording(ignore_eos=False), Wording(ignore_eos=False, usage=False))
+# What the warm-up tries, one after the other.
+EXTENSIONS: dict[Dialect, tuple[Extensions, ...]] = {
+    "native": (Extensions(),),
+    "chat": (Extensions(), Extensions(ignore_eos=False), Extensions(False, usage=False)),
+}
 
 
-def body(
-    dialect: Dialect,
-    workload: Workload,
-    index: int,
-    model: str,
-    wording: Wording = WORDINGS[0],
-    output_tokens: int | None = None,
-) -> bytes:
-    """The JSON of request `index`. `output_tokens` overrides its length, for the warm-up."""
-    tokens_out = output_tokens or workload.lengths[index][1]
-    if dialect == "native":
-        asked: dict[str, Any] = {
+@dataclass(frozen=True)
+class PreparedRequest:
+    """The bytes of an HTTP request, and the (input, output) tokens that it asks for."""
+
+    data: bytes
+    lengths: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RequestWriter:
+    """Writes the requests of a workload for one server."""
+
+    origin: Origin
+    dialect: Dialect
+    model: str
+    extensions: Extensions
+
+    def warm_up(self, workload: Workload) -> PreparedRequest:
+        """The first request with a shorter answer."""
+        tokens_in, tokens_out = workload.lengths[0]
+        return self._request(workload, 0, (tokens_in, min(tokens_out, WARMUP_TOKENS)))
+
+    def requests(self, workload: Workload) -> Iterator[PreparedRequest]:
+        """All requests in their order; one with images takes a while to write."""
+        for index, lengths in enumerate(workload.lengths):
+            yield self._request(workload, index, lengths)
+
+    def _request(self, workload: Workload, index: int, lengths: tuple[int, int]) -> PreparedRequest:
+        fields = self._native if self.dialect == "native" else self._chat
+        body = json.dumps(fields(workload, index, lengths[1]), separators=(",", ":")).encode()
+        return PreparedRequest(self.origin.request("POST", PATHS[self.dialect], body), lengths)
+
+    def _native(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
+        return {
             "input_ids": workload.prompt(index),
             "sampling_params": {
                 "temperature": 0.0,
@@ -79,27 +109,26 @@ def body(
             },
             "stream": True,
         }
-        return json.dumps(asked, separators=(",", ":")).encode()
-    asked = {
-        "model": model,
-        "messages": [{"role": "user", "content": _content(workload, index)}],
-        "max_tokens": tokens_out,
-        "temperature": 0.0,
-        "stream": True,
-    }
-    if wording.ignore_eos:
-        asked["ignore_eos"] = True
-    if wording.usage:
-        asked["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
-    return json.dumps(asked, separators=(",", ":")).encode()
+
+    def _chat(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": _content(workload, index)}],
+            "max_tokens": tokens_out,
+            "temperature": 0.0,
+            "stream": True,
+        }
+        if self.extensions.ignore_eos:
+            fields["ignore_eos"] = True
+        if self.extensions.usage:
+            fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+        return fields
 
 
 def _content(workload: Workload, index: int) -> str | list[dict[str, Any]]:
-    """Words, about one token each; behind images where the workload has some."""
-    words = random.Random(f"{workload.seed} {index}").choices(
-        _WORDS.split(), k=workload.text_lengths[index][0]
-    )
-    text = " ".join(words)
+    """Words, about one token each; after the images where the workload has some."""
+    rng = random.Random(f"{workload.seed} {index}")
+    text = " ".join(rng.choices(_WORDS.split(), k=workload.text_lengths[index][0]))
     pictures = [
         {"type": "image_url", "image_url": {"url": data_uri(file)}}
         for file in workload.pictures(index)
@@ -107,11 +136,11 @@ def _content(workload: Workload, index: int) -> str | list[dict[str, Any]]:
     return [*pictures, {"type": "text", "text": text}] if pictures else text
 
 
-class Keep:
-    """Keeps of a native event what is needed: each repeats the whole text so far.
+class Shortener:
+    """Reduces a native event to its `meta_info`: each event repeats the whole text so far.
 
     Without it a run of 500,000 tokens would hold half a gigabyte. Only a read that is exactly
-    one event is shortened, to its `meta_info` (in a text these quotes would be escaped).
+    one event is shortened (in a text, the quotes that are looked for would be escaped).
     """
 
     def __init__(self) -> None:
@@ -123,6 +152,63 @@ class Keep:
             return b"data: {" + part[start:] if start > 0 else part
         self._aligned = part.endswith(b"\n\n")
         return part
+
+
+# --- answers
+
+
+def records(
+    responses: Mapping[int, Response],
+    asked: Sequence[PreparedRequest],
+    dialect: Dialect,
+    start_s: float,
+    clock: float,
+) -> list[Record]:
+    """The records of `responses`, which are numbered like the requests `asked`."""
+    return [
+        record(response, dialect, asked[index].lengths, start_s, clock)
+        for index, response in sorted(responses.items())
+    ]
+
+
+def record(
+    response: Response,
+    dialect: Dialect,
+    lengths: tuple[int, int],
+    start_s: float,
+    clock: float = 1.0,
+) -> Record:
+    """The record of one response. Times count from `start_s`, in the server's own seconds: those
+    of a twin whose clock runs `clock` times faster are that many times longer.
+
+    `lengths` are the (input, output) tokens asked for; they are taken if the server counts none.
+    """
+    tokens_in, tokens_out = lengths
+    sent_s = (response.sent - start_s) * clock
+    failure = _failure(response)
+    answer = _Answer(dialect)
+    try:
+        answer.read([] if failure else response.parts)
+        usage = answer.usage()
+    except _StreamError as error:
+        failure = f"in the stream: {error}"
+    except (json.JSONDecodeError, AttributeError, TypeError):
+        failure = "an event that is no JSON object of this kind"
+    if failure or not answer.times:
+        return Record(sent_s, tokens_in, error=failure or "an answer without a token")
+    served = usage.get("completion_tokens")
+    return Record(
+        sent_s=sent_s,
+        input_tokens=usage.get("prompt_tokens") or tokens_in,
+        times_s=[(time_s - start_s) * clock for time_s in answer.times],
+        tokens=answer.tokens_of_chunks(served),
+        output_tokens=served if served is not None else tokens_out,
+        ended_s=(answer.ended_s - start_s) * clock,
+        assumed=served is None,
+        verify_steps=usage.get("spec_verify_ct") or 0,
+        correct_drafts=usage.get("spec_num_correct_drafts") or 0,
+        image_tokens=(usage.get("prompt_tokens_details") or {}).get("image_tokens") or 0,
+    )
 
 
 def events(parts: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
@@ -140,91 +226,83 @@ def events(parts: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
                 yield time_s, data
 
 
-def record(
-    response: Response,
-    dialect: Dialect,
-    asked: tuple[int, int],
-    start_s: float,
-    clock: float = 1.0,
-) -> Record:
-    """The record of one response. Times count from `start_s`, in the server's own seconds:
-    a twin whose clock runs `clock` times faster has its seconds stretched back.
-
-    `asked` are the requested (input, output) tokens, counted where the server counts none.
-    """
-    tokens_in, tokens_out = asked
-    sent_s = (response.sent - start_s) * clock
-    failed = _failure(response)
-    if failed:
-        return Record(sent_s, tokens_in, error=failed)
-    times: list[float] = []
-    tokens: list[int] = []
-    total, ended_s = 0, 0.0
-    counted = True
-    last = b""  # of the events whose count alone was read
-    usage: dict[str, Any] = {}
-    try:
-        for time_s, data in events(response.parts):
-            ended_s = time_s
-            so_far = _kept_total(data)
-            if so_far is not None:
-                last = data
-                if so_far > total:
-                    times.append((time_s - start_s) * clock)
-                    tokens.append(so_far - total)
-                    total = so_far
-                continue
-            if data == DONE:
-                continue
-            event = json.loads(data)
-            if "error" in event:
-                return Record(sent_s, tokens_in, error=f"in the stream: {_message(event)}")
-            told = event.get("meta_info") or event.get("usage")
-            usage, last = (told, b"") if told else (usage, last)
-            so_far = (told or {}).get("completion_tokens")
-            if not _says_something(event, dialect):
-                continue
-            new = so_far - total if so_far is not None else 0
-            if so_far is None:
-                counted = False
-            elif new <= 0:
-                continue
-            times.append((time_s - start_s) * clock)
-            tokens.append(new)
-            total += new
-        usage = json.loads(last)["meta_info"] if last else usage
-    except (json.JSONDecodeError, AttributeError, TypeError):
-        return Record(sent_s, tokens_in, error="an event that is no JSON object of this kind")
-    if not times:
-        return Record(sent_s, tokens_in, error="an answer without a token")
-    served = usage.get("completion_tokens")
-    if counted and served is not None and served > total:
-        tokens[-1] += served - total
-    return Record(
-        sent_s=sent_s,
-        input_tokens=usage.get("prompt_tokens") or tokens_in,
-        times_s=times,
-        tokens=tokens if counted else (),
-        output_tokens=served if served is not None else tokens_out,
-        ended_s=(ended_s - start_s) * clock,
-        assumed=served is None,
-        verify_steps=usage.get("spec_verify_ct") or 0,
-        correct_drafts=usage.get("spec_num_correct_drafts") or 0,
-        image_tokens=(usage.get("prompt_tokens_details") or {}).get("image_tokens") or 0,
-    )
+class _StreamError(Exception):
+    """The server reported an error inside the stream."""
 
 
-def _kept_total(data: bytes) -> int | None:
-    """The count of tokens in what `Keep` left of an event, without reading all of it as JSON."""
-    if not data.startswith(_KEPT):
+class _Answer:
+    """One answer, read event by event: when chunks with tokens came, and how many each had."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.times: list[float] = []
+        self.ended_s = 0.0
+        self._dialect = dialect
+        self._tokens: list[int] = []
+        self._total = 0
+        self._counted = True  # every chunk said how many tokens there are so far
+        self._usage: dict[str, Any] = {}
+        self._last = b""  # the newest shortened event, of which only the count has been read
+
+    def read(self, parts: list[tuple[float, bytes]]) -> None:
+        """Raises _StreamError, and the errors of JSON of another kind."""
+        for time_s, data in events(parts):
+            self.ended_s = time_s
+            total = _shortened_count(data)
+            if total is None:
+                if data != _DONE:
+                    self._add_whole(time_s, json.loads(data))
+                continue
+            self._last = data
+            if total > self._total:
+                self.times.append(time_s)
+                self._tokens.append(total - self._total)
+                self._total = total
+
+    def _add_whole(self, time_s: float, event: dict[str, Any]) -> None:
+        if "error" in event:
+            raise _StreamError(_message(event))
+        usage = event.get("meta_info") or event.get("usage")
+        if usage:
+            self._usage, self._last = usage, b""
+        if not _carries_tokens(event, self._dialect):
+            return
+        total = (usage or {}).get("completion_tokens")
+        if total is None:
+            self._counted = False
+            total = self._total
+        elif total <= self._total:
+            return
+        self.times.append(time_s)
+        self._tokens.append(total - self._total)
+        self._total = total
+
+    def usage(self) -> dict[str, Any]:
+        """The server's last word on tokens; empty where it gave none."""
+        usage: dict[str, Any] = json.loads(self._last)["meta_info"] if self._last else self._usage
+        return usage
+
+    def tokens_of_chunks(self, served: int | None) -> Sequence[int]:
+        """Tokens of each chunk; empty where the server does not count them.
+
+        `served` is its final count: what the chunks lack of it came with the last one.
+        """
+        if not self._counted:
+            return ()
+        if served is not None and served > self._total:
+            self._tokens[-1] += served - self._total
+        return self._tokens
+
+
+def _shortened_count(data: bytes) -> int | None:
+    """The count of tokens in an event that was shortened, without reading all of it as JSON."""
+    if not data.startswith(_SHORTENED):
         return None
-    at = data.find(_TOTAL) + len(_TOTAL)
-    digits = data[at : data.find(b",", at)]
-    return int(digits) if at >= len(_TOTAL) and digits.isdigit() else None
+    digits = data.partition(_COUNT)[2].partition(b",")[0]
+    return int(digits) if digits.isdigit() else None
 
 
-def _says_something(event: dict[str, Any], dialect: Dialect) -> bool:
-    """Whether an event carries tokens: text, thinking or a tool call; not a role or a usage."""
+def _carries_tokens(event: dict[str, Any], dialect: Dialect) -> bool:
+    """Whether an event holds text, thinking or a tool call; not only a role or a usage."""
     if dialect == "native":
         return "meta_info" in event
     for choice in event.get("choices") or ():
@@ -240,14 +318,14 @@ def _failure(response: Response) -> str:
     if response.status == 200:
         return ""
     try:
-        said = _message(json.loads(response.body))
+        message = _message(json.loads(response.body))
     except (json.JSONDecodeError, UnicodeDecodeError):
-        said = ""
-    return f"HTTP {response.status}" + (f": {said}" if said else "")
+        message = ""
+    return f"HTTP {response.status}" + (f": {message}" if message else "")
 
 
 def _message(answer: Any) -> str:
-    """The words of an error body: SGLang's flat one, OpenAI's nested one."""
+    """The text of an error body: SGLang's flat one, OpenAI's nested one."""
     if not isinstance(answer, dict):
         return ""
     inner = answer.get("error")

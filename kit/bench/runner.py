@@ -1,149 +1,166 @@
-"""The run itself: requests go out, bytes are stamped, and now and then somebody looks."""
+"""The run itself: requests go out, bytes are stamped, and samples are taken of what has come."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 from kit.bench import server_stats
+from kit.bench.protocol import PreparedRequest
 from kit.bench.sampler import INTERVAL_S, Sample, Sampler
 from kit.bench.transport import Pool, Response
 from kit.bench.workload import Workload
 
 Progress = Callable[[int, int], None]
 OnSample = Callable[[Sample], None]
-_AT_A_TIME = 50  # answers looked at before the stamps get their turn again
+_PREOPENED = 512  # connections opened ahead; a burst above that opens the rest as it goes
+_AT_A_TIME = 50  # answers sampled before the loop gets its turn again
 
 
-class Race:
-    """Who is out, what has come back. `side` is asked for the server's queue while it goes."""
+@dataclass(frozen=True)
+class Recording:
+    """What came back of a run. Times are those of `perf_counter`; responses by request number."""
+
+    responses: dict[int, Response]
+    sent: int
+    start_s: float
+    end_s: float
+    stopped: bool
+
+
+class Runner:
+    """Sends requests at the pace of a workload over `pool`, and keeps what comes back.
+
+    `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk.
+    A response silent for `stall_s` has failed. `questions` goes to the server for its queue.
+    """
 
     def __init__(
         self,
-        pool: Pool,
         workload: Workload,
+        pool: Pool,
+        questions: Pool,
         clock: float,
+        counted: bool,
         stall_s: float,
         on_progress: Progress | None = None,
         on_sample: OnSample | None = None,
-        side: Pool | None = None,
-        counted: bool = True,
     ) -> None:
-        self.responses: dict[int, Response] = {}
-        self.start_s = 0.0
-        self.end_s = 0.0
-        self.sent = 0
-        self.stopped = False
+        self._send_s = workload.send_s
+        self._limit = workload.max_concurrency or workload.num_prompts
+        self._slots = asyncio.Semaphore(self._limit)
         self._pool = pool
-        self._workload = workload
+        self._questions = questions
         self._clock = clock
         self._stall_s = stall_s
         self._on_progress = on_progress
         self._on_sample = on_sample
-        self._side = side
-        self._room = asyncio.Semaphore(workload.max_concurrency or workload.num_prompts)
         self._sampler = Sampler(clock, counted)
-        self._ended: list[Response] = []  # since the last look
+        self._responses: dict[int, Response] = {}
+        self._ended: list[Response] = []  # since the last sample
+        self._sent = 0
+        self._start_s = 0.0
 
-    async def run(self, requests: list[bytes]) -> None:
+    async def run(self, requests: Sequence[PreparedRequest]) -> Recording:
         """Send everything; return when all has ended, or when the task is cancelled."""
+        stopped = False
         tasks: list[asyncio.Task[None]] = []
-        async with self._company():
-            self.start_s = perf_counter()
+        await self._pool.warm(min(self._limit, _PREOPENED))
+        async with self._background_tasks():
+            self._start_s = perf_counter()
             try:
                 for index, request in enumerate(requests):
-                    await self._room.acquire()
-                    await self._until(self._workload.send_s[index])
-                    tasks.append(asyncio.create_task(self._one(index, request)))
-                    self.sent += 1
+                    await self._slots.acquire()
+                    await self._until(self._send_s[index])
+                    tasks.append(asyncio.create_task(self._one(index, request.data, len(requests))))
+                    self._sent += 1
                 await asyncio.gather(*tasks)
             except asyncio.CancelledError:
-                self.stopped = True
+                stopped = True
                 task = asyncio.current_task()
                 if task is not None:
-                    task.uncancel()  # being stopped is an answer: the report of what there is
+                    task.uncancel()  # a stopped run has a result: what came until then
             finally:
-                self.end_s = perf_counter()
+                end_s = perf_counter()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self._on_sample is not None:
-            await self._look(self._on_sample)
+            await self._sample(self._on_sample)
+        return Recording(self._responses, self._sent, self._start_s, end_s, stopped)
 
     @contextlib.asynccontextmanager
-    async def _company(self) -> AsyncIterator[None]:
-        """What runs beside the requests, from the first to the last of them."""
+    async def _background_tasks(self) -> AsyncIterator[None]:
+        """What runs next to the requests, from the first to the last of them."""
         collecting = gc.isenabled()
-        gc.disable()  # a collection among thousands of recorded parts would stop the clock reader
-        beside = [asyncio.create_task(self._watch())]
+        gc.disable()  # a collection over thousands of recorded parts would delay the stamps
+        tasks = [asyncio.create_task(self._close_stalled())]
         if self._on_sample is not None:
-            beside.append(asyncio.create_task(self._sample(self._on_sample)))
-            if self._side is not None:
-                beside.append(asyncio.create_task(self._gauge(self._side)))
+            tasks.append(asyncio.create_task(self._keep_sampling(self._on_sample)))
+            tasks.append(asyncio.create_task(self._keep_asking_load()))
         try:
             yield
         finally:
-            for task in beside:
+            for task in tasks:
                 task.cancel()
-            ends = await asyncio.gather(*beside, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
             if collecting:
                 gc.enable()
         for problem in ends:
             if isinstance(problem, Exception):
                 raise problem
 
-    async def _one(self, index: int, request: bytes) -> None:
+    async def _one(self, index: int, request: bytes, total: int) -> None:
         try:
-            response = self.responses[index] = await self._pool.ask(request)
+            response = self._responses[index] = await self._pool.ask(request)
             self._ended.append(response)
         finally:
-            self._room.release()
+            self._slots.release()
         if self._on_progress is not None:
-            self._on_progress(len(self.responses), self._workload.num_prompts)
+            self._on_progress(len(self._responses), total)
 
     async def _until(self, send_s: float) -> None:
-        delay_s = self.start_s + send_s / self._clock - perf_counter()
+        delay_s = self._start_s + send_s / self._clock - perf_counter()
         if delay_s > 0:
             await asyncio.sleep(delay_s)
 
-    async def _watch(self) -> None:
-        """Hang up on what has been silent for too long."""
+    async def _close_stalled(self) -> None:
         while True:
             await asyncio.sleep(min(1.0, self._stall_s / 4))
             late = perf_counter() - self._stall_s
             for connection in [c for c in self._pool.busy if c.last < late]:
                 connection.close(f"stalled: no byte for {self._stall_s:g} s")
 
-    async def _sample(self, on_sample: OnSample) -> None:
+    async def _keep_sampling(self, on_sample: OnSample) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await self._look(on_sample)
+            await self._sample(on_sample)
 
-    async def _look(self, on_sample: OnSample) -> None:
-        """Look at every answer, a few at a time, and hand over what there is."""
-        for number, (response, ended) in enumerate(self._turns(), 1):
+    async def _sample(self, on_sample: OnSample) -> None:
+        """Look at every answer, a few at a time, and give the sample to `on_sample`."""
+        for number, (response, ended) in enumerate(self._changed(), 1):
             self._sampler.look(response, ended)
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        on_sample(
-            self._sampler.sample(perf_counter() - self.start_s, self.sent, len(self._pool.busy))
-        )
+        since_start_s = perf_counter() - self._start_s
+        on_sample(self._sampler.sample(since_start_s, self._sent, len(self._pool.busy)))
 
-    def _turns(self) -> Iterator[tuple[Response, bool]]:
+    def _changed(self) -> Iterator[tuple[Response, bool]]:
         """(answer, whether it has ended) of all that may have changed."""
         while self._ended:
             yield self._ended.pop(), True
         for connection in list(self._pool.busy):
             yield connection.response, False
 
-    async def _gauge(self, side: Pool) -> None:
-        """Ask the server for its queue, as long as it tells."""
+    async def _keep_asking_load(self) -> None:
+        """Ask the server for its queue, as long as it says."""
         while True:
-            load = await server_stats.load(side)
+            load = await server_stats.load(self._questions)
             if load == (None, None):
                 return
             self._sampler.running, self._sampler.queued = load
-            await asyncio.sleep(server_stats.GAUGE_S)
+            await asyncio.sleep(server_stats.POLL_S)

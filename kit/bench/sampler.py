@@ -1,29 +1,26 @@
-"""A run while it goes: what a live view draws, about five times per second.
+"""A run while it is going: what a live view draws, about five times per second.
 
     await measure(endpoint, workload, on_sample=lambda sample: print(sample.output_tokens))
 
-Looking must not be seen in the figures. What has come lies stamped in `Response.parts`; a look
+Sampling must not change the figures. What has come is in `Response.parts` with its times; a look
 reads the newest part of each answer for its count of tokens, and nothing is parsed twice.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kit.bench.transport import Response
 
 INTERVAL_S = 0.2
-_SAYS = re.compile(  # a part that carries text, thinking or a call: not a role, not a usage alone
+_HAS_TOKENS = re.compile(  # a part with text, thinking or a tool call; not only a role or a usage
     rb'"(?:content|reasoning_content|reasoning)":\s*"[^"]|"tool_calls":\s*\[\s*\{'
 )
 _COUNT = b'"completion_tokens":'  # inside a text these quotes would be escaped
 _NUMBER = re.compile(rb"\s*(\d+)[^\d]")
 _LONGEST = 40  # bytes of a count with its name
 _IN_STREAM = b'data: {"error"'
-_RUNNING = re.compile(rb"^(?:sglang:num_running_reqs|vllm:num_requests_running)\b.* (\S+)$", re.M)
-_QUEUED = re.compile(rb"^(?:sglang:num_queue_reqs|vllm:num_requests_waiting)\b.* (\S+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +28,9 @@ class Sample:
     """The state of a run at `t_s`, in the endpoint's seconds since its start.
 
     `sent` … `output_tokens` are totals so far; where the server does not count tokens
-    (`counted` is False), chunks are counted for them. `running` and `queued` are the server's own,
-    None when it does not tell. `ttft_s` holds every first token since the sample before, `itl_s`
-    the newest gap of each answer, per token (per chunk where nobody counts).
+    (`counted` is False), chunks are counted instead. `running` and `queued` are the server's own,
+    None where it does not say. `ttft_s` holds every first token since the sample before, `itl_s`
+    the newest gap of each answer, per token (per chunk where tokens are not counted).
     """
 
     t_s: float
@@ -60,7 +57,7 @@ class _Seen:
 
 @dataclass
 class Sampler:
-    """Turns answers, whole or under way, into samples.
+    """Turns answers, complete or under way, into samples.
 
     `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk.
     """
@@ -77,7 +74,7 @@ class Sampler:
     _itl_s: list[float] = field(default_factory=list)
 
     def look(self, response: Response, ended: bool = False) -> None:
-        """Take in what is new of one answer; some microseconds."""
+        """Take in what is new in one answer; takes some microseconds."""
         seen = self._seen.setdefault(response, _Seen())
         parts = response.parts
         if response.status == 200 and len(parts) > seen.parts:
@@ -93,7 +90,7 @@ class Sampler:
                 self._finished += 1
 
     def sample(self, since_start_s: float, sent: int, in_flight: int) -> Sample:
-        """What there is; the gaps since the sample before are handed over once."""
+        """The totals so far; times to first token and gaps are given out once."""
         made = Sample(
             t_s=since_start_s * self.clock,
             sent=sent,
@@ -111,12 +108,12 @@ class Sampler:
         return made
 
     def _start(self, response: Response, seen: _Seen) -> None:
-        """Find the first part that says something: until then the answer has not begun."""
+        """Find the first part with a token: until then the answer has not begun."""
         if seen.started:
             return
         for index in range(seen.parts, len(response.parts)):
             time_s, part = response.parts[index]
-            if _count(response.parts, index) if self.counted else _SAYS.search(part):
+            if _count(response.parts, index) if self.counted else _HAS_TOKENS.search(part):
                 seen.started = True
                 seen.parts = index
                 self._ttft_s.append((time_s - response.sent) * self.clock)
@@ -125,7 +122,7 @@ class Sampler:
     def _count(self, response: Response, seen: _Seen) -> None:
         parts, first = response.parts, seen.parts
         if not self.counted:
-            said = [time_s for time_s, part in parts[first:] if _SAYS.search(part)]
+            said = [time_s for time_s, part in parts[first:] if _HAS_TOKENS.search(part)]
             self._add(seen, seen.tokens + len(said))
             if len(said) > 1:
                 self._itl_s.append((said[-1] - said[-2]) * self.clock)
@@ -145,16 +142,6 @@ class Sampler:
     def _add(self, seen: _Seen, tokens: int) -> None:
         self._tokens += max(tokens - seen.tokens, 0)
         seen.tokens = max(tokens, seen.tokens)
-
-
-def gauges(page: bytes) -> tuple[int | None, int | None]:
-    """(running, queued) out of a page of /metrics, SGLang's or vLLM's; ranks are summed."""
-    return _total(_RUNNING.findall(page)), _total(_QUEUED.findall(page))
-
-
-def _total(values: Iterable[bytes]) -> int | None:
-    numbers = [float(value) for value in values]
-    return int(sum(numbers)) if numbers else None
 
 
 def _count(parts: list[tuple[float, bytes]], index: int) -> int | None:

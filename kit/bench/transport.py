@@ -1,9 +1,9 @@
 """HTTP/1.1 for measuring: bytes and the time they came, on connections opened beforehand.
 
-A measuring client must not be slow where the server is quick. So nothing here understands a
-response: `data_received` reads the clock first, takes the HTTP framing off (httptools does, but
-for the read that is just one chunk), and keeps the body as it came, on Linux in a thread of its
-own (`kit.bench.epoll_reader`). Meaning is read out of it after the run (`kit.bench.protocol`).
+A measuring client must not be slow where the server is fast. So nothing here interprets a
+response: `data_received` reads the clock first, removes the HTTP framing (with httptools, unless
+the read is just one chunk), and keeps the body as it came, on Linux in a thread of its own
+(`kit.bench.epoll_reader`). `kit.bench.protocol` interprets it after the run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CUT = "cut: the server closed the connection before the end of the answer"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where requests go. `prefix` is a path before every other, for servers behind a gateway."""
+    """Where requests go. `prefix` stands before every path, for servers behind a gateway."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Origin:
 
     @classmethod
     def of(cls, base_url: str, key: str | None = None) -> Origin:
-        """From a URL such as `http://localhost:30000`. Raises EndpointError for what is none."""
+        """From a URL such as `http://localhost:30000`. Raises EndpointError for anything else."""
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise EndpointError(f"{base_url!r} is no URL", "give one like http://localhost:30000")
@@ -74,10 +74,10 @@ class Response:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, one request on it at a time. `keep` may shorten a part before it is kept."""
+    """One connection, one request at a time. `shorten` reduces a part to what has to be kept."""
 
-    def __init__(self, keep: Callable[[bytes], bytes] | None = None) -> None:
-        import httptools  # not there where only workloads and figures are wanted
+    def __init__(self, shorten: Callable[[bytes], bytes] | None = None) -> None:
+        import httptools  # not installed in a browser, where only workloads and figures are used
 
         self._loop = asyncio.get_running_loop()
         self._new_parser = httptools.HttpResponseParser
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self.reusable = True
         self.used = False
         self.last = perf_counter()
-        self._keep = keep
+        self._shorten = shorten
         self._transport: asyncio.Transport | None = None
         self._response = Response()
         self._done: asyncio.Future[None] | None = None
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._now = 0.0
 
     def send(self, request: bytes) -> asyncio.Future[None]:
-        """Write `request`; the future is done when its response has ended, well or not."""
+        """Write `request`; the future is done when its response has ended or failed."""
         assert self._transport is not None
         self.used = True
         self._response = Response()
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         return self._response
 
     def close(self, error: str = "") -> None:
-        """Hang up; a response under way ends with `error`."""
+        """Close; a response under way ends with `error`."""
         self._end(error)
         self.open = False
         if self._transport is not None:
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         self._response.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        self._response.parts.append((self._now, self._keep(body) if self._keep else body))
+        self._response.parts.append((self._now, self._shorten(body) if self._shorten else body))
 
     def on_chunk_header(self) -> None:
         self._between_chunks = False
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         self._end("")
 
     def _end(self, error: str) -> None:
-        if self._done is not None:  # we may be in the reader's thread, the future is the loop's
+        if self._done is not None:  # this may be the reader's thread; the future is the loop's
             self._loop.call_soon_threadsafe(_settle, self._done, self._response, error)
 
 
@@ -177,7 +177,7 @@ def _settle(done: asyncio.Future[None], response: Response, error: str) -> None:
 
 
 def _one_chunk(data: bytes) -> bytes | None:
-    """The body, where a read is one HTTP chunk and nothing else, as nearly every read is."""
+    """The body, if a read is one HTTP chunk and nothing else, as nearly every read is."""
     start = data.find(b"\r\n", 0, 10) + 2
     try:
         size = int(data[: start - 2], 16)
@@ -189,17 +189,17 @@ def _one_chunk(data: bytes) -> bytes | None:
 
 
 class Pool:
-    """Connections to one origin, opened before they are needed and used again."""
+    """Connections to one origin, opened before they are needed and reused."""
 
     def __init__(self, origin: Origin, make: Callable[[], Connection] = Connection) -> None:
         self.origin = origin
         self._make = make
         self._idle: list[Connection] = []
-        self._gate: epoll_reader.Gate | None = None
+        self._reader: epoll_reader.EpollReader | None = None
         self.busy: set[Connection] = set()
 
     async def warm(self, count: int) -> None:
-        """Open up to `count` connections. What cannot be opened fails later, where it is needed."""
+        """Open `count` connections. One that cannot be opened fails when it is needed."""
         found = await asyncio.gather(
             *(self._connect() for _ in range(count)), return_exceptions=True
         )
@@ -213,7 +213,7 @@ class Pool:
                 failed = Response()
                 failed.sent, failed.error = perf_counter(), error
                 return failed
-            again = connection.used
+            reused = connection.used
             self.busy.add(connection)
             try:
                 await connection.send(request)
@@ -223,8 +223,8 @@ class Pool:
             finally:
                 self.busy.discard(connection)
             response = connection.response
-            if response.error == CUT and again and not response.status:
-                continue  # a kept connection that the server had let go: ask on a fresh one
+            if response.error == CUT and reused and not response.status:
+                continue  # the server had closed this reused connection: ask on a new one
             if connection.open and connection.reusable and not response.error:
                 self._idle.append(connection)
             else:
@@ -235,8 +235,8 @@ class Pool:
         for connection in (*self._idle, *self.busy):
             connection.close()
         self._idle.clear()
-        if self._gate is not None:
-            self._gate.close()
+        if self._reader is not None:
+            self._reader.close()
 
     async def _take(self) -> tuple[Connection | None, str]:
         while self._idle:
@@ -254,9 +254,9 @@ class Pool:
         loop = asyncio.get_running_loop()
         o = self.origin
         if o.tls is None and epoll_reader.AVAILABLE:
-            self._gate = self._gate or epoll_reader.Gate()
+            self._reader = self._reader or epoll_reader.EpollReader()
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                return await self._gate.connect(self._make, o.host, o.port)
+                return await self._reader.connect(self._make, o.host, o.port)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, connection = await loop.create_connection(
                 self._make, o.host, o.port, ssl=o.tls, server_hostname=o.host if o.tls else None
