@@ -26,6 +26,7 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"location": {"type": "string"}}},
     },
 }
+AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +252,7 @@ def test_flushing_waits_for_running_requests(twin: TwinProcess, client: openai.O
         {"logprobs": True},
         {"response_format": {"type": "json_object"}},
         {"extra_body": {"regex": "[0-9]+"}},
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+        {"messages": [{"role": "user", "content": [AUDIO]}]},
     ],
 )
 def test_what_the_twin_cannot_do_is_refused_and_never_made_up(

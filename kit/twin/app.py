@@ -30,9 +30,10 @@ from kit.twin.authored import Said, completion_of, filler, notice, reply_to
 from kit.twin.chat_completions import ChatResponse
 from kit.twin.chat_format import TURN, UNSAID_WITH_TOOLS, render
 from kit.twin.completions import CompletionResponse, GenerateResponse
-from kit.twin.errors import Refused, bad_request, error
+from kit.twin.errors import Refused, bad_request, error, native, not_served
 from kit.twin.fallback import MEASURED, UNSEEN
 from kit.twin.media import look, vision_tokens
+from kit.twin.protocol import AbortReq, TokenizeRequest
 from kit.twin.server import Twin
 from kit.twin.sse import DONE, Outlet, dumps
 from kit.twin.tokenizer import vocabulary
@@ -107,35 +108,36 @@ def _answer(
 
 
 async def _chat(twin: Twin, request: Request) -> Any:
-    body = incoming.parse(await request.body())
-    ask = incoming.chat(body, twin.context_length, twin.thinks)
-    wrong = incoming.bad_regex(body)
+    asked = incoming.chat(incoming.parse(await request.body()), twin.context_length)
+    wrong = incoming.bad_regex(asked.regex)
     if wrong is not None:
-        return _bad_regex(twin, wrong, ask.stream)
-    shown = await look(ask.messages)
-    text = render(ask.messages, ask.tools, ask.thinking, [one.text for one in shown])
-    unsaid = sum(one.hidden for one in shown) + (UNSAID_WITH_TOOLS if ask.tools else 0)
+        return _bad_regex(twin, wrong, asked.stream)
+    messages, tools = incoming.conversation(asked), asked.callable_tools
+    thinking, sampling = asked.thinking(twin.thinks), incoming.sampling(asked)
+    shown = await look(messages)
+    text = render(messages, tools, thinking, [one.text for one in shown])
+    unsaid = sum(one.hidden for one in shown) + (UNSAID_WITH_TOOLS if tools else 0)
     prompt = await twin.count(text) + unsaid
-    incoming.check_length(prompt, ask.sampling, twin.context_length)
-    said = reply_to(ask.messages, ask.thinking, ask.tools, ask.must_call, shown)
+    incoming.check_length(prompt, sampling, twin.context_length)
+    said = reply_to(messages, thinking, tools, asked.must_call, shown)
     if said is None and shown:
-        said = notice(ask.thinking, UNSEEN)
-    elif said is None and ask.sampling.ignore_eos:
-        said = notice(ask.thinking, MEASURED)
+        said = notice(thinking, UNSEEN)
+    elif said is None and sampling.ignore_eos:
+        said = notice(thinking, MEASURED)
     elif said is None:
-        said = await twin.writer.write(text, ask.thinking, ask.tools, ask.must_call)
+        said = await twin.writer.write(text, thinking, tools, asked.must_call)
     else:
         twin.writer.warm_up()
-    script = twin.script(said, ask.sampling)
-    outlet = _outlet(twin, request, ask.stream)
+    script = twin.script(said, sampling)
+    outlet = _outlet(twin, request, asked.stream)
     counts = vision_tokens(shown)
-    response = ChatResponse(ask, script, prompt, outlet, counts)
+    response = ChatResponse(asked, script, prompt, outlet, counts)
     return twin.run(
         response.choices,
         outlet,
         script,
         prompt,
-        ask.stream,
+        asked.stream,
         request.state.arrived_s + said.held_s,
         sum(counts.values()),
         sum(one.pieces for one in shown),
@@ -146,8 +148,13 @@ def _bad_regex(twin: Twin, wrong: str, stream: bool) -> Response:
     """SGLang compiles it late: when a stream has begun, the error is inside it."""
     if not stream:
         raise bad_request(wrong)
-    said = json.dumps({"error": error(wrong, kind="BAD_REQUEST")})
-    return _answer(twin, f"data: {said}\n\n".encode() + DONE, media="text/event-stream")
+    return _stream_of(twin, {"error": error(wrong, kind="BAD_REQUEST")})
+
+
+def _stream_of(twin: Twin, body: Any) -> Response:
+    """A stream of this one event."""
+    event = f"data: {json.dumps(body)}\n\n".encode()
+    return _answer(twin, event + DONE, media="text/event-stream; charset=utf-8")
 
 
 async def _completion(twin: Twin, request: Request) -> Any:
@@ -163,8 +170,10 @@ async def _completion(twin: Twin, request: Request) -> Any:
 
 
 async def _generate(twin: Twin, request: Request) -> Any:
+    stream = False
     try:
         ask = incoming.generate(incoming.parse(await request.body()))
+        stream = ask.stream
         prompt = await twin.count(ask.prompt)
         incoming.check_length(prompt, ask.sampling, twin.context_length)
         said = await _said(twin, ask)
@@ -173,12 +182,14 @@ async def _generate(twin: Twin, request: Request) -> Any:
         arrived_s = request.state.arrived_s + said.held_s
         response = GenerateResponse(ask, script, prompt, outlet, twin.draft_tokens, arrived_s)
         return twin.run([response], outlet, script, prompt, ask.stream, arrived_s)
-    except Refused as refused:  # the same errors, in this path's own shape
-        message = refused.body["message"]
-        raise Refused(refused.status, {"error": {"message": message}}) from refused
+    except Refused as problem:
+        refused = native(problem, stream)
+        if refused.status == 200:
+            return _stream_of(twin, refused.body)
+        raise refused from problem
 
 
-async def _said(twin: Twin, ask: incoming.TextAsk) -> Said:
+async def _said(twin: Twin, ask: incoming.TextRequest) -> Said:
     """What follows a bare prompt: no model is asked but where it is a conversation."""
     if not isinstance(ask.prompt, str):
         return filler()
@@ -216,9 +227,9 @@ async def _model(twin: Twin, request: Request) -> Response:
 
 
 async def _tokenize(twin: Twin, request: Request) -> Response:
-    prompt = incoming.parse(await request.body()).get("prompt")
+    prompt = incoming.checked(TokenizeRequest, incoming.parse(await request.body())).prompt
     if not isinstance(prompt, str):
-        raise bad_request("prompt must be a string.")
+        raise not_served("batches in one request")
     tokens = vocabulary().encode(prompt)
     counted = {"tokens": tokens, "count": len(tokens), "max_model_len": twin.context_length}
     return _json(twin, counted)
@@ -270,11 +281,11 @@ async def _flush_cache(twin: Twin, _: Request) -> Response:
 
 
 async def _abort(twin: Twin, request: Request) -> Response:
-    body = incoming.parse(await request.body())
-    if body.get("abort_all"):
+    asked = incoming.checked(AbortReq, incoming.parse(await request.body()))
+    if asked.abort_all:
         twin.engine.abort_all()
     else:
-        twin.engine.abort(str(body.get("rid")))
+        twin.engine.abort(asked.rid)
     return _answer(twin)
 
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kit.twin.request import ChatAsk
+from kit.twin.protocol import ChatCompletionRequest
 from kit.twin.sse import DONE, Outlet, dumps, event
 from kit.twin.token_script import Fragment, Part, Script, Stop, Token
 
@@ -46,7 +46,7 @@ class ChatResponse:
 
     def __init__(
         self,
-        ask: ChatAsk,
+        ask: ChatCompletionRequest,
         script: Script,
         prompt_tokens: int,
         outlet: Outlet,
@@ -58,7 +58,7 @@ class ChatResponse:
         self.prompt_tokens = prompt_tokens
         self._vision = vision
         self.created = int(time.time())
-        self.choices = [Choice(self, index) for index in range(ask.n)]
+        self.choices = [Choice(self, index) for index in range(max(ask.n, 1))]
         self._ended: list[Choice] = []
 
     def end(self, choice: Choice) -> None:
@@ -208,7 +208,7 @@ class Choice:
         chunks = []
         if thoughts:
             chunks.append(self._plain({"reasoning_content": thoughts}))
-        if answer and not self._response.ask.tools:
+        if answer and not self._response.ask.callable_tools:
             chunks.append(self._plain({"reasoning_content": None, "content": answer}))
         elif answer:
             chunks.append(self._parsed(content=answer))
@@ -250,7 +250,7 @@ class Choice:
 
     def _calls_end(self, stop: Stop) -> bool:
         """Whether the generation ended by itself, with tool calls."""
-        if stop.reason != "stop" or not self._response.ask.tools:
+        if stop.reason != "stop" or not self._response.ask.callable_tools:
             return False
         return any(token.fragments for token in self._response.script.tokens)
 

@@ -22,6 +22,8 @@ UNSAID_WITH_TOOLS = 109
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 ROW = "<|vision_start|><|video_pad|><|vision_end|>"  # two frames of a video
 
+MEDIA = ("image_url", "video_url")  # the content parts that are seen
+
 TURN = "<|im_start|>assistant\n"  # where the model's turn begins
 THINK = "<think>\n"  # and its thinking
 
@@ -136,9 +138,9 @@ def _with_text(messages: Sequence[Message], shown: Sequence[str]) -> list[Messag
     turns: list[Message] = []
     for message in messages:
         parts = parts_of(message)
-        if any(part.get("type") not in (None, "text") for part in parts):
+        if any(part.get("type") in MEDIA for part in parts):
             said = (
-                str(part.get("text", "")) if part.get("type") in (None, "text") else next(texts)
+                next(texts) if part.get("type") in MEDIA else str(part.get("text", ""))
                 for part in parts
             )
             message = {**message, "content": "".join(said)}

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from kit.twin.chat_completions import metadata, usage
-from kit.twin.request import TextAsk
+from kit.twin.request import TextRequest
 from kit.twin.sse import DONE, Outlet, dumps, event
 from kit.twin.token_script import Part, Script, Token
 
@@ -32,7 +32,9 @@ def visible(tokens: Sequence[Token]) -> str:
 class CompletionResponse:
     """/v1/completions: one choice, text only."""
 
-    def __init__(self, ask: TextAsk, script: Script, prompt_tokens: int, outlet: Outlet) -> None:
+    def __init__(
+        self, ask: TextRequest, script: Script, prompt_tokens: int, outlet: Outlet
+    ) -> None:
         self.rid = uuid.uuid4().hex
         self.outlet = outlet
         self._ask = ask
@@ -123,7 +125,7 @@ class GenerateResponse:
 
     def __init__(
         self,
-        ask: TextAsk,
+        ask: TextRequest,
         script: Script,
         prompt_tokens: int,
         outlet: Outlet,

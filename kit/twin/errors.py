@@ -1,7 +1,8 @@
-"""What the server says no with, in SGLang's shapes."""
+"""The error responses of SGLang, in its words and JSON shapes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -19,15 +20,18 @@ def error(message: str, kind: str = "BadRequestError", code: int = 400) -> dict[
     return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
 
 
-def bad_request(message: str) -> Refused:
-    """A value that the server understands and does not take."""
-    return Refused(400, error(message))
+def bad_request(message: str, kind: str = "BadRequestError") -> Refused:
+    """A value that the server understands and does not accept."""
+    return Refused(400, error(message, kind))
 
 
-def invalid(kind: str, where: tuple[str | int, ...], message: str, given: Any) -> Refused:
-    """A body of the wrong form, as the server's validator reports it."""
-    entry = {"type": kind, "loc": ("body", *where), "msg": message, "input": given}
-    return Refused(400, error(f"1 validation error:\n  {entry}", kind="Bad Request"))
+def invalid(problems: Sequence[Mapping[str, Any]]) -> Refused:
+    """A body that does not fit its model. `problems` are pydantic's, told as FastAPI tells them;
+    the place in SGLang's source, which a real server adds, is left out."""
+    entries = [{**one, "loc": ("body", *one["loc"])} for one in problems]
+    count = f"{len(entries)} validation error{'' if len(entries) == 1 else 's'}"
+    lines = "\n".join(f"  {entry}" for entry in entries)
+    return bad_request(f"{count}:\n{lines}", "Bad Request")
 
 
 def not_served(what: str) -> Refused:
@@ -35,3 +39,14 @@ def not_served(what: str) -> Refused:
     return bad_request(
         f"The twin does not serve {what}: no model runs in it. Connect a real server."
     )
+
+
+def native(refused: Refused, stream: bool) -> Refused:
+    """The same error as /generate answers it; status 200 where a stream has begun with it."""
+    if refused.body.get("type") != "BadRequestError":
+        return refused
+    told = {"message": refused.body["message"]}
+    if stream:
+        more = {"type": "invalid_request_error", "code": 400, "retryable": False}
+        return Refused(200, {"error": told | more})
+    return Refused(400, {"error": told})

@@ -10,15 +10,15 @@ import asyncio
 import base64
 import binascii
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kit.course import drawings
 from kit.errors import KitError
 from kit.models.image_tokens import MAX_RATIO, image_tokens
-from kit.twin.chat_format import IMAGE, ROW, Message, parts_of, time_stamp, video_text
-from kit.twin.errors import bad_request, invalid, not_served
+from kit.twin.chat_format import IMAGE, MEDIA, ROW, Message, parts_of, time_stamp, video_text
+from kit.twin.errors import bad_request, not_served
 from kit.vision import avi, video
 from kit.vision.load_image import FORMATS, check_size, fetch
 
@@ -53,14 +53,16 @@ async def look(messages: Sequence[Message]) -> tuple[Shown, ...]:
     """Everything that the messages show, in order. Raises Refused, in SGLang's words."""
     found, numbers = [], {"image": 0, "video": 0}
     for turn, message in enumerate(messages):
-        for place, part in enumerate(parts_of(message)):
-            kind = part.get("type")
-            if kind in (None, "text"):
+        for part in parts_of(message):
+            kind = str(part["type"])
+            if "audio" in kind:
+                raise not_served("audio")
+            if kind not in MEDIA:
                 continue
-            kind, url, detail = _address(part, ("messages", turn, "content", place))
-            index = numbers[kind]
+            url, detail = part[kind]["url"], part[kind].get("detail", "auto")
+            kind = kind.removesuffix("_url")
+            found.append(await asyncio.to_thread(_open, kind, url, detail, numbers[kind], turn))
             numbers[kind] += 1
-            found.append(await asyncio.to_thread(_open, kind, url, detail, index, turn))
     return tuple(found)
 
 
@@ -68,25 +70,6 @@ def vision_tokens(shown: Sequence[Shown]) -> dict[str, int]:
     """`image_tokens` and `video_tokens`, as usage has them: only where there are any."""
     kinds = dict.fromkeys(one.kind for one in shown)
     return {f"{kind}_tokens": sum(s.tokens for s in shown if s.kind == kind) for kind in kinds}
-
-
-def _address(part: Mapping[str, Any], where: tuple[str | int, ...]) -> tuple[str, str, Any]:
-    """(image or video, its URL, its detail)."""
-    name = part.get("type")
-    if name in ("audio_url", "input_audio"):
-        raise not_served("audio")
-    if name not in ("image_url", "video_url"):
-        raise invalid("literal_error", (*where, "type"), "Input should be 'image_url'", name)
-    if name not in part:
-        raise invalid("missing", (*where, name), "Field required", dict(part))
-    held = part[name]
-    if not isinstance(held, Mapping):
-        raise invalid("model_type", (*where, name), "Input should be a valid dictionary", held)
-    if not isinstance(held.get("url"), str):
-        raise invalid(
-            "string_type", (*where, name, "url"), "Input should be a valid string", held.get("url")
-        )
-    return name.removesuffix("_url"), held["url"], held.get("detail", "auto")
 
 
 def _open(kind: str, url: str, detail: Any, index: int, turn: int) -> Shown:

@@ -1,29 +1,68 @@
-"""A request's JSON → what is asked, checked in the order and the words of SGLang."""
+"""A request's body → a checked request, in the order and with the errors of SGLang.
+
+First the body must fit a model of `kit.twin.protocol`, then its values must be in range. What the
+twin cannot do is refused as well: no answer is invented.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from kit.twin.errors import Refused, bad_request, invalid, not_served
+from pydantic import BaseModel, ValidationError
+
+from kit.twin.errors import Refused, bad_request, invalid, native, not_served
+from kit.twin.protocol import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    GenerateReqInput,
+    GenerateSamplingParams,
+)
 from kit.twin.tokenizer import VOCAB_SIZE
 
-DEFAULT_MODEL = "default"  # what SGLang echoes where a request names no model
-GENERATE_TOKENS = 128  # /generate's max_new_tokens where it is not given
-COMPLETION_TOKENS = 16  # /v1/completions' max_tokens
-ROLES = ("system", "assistant", "tool", "function", "developer", "user")
+M = TypeVar("M", bound=BaseModel)
+Range = tuple[str, Callable[[Any], bool], str]
 
-_INTEGERS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "n", "top_k", "top_logprobs")
-_NUMBERS = ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty")
-_SWITCHES = ("stream", "ignore_eos", "separate_reasoning", "stream_reasoning")
+MOST_CHOICES = 128  # of one request: OpenAI's limit, where SGLang has none
+
+# What SGLang's SamplingParams.verify checks, in its order: name, condition, message.
+_RANGES: tuple[Range, ...] = (
+    (
+        "temperature",
+        lambda v: math.isfinite(v) and v >= 0,
+        "temperature must be a non-negative finite number, got {}.",
+    ),
+    ("top_p", lambda v: 0 < v <= 1, "top_p must be in (0, 1], got {}."),
+    ("min_p", lambda v: 0 <= v <= 1, "min_p must be in [0, 1], got {}."),
+    ("top_k", lambda v: v == -1 or v >= 1, "top_k must be -1 (disable) or at least 1, got {}."),
+    ("frequency_penalty", lambda v: -2 <= v <= 2, "frequency_penalty must be in [-2, 2], got {}."),
+    ("presence_penalty", lambda v: -2 <= v <= 2, "presence_penalty must be in [-2, 2], got {}."),
+    (
+        "repetition_penalty",
+        lambda v: 0 < v <= 2,
+        "repetition_penalty must be in (0, 2] (1.0 = no penalty), got {}.",
+    ),
+    ("min_tokens", lambda v: v >= 0, "min_new_tokens must be in [0, max_new_tokens], got {}."),
+    ("limit", lambda v: v >= 0, "max_new_tokens must be at least 0, got {}."),
+)
+# What the contract of /generate calls a type: pydantic's error → the name of the type.
+_EXPECTED = {
+    "int_type": "i64",
+    "float_type": "f64",
+    "bool_type": "a boolean",
+    "string_type": "a string",
+    "list_type": "a sequence",
+    "dict_type": "a map",
+}
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How far a generation goes. `max_tokens` None: to its own end."""
+    """Where a generation ends. `max_tokens` None: at its own end."""
 
     max_tokens: int | None
     stops: tuple[str, ...]
@@ -32,125 +71,120 @@ class SamplingParams:
 
 
 @dataclass(frozen=True)
-class ChatAsk:
-    """A request for /v1/chat/completions. `tools` are those that may be called."""
-
-    model: str
-    messages: tuple[Mapping[str, Any], ...]
-    tools: tuple[Mapping[str, Any], ...]
-    must_call: str | bool
-    thinking: bool
-    sampling: SamplingParams
-    n: int
-    stream: bool
-    include_usage: bool
-    continuous_usage: bool
-    separate_reasoning: bool
-    stream_reasoning: bool
-
-
-@dataclass(frozen=True)
-class TextAsk:
+class TextRequest:
     """A request for /v1/completions or /generate: a bare prompt, as text or as token ids."""
 
-    model: str
     prompt: str | tuple[int, ...]
     sampling: SamplingParams
     stream: bool
-    include_usage: bool
+    model: str = ""
+    include_usage: bool = False
     rid: str | None = None
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """The body as an object. Raises Refused."""
+def parse(raw: bytes) -> Any:
+    """The body's JSON. Raises Refused."""
     try:
-        body = json.loads(raw)
-    except ValueError as problem:
-        at = getattr(problem, "pos", 0)
-        raise invalid("json_invalid", (at,), "JSON decode error", {}) from problem
-    if not isinstance(body, dict):
-        raise invalid("model_attributes_type", (), "Input should be a valid dictionary", body)
-    return body
+        return json.loads(raw)
+    except (ValueError, RecursionError) as problem:
+        at, what = getattr(problem, "pos", 0), getattr(problem, "msg", str(problem))
+        said: dict[str, Any] = {"type": "json_invalid", "loc": (at,), "msg": "JSON decode error"}
+        raise invalid([said | {"input": {}, "ctx": {"error": what}}]) from problem
 
 
-def chat(body: Mapping[str, Any], context_length: int, thinks: bool) -> ChatAsk:
-    """Raises Refused. `thinks` is whether the model thinks where nobody says."""
-    _typed(body)
-    messages = _messages(body)
-    tools, must_call = _tools(body)
-    limit = body.get("max_completion_tokens")
-    if limit is None:
-        limit = body.get("max_tokens")
-    if limit is not None and limit > context_length:
+def checked(kind: type[M], body: Any) -> M:
+    """The body as the model `kind`. Raises Refused."""
+    try:
+        return kind.model_validate(body, from_attributes=True)  # for FastAPI does, and says so
+    except ValidationError as problem:
+        raise invalid(problem.errors(include_url=False)) from problem
+
+
+def chat(body: Any, context_length: int) -> ChatCompletionRequest:
+    """A request for /v1/chat/completions. Raises Refused."""
+    asked = checked(ChatCompletionRequest, body)
+    if not asked.messages:
+        raise bad_request("Messages cannot be empty.")
+    if "chat_template" in (asked.chat_template_kwargs or {}):
         raise bad_request(
-            f"max_completion_tokens is too large: {limit}."
+            "Request-supplied chat_template is not allowed. Start the server with "
+            "--trust-request-chat-template to permit it."
+        )
+    _check_tools(asked)
+    if asked.limit is not None and asked.limit > context_length:
+        raise bad_request(
+            f"max_completion_tokens is too large: {asked.limit}."
             f"This model supports at most {context_length} completion tokens."
         )
-    sampling = _sampling(body, limit)
-    if body.get("logprobs"):
+    _check_ranges(asked)
+    if asked.n == 0:
+        raise bad_request("range() arg 3 must not be zero", "BadRequest")
+    if asked.n > MOST_CHOICES:
+        raise not_served(f"more than {MOST_CHOICES} choices of one request")
+    if asked.logprobs:
         raise not_served("log probabilities")
-    if (body.get("response_format") or {}).get("type") not in (None, "text"):
+    if asked.response_format is not None and asked.response_format.type != "text":
         raise not_served("constrained answers (response_format)")
-    options = body.get("stream_options") or {}
-    return ChatAsk(
-        model=body.get("model") or DEFAULT_MODEL,
-        messages=messages,
-        tools=tools,
-        must_call=must_call,
-        thinking=_thinking(body, thinks),
-        sampling=sampling,
-        n=body.get("n") or 1,
-        stream=bool(body.get("stream")),
-        include_usage=bool(options.get("include_usage")),
-        continuous_usage=bool(options.get("continuous_usage_stats")),
-        separate_reasoning=body.get("separate_reasoning") is not False,
-        stream_reasoning=body.get("stream_reasoning") is not False,
-    )
+    return asked
 
 
-def completion(body: Mapping[str, Any]) -> TextAsk:
-    """Raises Refused."""
-    _typed(body)
-    if "prompt" not in body:
-        raise invalid("missing", ("prompt",), "Field required", dict(body))
-    if body.get("logprobs"):
+def conversation(asked: ChatCompletionRequest) -> tuple[dict[str, Any], ...]:
+    """The messages, the arguments of their tool calls as objects. Raises Refused."""
+    messages = tuple(message.model_dump(exclude_unset=True) for message in asked.messages)
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            given = call["function"].get("arguments")
+            call["function"]["arguments"] = _arguments(given) if isinstance(given, str) else given
+    return messages
+
+
+def completion(body: Any) -> TextRequest:
+    """A request for /v1/completions. Raises Refused."""
+    asked = checked(CompletionRequest, body)
+    if not asked.prompt or (isinstance(asked.prompt, list) and not any(asked.prompt)):
+        raise bad_request("Prompt cannot be empty")
+    if asked.logprobs:
         raise not_served("log probabilities")
-    limit = body.get("max_tokens")
-    return TextAsk(
-        model=body.get("model") or DEFAULT_MODEL,
-        prompt=_prompt(body["prompt"]),
-        sampling=_sampling(body, COMPLETION_TOKENS if limit is None else limit),
-        stream=bool(body.get("stream")),
-        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+    _check_ranges(asked)
+    return TextRequest(
+        prompt=_prompt(asked.prompt),
+        sampling=sampling(asked),
+        stream=asked.stream,
+        model=asked.model,
+        include_usage=asked.include_usage,
     )
 
 
-def generate(body: Mapping[str, Any]) -> TextAsk:
-    """Raises Refused, its body as /generate writes errors."""
+def generate(body: Any) -> TextRequest:
+    """A request for /generate. Raises Refused."""
+    asked = checked(GenerateReqInput, body)
+    params = _generate_params(asked.sampling_params or {})
+    prompt = asked.text if asked.input_ids is None else asked.input_ids
     try:
-        _typed(body)
-        given = body.get("sampling_params") or {}
-        if not isinstance(given, Mapping):
-            raise not_served("batches in one request")
-        _typed(given)
-        prompt = body.get("text") if body.get("input_ids") is None else body["input_ids"]
         if prompt is None:
             raise bad_request("Either text, input_ids or input_embeds should be provided.")
-        if body.get("return_logprob"):
+        if asked.return_logprob:
             raise not_served("log probabilities")
-        if body.get("image_data"):
+        if asked.image_data:
             raise not_served("images on /generate")
-        limit = given.get("max_new_tokens")
-        return TextAsk(
-            model="",
-            prompt=_prompt(prompt),
-            sampling=_sampling(given, GENERATE_TOKENS if limit is None else limit),
-            stream=bool(body.get("stream")),
-            include_usage=False,
-            rid=body["rid"] if isinstance(body.get("rid"), str) else None,
-        )
+        _check_ranges(params)
+        rid = asked.rid if isinstance(asked.rid, str) else None
+        return TextRequest(_prompt(prompt), sampling(params), asked.stream, rid=rid)
     except Refused as refused:
-        raise Refused(400, {"error": {"message": refused.body["message"]}}) from refused
+        raise native(refused, asked.stream) from refused
+
+
+def sampling(
+    asked: ChatCompletionRequest | CompletionRequest | GenerateSamplingParams,
+) -> SamplingParams:
+    """Where the generation of a checked request ends."""
+    stop = asked.stop or ()
+    return SamplingParams(
+        max_tokens=asked.limit,
+        stops=(stop,) if isinstance(stop, str) else tuple(stop),
+        stop_ids=tuple(one for one in asked.stop_token_ids or () if one is not None),
+        ignore_eos=bool(asked.ignore_eos),
+    )
 
 
 def check_length(input_tokens: int, sampling: SamplingParams, context_length: int) -> None:
@@ -171,12 +205,9 @@ def check_length(input_tokens: int, sampling: SamplingParams, context_length: in
         )
 
 
-def bad_regex(body: Mapping[str, Any]) -> str | None:
-    """What is wrong with a request's `regex`; None where it has none. Raises Refused for one
-    that is right: the twin cannot make an answer follow it."""
-    import re
-
-    pattern = body.get("regex")
+def bad_regex(pattern: str | None) -> str | None:
+    """What is wrong with a request's `regex`; None where it has none. Raises Refused for a
+    correct one: the twin cannot make an answer follow it."""
     if pattern is None:
         return None
     try:
@@ -187,105 +218,62 @@ def bad_regex(body: Mapping[str, Any]) -> str | None:
     raise not_served("constrained answers (regex)")
 
 
-def _typed(body: Mapping[str, Any]) -> None:
-    for name in _INTEGERS:
-        value = body.get(name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise invalid("int_type", (name,), "Input should be a valid integer", value)
-    for name in _NUMBERS:
-        value = body.get(name)
-        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
-            raise invalid("float_type", (name,), "Input should be a valid number", value)
-    for name in _SWITCHES:
-        value = body.get(name)
-        if value is not None and not isinstance(value, bool):
-            raise invalid("bool_type", (name,), "Input should be a valid boolean", value)
-    for name in ("stream_options", "chat_template_kwargs", "response_format"):
-        value = body.get(name)
-        if value is not None and not isinstance(value, Mapping):
-            raise invalid("dict_type", (name,), "Input should be a valid dictionary", value)
+def _check_ranges(asked: Any) -> None:
+    for name, fits, message in _RANGES:
+        value = getattr(asked, name)
+        if value is not None and not fits(value):
+            raise bad_request(message.format(value))
+    if asked.limit is not None and asked.min_tokens > asked.limit:
+        raise bad_request(
+            f"min_new_tokens must be in [0, max_new_tokens({asked.limit})], got {asked.min_tokens}."
+        )
 
 
-def _messages(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    if "messages" not in body:
-        raise invalid("missing", ("messages",), "Field required", dict(body))
-    messages = body["messages"]
-    if not isinstance(messages, list):
-        raise invalid("list_type", ("messages",), "Input should be a valid list", messages)
-    for i, message in enumerate(messages):
-        if not isinstance(message, Mapping):
-            raise invalid(
-                "dict_type", ("messages", i), "Input should be a valid dictionary", message
-            )
-        if message.get("role") not in ROLES:
-            names = ", ".join(map(repr, ROLES))
-            role = message.get("role")
-            where = ("messages", i, "role")
-            raise invalid("value_error", where, f"'role' must be one of {names}.", role)
-    if not messages:
-        raise bad_request("Messages cannot be empty.")
-    return tuple(messages)
+def _check_tools(asked: ChatCompletionRequest) -> None:
+    tools, must_call = asked.tools or [], asked.must_call
+    if must_call and not tools:
+        which = "required" if must_call is True else "a specific tool"
+        raise bad_request(f"Tools cannot be empty if tool choice is set to {which}.")
+    if isinstance(must_call, str) and must_call not in {tool.function.name for tool in tools}:
+        raise bad_request(f"Tool '{must_call}' not found in tools list.")
+    for i, tool in enumerate(tools):
+        problem = _schema_problem(tool.function.parameters)
+        if problem:
+            raise bad_request(f"Tool {i} function has invalid 'parameters' schema: {problem}")
 
 
-def _tools(body: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], str | bool]:
-    """The tools that may be called, and the one that must be; True: some one of them."""
-    given = body.get("tools") or ()
-    if not isinstance(given, Sequence) or not all(isinstance(tool, Mapping) for tool in given):
-        raise invalid("list_type", ("tools",), "Input should be a valid list", given)
-    tools = tuple(given)
-    choice = body.get("tool_choice")
-    if choice == "none":
-        return (), False
-    if choice == "required" and not tools:
-        raise bad_request("Tools cannot be empty if tool choice is set to required.")
-    if not isinstance(choice, Mapping):
-        return tools, choice == "required"
-    if not tools:
-        raise bad_request("Tools cannot be empty if tool choice is set to a specific tool.")
-    name = (choice.get("function") or {}).get("name")
-    if name not in {(tool.get("function") or {}).get("name") for tool in tools}:
-        raise bad_request(f"Tool '{name}' not found in tools list.")
-    return tools, str(name)
+def _schema_problem(schema: Any) -> str | None:
+    """The first thing wrong with a JSON Schema, of what the twin reads of it."""
+    if schema is None or isinstance(schema, bool):
+        return None
+    if not isinstance(schema, dict):
+        return f"{schema!r} is not of type 'object', 'boolean'"
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, dict):
+        return f"{properties!r} is not of type 'object'"
+    if not isinstance(required, list):
+        return f"{required!r} is not of type 'array'"
+    wrong = [f"{name!r} is not of type 'string'" for name in required if not isinstance(name, str)]
+    wrong += filter(None, map(_schema_problem, properties.values()))
+    return wrong[0] if wrong else None
 
 
-def _thinking(body: Mapping[str, Any], thinks: bool) -> bool:
-    switch = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
-    if switch is None and body.get("reasoning_effort") == "none":
-        return False
-    return thinks if switch is None else bool(switch)
-
-
-def _sampling(body: Mapping[str, Any], limit: int | None) -> SamplingParams:
-    temperature, top_p = body.get("temperature"), body.get("top_p")
-    min_p, top_k = body.get("min_p"), body.get("top_k")
-    if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
-        given = float(temperature)
-        raise bad_request(f"temperature must be a non-negative finite number, got {given}.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise bad_request(f"top_p must be in (0, 1], got {float(top_p)}.")
-    if min_p is not None and not 0 <= min_p <= 1:
-        raise bad_request(f"min_p must be in [0, 1], got {float(min_p)}.")
-    if top_k is not None and top_k < 1 and top_k != -1:
-        raise bad_request(f"top_k must be -1 (disable) or at least 1, got {top_k}.")
-    for name in ("frequency_penalty", "presence_penalty"):
-        value = body.get(name)
-        if value is not None and not -2 <= value <= 2:
-            raise bad_request(f"{name} must be in [-2, 2], got {float(value)}.")
-    if limit is not None and limit < 0:
-        raise bad_request(f"max_new_tokens must be at least 0, got {limit}.")
-    stop = body.get("stop") or ()
-    return SamplingParams(
-        max_tokens=limit,
-        stops=(stop,) if isinstance(stop, str) else tuple(map(str, stop)),
-        stop_ids=tuple(body.get("stop_token_ids") or ()),
-        ignore_eos=bool(body.get("ignore_eos")),
-    )
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        said = "Assistant tool call function.arguments must be valid JSON."
+        raise bad_request(said, "BadRequest") from problem
+    if not isinstance(arguments, dict):
+        said = "Assistant tool call function.arguments must be a JSON object."
+        raise bad_request(said, "BadRequest")
+    return arguments
 
 
 def _prompt(prompt: Any) -> str | tuple[int, ...]:
     if isinstance(prompt, str):
         return prompt
-    if not isinstance(prompt, list) or not prompt:
+    if not prompt:
         raise bad_request("The prompt must be a text or a list of token ids, and not empty.")
     if isinstance(prompt[0], str | list):
         if len(prompt) > 1:
@@ -294,3 +282,38 @@ def _prompt(prompt: Any) -> str | tuple[int, ...]:
     if not all(isinstance(token, int) and 0 <= token < VOCAB_SIZE for token in prompt):
         raise bad_request(f"Token ids are integers from 0 to {VOCAB_SIZE - 1}.")
     return tuple(prompt)
+
+
+def _generate_params(given: Any) -> GenerateSamplingParams:
+    if not isinstance(given, Mapping):
+        raise native(not_served("batches in one request"), stream=False)
+    try:
+        return GenerateSamplingParams.model_validate(given)
+    except ValidationError as problem:
+        raise Refused(400, {"error": _contract_error(problem)}) from problem
+
+
+def _contract_error(problem: ValidationError) -> str:
+    """The first error in the words of SGLang's schema of /generate, which are serde's."""
+    first, *others = problem.errors(include_url=False)
+    field = first["loc"][0]
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(f"`{name}`" for name in GenerateSamplingParams.model_fields)
+        return f"unknown field `{field}`, expected one of {known}"
+    about = [first, *(one for one in others if one["loc"][0] == field)]
+    element = next((one for one in about if isinstance(one["loc"][-1], int)), None)
+    expected = _EXPECTED.get((element or about[-1])["type"], "another value")
+    if element is None and about[0]["type"] == "list_type" and len(about) > 1:
+        expected = "a value or an array of values for StringOrList"
+    return f"invalid type: {_serde((element or first)['input'])}, expected {expected}"
+
+
+def _serde(value: Any) -> str:
+    """How serde names a value of the wrong type."""
+    if isinstance(value, str):
+        return f"string {json.dumps(value, ensure_ascii=False)}"
+    if isinstance(value, list | dict):
+        return "sequence" if isinstance(value, list) else "map"
+    names = {"bool": "boolean", "int": "integer", "float": "floating point"}
+    name = names.get(type(value).__name__)
+    return f"{name} `{json.dumps(value)}`" if name else "null"

@@ -18,6 +18,7 @@ import pytest
 from pieces import twin_of
 from wire_captures import read, request_json
 from wire_cases import SERVED
+from wire_refusals import refusals, told
 from wire_replay import ABORT_ALL, ask, for_the_twin, settled
 from wire_shapes import differences, parts, shapes
 
@@ -74,6 +75,12 @@ def test_twin_and_real_server_answer_alike(toy: str, twin: str, name: str) -> No
     nulls = SERVED[name].nulls + ACCEPTED.get(name, ((), ""))[0]
     pieces = [[settled(piece, nulls) for piece in parts(one)] for one in (real, ours)]
     assert differences(shapes(pieces[0]), shapes(pieces[1])) == []
+
+
+def test_the_real_server_refuses_as_was_recorded(toy: str) -> None:
+    for one in refusals():
+        got = ask(toy, "POST", one.path, json.dumps(one.body))
+        assert (got.status, told(got)) == (one.status, one.answer), one.body
 
 
 def test_every_metric_of_the_twin_is_the_real_servers(toy: str, twin: str) -> None:
