@@ -5,8 +5,8 @@ python benchmarks/stream_view.py            about a minute
 A stream that has everything already is run through the whole path of `StreamView.run()`: events,
 counts, gathered messages, the full text at the end, the Markdown that the notebook keeps. Every
 chunk brings one token and its usage, the costliest way. Bytes are what the kernel hands to its
-IOPub socket, envelopes included; time is process time of the kernel, all threads. The card itself
-(its JavaScript and CSS, sent once when it opens) is given apart.
+IOPub socket, envelopes included; time is process time of the kernel, all threads. The widget
+itself (its JavaScript and CSS, sent once when it opens) is given apart.
 """
 
 from __future__ import annotations
@@ -83,9 +83,10 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
     """One run, in the kernel. `rate` in tokens/s of a clock of our own; 0 is flat out."""
     from IPython.core.getipython import get_ipython
 
-    import kit.views.widgets.stream as view
+    import kit.views.widgets.stream_controller as view
     from kit.provenance import simulated
-    from kit.views.widgets.stream_widget import Outbox
+    from kit.views import StreamView, live
+    from kit.views.widgets.stream_controller import DeltaBuffer
 
     label = simulated("a stream in a benchmark")
     now = [0.0]
@@ -94,13 +95,12 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
         now[0] += 1 / rate
 
     stream = Everything(list(chunks(tokens)), tick if rate else lambda: None, label)
-    endpoint = type(
-        "Endpoint", (), {"model": "m", "speed": 1.0, "sglang": None, "provenance": label}
-    )
+    traits = {"model": "m", "kind": "twin", "speed": 1.0, "sglang": None, "provenance": label}
+    endpoint = type("Endpoint", (), traits)
     clock = {"now_s": lambda: now[0]} if rate else {}
-    view.Outbox = functools.partial(Outbox, **clock)  # type: ignore[misc]
+    view.DeltaBuffer = functools.partial(DeltaBuffer, **clock)  # type: ignore[misc]
     view.chat.stream = lambda *_, **__: stream  # type: ignore[assignment]
-    view.has_page = functools.partial(asyncio.sleep, 0, True)  # type: ignore[assignment]
+    live.has_page = functools.partial(asyncio.sleep, 0, True)  # type: ignore[assignment]
 
     shell = get_ipython()
     kernel = shell.kernel
@@ -108,21 +108,21 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
     counted = Counted(socket)
     kernel.iopub_socket = shell.display_pub.pub_socket = counted
     try:
-        board = view.StreamView(endpoint(), "?").board
-        board._card = board._new_card()
-        card_bytes, counted.bytes, counted.messages = counted.bytes, 0, 0
-        board._new_card = lambda: board._card  # opened already, and counted apart
+        controller = StreamView(endpoint(), "?").controller
+        widget = controller.new_widget()
+        widget_bytes, counted.bytes, counted.messages = counted.bytes, 0, 0
+        controller.new_widget = lambda: widget  # opened already, and counted apart
         began = time.process_time()
-        await board.run()
+        await controller.run()
         spent_s = time.process_time() - began
     finally:
         kernel.iopub_socket = shell.display_pub.pub_socket = socket
-    board._card.close()
+    widget.close()
     return {
         "us": spent_s / tokens * 1e6,
         "bytes": counted.bytes / tokens,
         "messages": counted.messages,
-        "card": card_bytes,
+        "widget": widget_bytes,
     }
 
 
@@ -161,7 +161,7 @@ def main() -> None:
         pace = f"{rate}" if rate else "flat out"
         row = f"{tokens:>8,} {pace:>9} {got['bytes']:>12.1f} {got['us']:>9.1f}"
         print(f"{row} {got['messages']:>9.0f}", flush=True)
-    print(f"the card itself, once: {got['card'] / 1e3:.0f} kB")
+    print(f"the widget itself, once: {got['widget'] / 1e3:.0f} kB")
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(f"measured · medians of {ROUNDS} on {where}")
 

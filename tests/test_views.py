@@ -15,13 +15,14 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from scripted import DONE, Drop, Scripted, finish, say, think, usage
 
-import kit.views.widgets.stream as stream_module
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import StreamCut
 from kit.provenance import Author, AuthorKind, simulated
 from kit.views import StreamView, compare
+from kit.views.frontend import STATIC
+from kit.views.live import EVERY_S, Output
 from kit.views.widgets.reply import Tally
-from kit.views.widgets.stream_widget import EVERY_S, EVERY_TOKENS, STATIC, Outbox
+from kit.views.widgets.stream_controller import EVERY_TOKENS, DeltaBuffer
 from kit.views.widgets.transcript import bundle, escape
 
 HERE = Path(__file__).parent
@@ -110,7 +111,7 @@ def test_a_fast_stream_is_sent_in_gathered_messages_and_loses_nothing() -> None:
     words = [f"w{i} " for i in range(16_000)]
 
     async def feed() -> None:
-        box = Outbox(page, 0, lambda: (0, 0, 1.0, 2.0), clock)  # type: ignore[arg-type]
+        box = DeltaBuffer(page.send, 0, lambda: (0, 0, 1.0, 2.0), clock)
         for i, word in enumerate(words):
             clock.s += 0.001
             (box.thinking if i < 4_000 else box.answer)(word)
@@ -125,7 +126,7 @@ def test_a_slow_stream_is_not_held_back() -> None:
     page = Page()
 
     async def feed() -> None:
-        box = Outbox(page, 0, lambda: (0, 0, None, None))  # type: ignore[arg-type]
+        box = DeltaBuffer(page.send, 0, lambda: (0, 0, None, None))
         box.answer("first")
         assert len(page.messages) == 1
         box.answer(" second")  # and then the model thinks for a while
@@ -138,13 +139,13 @@ def test_a_slow_stream_is_not_held_back() -> None:
 def test_the_bundle_is_built_from_its_sources_and_fetches_nothing() -> None:
     sources = sorted(p for p in JS.iterdir() if re.search(r"\.m?js$|^package\.json$", p.name))
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
-    bundled = (STATIC / "card.js").read_text()
+    bundled = (STATIC / "stream.js").read_text()
     assert bundled.startswith(f"/* sources {digest};"), (
         "run `npm ci && npm run build` in kit/views/js"
     )
     network = r"\bimport\s*\(|(?<!\.)\bfetch\((?!\)\{)|XMLHttpRequest|\beval\(|new Function"
     assert not re.search(network, bundled)
-    assert "@import" not in (STATIC / "card.css").read_text()
+    assert "@import" not in (STATIC / "stream.css").read_text()
     licences = (STATIC / "LICENSES.md").read_text()
     assert all(f"## {name} " in licences for name in ("markdown-it", "temml", "entities"))
 
@@ -242,7 +243,7 @@ def test_no_field_of_a_reply_brings_html_into_the_markdown() -> None:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What a run would have displayed."""
     outputs: list[Any] = []
-    monkeypatch.setattr(stream_module, "_display", lambda what, *_, **__: outputs.append(what))
+    monkeypatch.setattr(Output, "show", lambda _, what: outputs.append(what))
     return outputs
 
 

@@ -20,8 +20,8 @@ from kit.views.figures.bench_queue import _moment
 from kit.views.figures.bench_run import bundle, results
 from kit.views.figures.bench_series import BARS, Flow, Spread, time_edges
 from kit.views.figures.bench_sweep import knee
+from kit.views.frontend import STATIC
 from kit.views.widgets.bench_feed import HISTORY, Feed
-from kit.views.widgets.live_bench import STATIC
 
 H200X8 = profile("h200x8")
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 
 from kit.course.sample_logs import recorded, recordings
+from kit.course.start import what_to_start
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile, profiles
 from kit.launch import launch_plan
 from kit.launch.render import FORMS
 from kit.server.failures import diagnose
 from kit.sizing import plan
-from kit.views import builder, startup, tips, what_to_start
-from kit.views.figures.startup import reached
-from kit.views.widgets import builder as builder_module
+from kit.views import builder, startup, tips
+from kit.views.live import Output
 from kit.views.widgets.builder_model import Wish, settled, versions
+from kit.views.widgets.startup import startup_phases
 
 # What the two source pages print as the ranks of the 397B in BF16.
 PUBLISHED_RANKS = {"h100": 16, "h200": 8, "b200": 8}
@@ -134,7 +135,8 @@ def test_a_name_that_is_mistyped_is_told():
 def test_words_and_page_hold_the_command_and_each_flags_reason(form):
     chosen = builder()
     chosen.choose(form=form)
-    bundle = chosen._bundle(live=True)
+    chosen.controls()
+    bundle = chosen.bundle()
     assert bundle["text/plain"] == chosen.command
     assert chosen.command.rstrip() in bundle["text/markdown"]
     for flag in chosen.plan.flags:
@@ -145,29 +147,30 @@ def test_words_and_page_hold_the_command_and_each_flags_reason(form):
 
 def test_each_flag_of_the_command_carries_its_reason_as_a_tooltip():
     chosen = builder()
-    command = chosen._bundle(live=True)["text/html"].split("</pre>")[0]
+    chosen.controls()
+    command = chosen.bundle()["text/html"].split("</pre>")[0]
     assert command.count('<span title="') == len(chosen.plan.flags)
 
 
 def test_where_nobody_is_there_it_is_text_and_no_widget(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda what, **_: shown.append(what))
-    monkeypatch.setattr(builder_module, "somebody_is_there", lambda: False)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr(Output, "show", lambda _, what: shown.append(what))
     builder()._ipython_display_()
     (only,) = shown
-    assert set(only._repr_mimebundle_()) == {"text/markdown", "text/plain"}
+    assert set(only) == {"text/markdown", "text/plain"}
 
 
 def test_a_change_in_the_page_redraws_form_and_command():
     chosen = builder()
-    card = chosen.controls()
-    card._handle_custom_msg({"kind": "choose", "name": "gpu", "value": "h100"}, [])
-    assert card.command == chosen.command
-    assert "--tp-size 16" in card.command
-    assert card.form["changed"]
-    card._handle_custom_msg({"kind": "choose", "name": "precision", "value": "nvfp4"}, [])
+    widget = chosen.controls()
+    widget._handle_custom_msg({"kind": "choose", "name": "gpu", "value": "h100"}, [])
+    assert widget.command == chosen.command
+    assert "--tp-size 16" in widget.command
+    assert widget.form["changed"]
+    widget._handle_custom_msg({"kind": "choose", "name": "precision", "value": "nvfp4"}, [])
     assert chosen.settled.wish.precision == "bf16"
-    assert "compute capability" in card.form["changed"][0]
+    assert "compute capability" in widget.form["changed"][0]
 
 
 def test_every_control_has_a_label():
@@ -177,7 +180,7 @@ def test_every_control_has_a_label():
 
 
 def test_a_recorded_start_reaches_ready_in_the_order_in_which_sglang_prints():
-    phases = reached(recorded("start").text)
+    phases = startup_phases(recorded("start").text)
     times = [p.at_s for p in phases if p.at_s is not None]
     assert times == sorted(times)
     assert phases[-1].about == "ready"

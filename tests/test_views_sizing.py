@@ -301,7 +301,7 @@ def test_moving_a_control_plans_anew():
 def test_the_drawing_says_what_is_wanted_and_what_is_held():
     knobs = sliders(profile("h200x8"))
     knobs.set(requests=64)
-    html = knobs._bundle()["text/html"]
+    html = knobs.bundle()["text/html"]
     assert f"64 of {knobs.plan.max_running_requests}" in html
     assert "✗" in html
     assert str(knobs.plan.provenance) in html
@@ -313,7 +313,7 @@ def test_a_change_that_no_server_takes_says_so_and_keeps_the_last_plan():
     before = knobs.plan
     knobs.set(mem_fraction_static=1.5)
     assert knobs.plan is before
-    assert "→" in knobs._bundle()["text/html"]
+    assert "→" in knobs.bundle()["text/html"]
     knobs.set(mem_fraction_static=0.8)
     assert knobs.problem is None
 

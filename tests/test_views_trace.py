@@ -12,9 +12,10 @@ from scripted import DONE, Scripted, chunk, finish, say, think, usage
 from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import KitError, StreamCut
 from kit.tools import Problem, StepLimit, ToolEvent, ToolResult, ToolRun, ToolStarted
-from kit.views import trace
+from kit.views import live, trace
+from kit.views.widgets import page_widgets
 from kit.views.widgets import trace as trace_module
-from kit.views.widgets.trace_rows import Rows
+from kit.views.widgets.trace_rows import TraceRows
 
 CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}')
 DONE_CALL = ToolCall(0, "c1", "get_weather", '{"location": "Beijing"}', done=True)
@@ -33,9 +34,9 @@ class Clock:
         return self.now
 
 
-def told(events: Sequence[ToolEvent], speed: float = 1.0) -> Rows:
+def told(events: Sequence[ToolEvent], speed: float = 1.0) -> TraceRows:
     clock = Clock()
-    rows = Rows(speed, now_s=clock)
+    rows = TraceRows(speed, now_s=clock)
     rows.start(0.0)
     for event in events:
         clock.now += 1
@@ -86,7 +87,7 @@ def test_the_models_time_is_scaled_to_life_and_a_tools_is_not() -> None:
 
 def test_time_in_which_a_twins_words_were_written_is_left_out() -> None:
     clock = Clock()
-    rows = Rows(2.0, now_s=clock)
+    rows = TraceRows(2.0, now_s=clock)
     rows.start(0.0)
     clock.now = 5.0  # a second of it was the played machine's
     rows.leave_out(4.0)
@@ -151,9 +152,7 @@ def answering(text: str) -> list[Any]:
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     outputs: list[dict[str, str]] = []
-    monkeypatch.setattr(
-        trace_module, "_display", lambda what, display_id=None: outputs.append(what)
-    )
+    monkeypatch.setattr(live.Output, "show", lambda _, what: outputs.append(what))
     return outputs
 
 
@@ -241,11 +240,10 @@ def test_a_run_that_is_cancelled_leaves_what_there_was(shown: list[dict[str, str
 
 
 class Page:
-    """Stands where the card would: keeps what is sent to a page."""
+    """Stands where the widget would: keeps what is sent to a page."""
 
-    def __init__(self, state: dict[str, Any]) -> None:
+    def __init__(self, on_message: object, state: dict[str, Any]) -> None:
         self.states, self.messages = [state], []
-        self.on_stop = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "state":
@@ -264,9 +262,9 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
     shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages: list[Page] = []
-    monkeypatch.setattr(trace_module, "has_page", yes)
+    monkeypatch.setattr(live, "has_page", yes)
     monkeypatch.setattr(
-        trace_module, "TraceWidget", lambda state: pages.append(Page(state)) or pages[0]
+        page_widgets, "TraceWidget", lambda _, state: pages.append(Page(_, state)) or pages[0]
     )
     words = [step for i in range(300) for step in (think(f"w{i} "), 0.002)]
     argument = [
@@ -291,11 +289,11 @@ def test_a_page_gets_growth_in_pieces_and_the_state_when_something_changes(
 def test_in_a_notebook_an_interrupt_says_so_in_two_lines(
     shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_module, "has_page", yes)
-    monkeypatch.setattr(trace_module, "TraceWidget", Page)
+    monkeypatch.setattr(live, "has_page", yes)
+    monkeypatch.setattr(page_widgets, "TraceWidget", Page)
     with Scripted(ENDLESS) as server, pytest.raises(KitError, match="interrupted"):
         asyncio.run(cancelled(server.endpoint))
-    assert len(shown) == 2  # the card, and the text that stays
+    assert len(shown) == 2  # the widget, and the text that stays
 
 
 def test_each_event_of_chat_is_taken() -> None:

@@ -5,16 +5,16 @@ import asyncio
 import pytest
 from scripted import DONE, Drop, Scripted, finish, say, usage
 
-import kit.views.widgets.stream as stream_module
-from kit.errors import StreamCut
+from kit.errors import InvalidValue, StreamCut
 from kit.views import versus
+from kit.views.live import Output
 
 
 @pytest.fixture
 def shown(monkeypatch):
     """What a run would have displayed."""
     outputs = []
-    monkeypatch.setattr(stream_module, "_display", lambda what, *_, **__: outputs.append(what))
+    monkeypatch.setattr(Output, "show", lambda _, what: outputs.append(what))
     return outputs
 
 
@@ -47,5 +47,5 @@ def test_one_that_is_cut_leaves_the_other_on_the_screen(shown):
 
 
 def test_nobody_to_ask_is_an_error():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(InvalidValue, match="at least one"):
         asyncio.run(versus("?", {}))

@@ -14,7 +14,8 @@ from kit.errors import UnknownName
 from kit.models.image_tokens import DELIMITERS, image_tokens
 from kit.provenance import Kind
 from kit.views import image_costs, tips, upload
-from kit.views.figures.image_costs import CAPS, SIZES, Upload
+from kit.views.figures.image_costs import SIZES
+from kit.views.widgets.upload import CAPS, Upload
 from kit.vision import image
 
 
@@ -28,7 +29,7 @@ def file(name: str, size: tuple[int, int] = (1600, 1200)) -> dict[str, Any]:
 
 
 def told(field: Upload) -> str:
-    return field._bundle()["text/plain"]
+    return field.bundle()["text/plain"]
 
 
 def test_the_table_has_every_size_and_its_price() -> None:
@@ -83,7 +84,7 @@ def test_a_change_of_a_control_is_a_change_of_the_price() -> None:
 def test_a_hostile_name_stays_text() -> None:
     field = upload()
     field.set(files=(file('<img src=x onerror="alert(1)">.jpg'),))
-    html = field._bundle()["text/html"]
+    html = field.bundle()["text/html"]
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
 

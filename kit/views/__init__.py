@@ -8,7 +8,7 @@
     on_card           what a GPU of one's own can serve
     sliders           turn the knobs of a profile and watch the ledger
     builder           choose a launch command; each flag says why
-    startup           a server as it comes up, phase by phase; what_to_start: which one here
+    startup           a server as it comes up, phase by phase
     tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side, `versus` servers
     upload            a field for pictures, the price of each before it is sent; `image_costs`
@@ -53,18 +53,17 @@ _HOME = {
     "matrix": "figures.fit_matrix",
     "on_card": "figures.tables",
     "parts": "figures.parameters",
-    "progress": "widgets.progress",
+    "progress": "live",
     "run_figure": "figures.bench_run",
     "sliders": "widgets.sliders",
     "speedup": "figures.speculation",
-    "startup": "figures.startup",
+    "startup": "widgets.startup",
     "sweep": "figures.bench_sweep",
     "timeline": "figures.timeline",
     "tips": "figures.tips",
     "trace": "widgets.trace",
-    "upload": "figures.image_costs",
-    "versus": "widgets.versus",
-    "what_to_start": "figures.startup",
+    "upload": "widgets.upload",
+    "versus": "widgets.stream",
 }
 
 __all__ = sorted(_HOME)

@@ -1,13 +1,17 @@
-"""Is a page watching? Only then is a card worth making; a headless run gets the text alone.
+"""What is known of the front end: whether a page draws, whether a reader can be asked.
 
-That has to be known beforehand: nbclient and papermill save the state of every widget that was
-ever opened, 320 kB for a card, closed or not.
+That has to be known before a widget is made: nbclient and papermill save the state of every
+widget that was ever opened, 320 kB for a stream view, closed or not.
 """
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
+
+STATIC = Path(__file__).parent / "static"
+"""The JavaScript and CSS of the widgets."""
 
 _PATIENCE_S = 1.0
 
@@ -19,31 +23,44 @@ async def has_page() -> bool:
 
     JupyterLab names the cell in every request. Any other front end has to close a comm whose
     target it does not know (so says Jupyter's messaging protocol), and a headless client keeps
-    silent; it is asked once a kernel.
+    silent; it is asked once per kernel.
     """
     global _answered
-    request = request_metadata()
+    request = _request_metadata()
     if request is None:
         return False
     if "cellId" in request:
         return True
     if _answered is None:
-        _answered = await _somebody_closes_a_comm()
+        _answered = await _closes_unknown_comm()
     return _answered
 
 
-def request_metadata() -> dict[str, Any] | None:
-    """Metadata of the request that this cell answers; None outside a kernel."""
+def allows_stdin() -> bool:
+    """Whether the front end that runs this cell can be asked for input.
+
+    JupyterLab says yes with each request; nbclient, and with it papermill and nbconvert, no.
+    """
+    return bool(getattr(_kernel(), "_allow_stdin", False))
+
+
+def _kernel() -> Any:
+    """The IPython kernel that this runs in; None outside a kernel."""
     from IPython.core.getipython import get_ipython
 
-    kernel = getattr(get_ipython(), "kernel", None)
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _request_metadata() -> dict[str, Any] | None:
+    """Metadata of the request that this cell answers; None outside a kernel."""
+    kernel = _kernel()
     if kernel is None:
         return None
     metadata: dict[str, Any] = kernel.get_parent().get("metadata", {})
     return metadata
 
 
-async def _somebody_closes_a_comm() -> bool:
+async def _closes_unknown_comm() -> bool:
     from comm import create_comm
 
     closed = asyncio.Event()

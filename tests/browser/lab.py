@@ -170,7 +170,7 @@ class Notebook:
     @property
     def card(self) -> Locator:
         """The stream views in the notebook."""
-        return self.page.locator(".kit-card")
+        return self.page.locator(".kit-stream")
 
     def screenshot(self, path: Path, of: Locator | None = None) -> None:
         """A PNG of the window, or of one element."""

@@ -1,4 +1,4 @@
-// Bundles card.js for anywidget, and writes down the licences of what went in.
+// Bundles stream.js for anywidget, and writes down the licences of what went in.
 // The first line of the bundle is a digest of these sources, which a test compares.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -9,8 +9,8 @@ const digest = createHash("sha256");
 for (const name of sources) digest.update(readFileSync(name));
 
 const { metafile } = await build({
-  entryPoints: ["card.js"],
-  outfile: "../static/card.js",
+  entryPoints: ["stream.js"],
+  outfile: "../static/stream.js",
   bundle: true,
   minify: true,
   format: "esm",
@@ -35,5 +35,5 @@ const licences = [...packages].sort().map((name) => {
 });
 writeFileSync(
   "../static/LICENSES.md",
-  `# Third-party code in card.js\n\nBundled by ../js/build.mjs, unchanged.\n\n${licences.join("\n")}`,
+  `# Third-party code in stream.js\n\nBundled by ../js/build.mjs, unchanged.\n\n${licences.join("\n")}`,
 );

@@ -1,4 +1,4 @@
-// The live chart of a benchmark. `deck` says what runs, a message what has come since the last:
+// The live chart of a benchmark. `config` says what runs, a message what has come since the last:
 // {t, n: [sent, finished, failed], counted, p: [time, tokens/s, running, queued], ttft, itl}, or
 // `all` points at once; a distribution is [edges in ms, counts, mean, P99]. To the kernel go
 // {kind: "ready"} and {kind: "stop"}.
@@ -237,8 +237,8 @@ class Distribution extends Chart {
 }
 
 class Panel {
-  constructor(deck, stop) {
-    this.deck = deck;
+  constructor(config, stop) {
+    this.config = config;
     Object.assign(this, { kept: [], points: [], seen: 0, stride: 1 });
     this.span = 10;
     this.latest = { ttft: [[], [], null, null], itl: [[], [], null, null] };
@@ -251,7 +251,7 @@ class Panel {
     this.done = h("strong", {}, "Warming up…");
     this.time = h("span");
     this.failed = h("span");
-    this.bar = h("progress", { max: deck.total, value: 0, "aria-label": "requests finished" });
+    this.bar = h("progress", { max: config.total, value: 0, "aria-label": "requests finished" });
     this.stop = h("button", { type: "button", title: "end the run; what has come stays" }, "Stop");
     this.stop.addEventListener("click", () => {
       this.stop.disabled = true;
@@ -265,12 +265,12 @@ class Panel {
         "div.kit-bench-bar",
         {},
         h("div.kit-bench-said", {}, this.done, this.time, this.failed),
-        h(`span.kit-bench-badge.kit-${deck.kind}`, {}, deck.kind),
+        h(`span.kit-bench-badge.kit-${config.kind}`, {}, config.kind),
         this.stop,
         this.bar,
       ),
       h("div.kit-bench-charts", {}, ...this.charts.map((chart) => chart.element)),
-      h("p.kit-bench-source", {}, `${deck.kind} · ${deck.source}`),
+      h("p.kit-bench-source", {}, `${config.kind} · ${config.source}`),
     );
   }
 
@@ -318,8 +318,8 @@ class Panel {
     this.itl.draw(this.latest.itl);
     if (!this.counts) return;
     const [, finished, failed] = this.counts;
-    this.done.textContent = `${number(finished + failed)} of ${number(this.deck.total)} requests`;
-    this.time.textContent = `${this.t.toFixed(1)} s${this.deck.clock}`;
+    this.done.textContent = `${number(finished + failed)} of ${number(this.config.total)} requests`;
+    this.time.textContent = `${this.t.toFixed(1)} s${this.config.clock}`;
     this.failed.textContent = failed ? `${number(failed)} failed` : "no errors";
     this.failed.className = failed ? "kit-bench-failed" : "";
     this.bar.value = finished + failed;
@@ -327,7 +327,7 @@ class Panel {
 }
 
 function render({ model, el }) {
-  const panel = new Panel(model.get("deck"), () => model.send({ kind: "stop" }));
+  const panel = new Panel(model.get("config"), () => model.send({ kind: "stop" }));
   el.append(panel.element);
   const take = (message) => panel.take(message);
   const fit = new ResizeObserver(() => panel.later());

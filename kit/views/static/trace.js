@@ -47,8 +47,8 @@ class RowView {
   show(row, timed) {
     const open = row.end_s == null;
     Object.assign(this.element.dataset, { kind: row.kind, open, problem: row.problem });
-    const told = row.kind === "tool" && !open;
-    this.label.textContent = row.problem || (told ? "result" : LABELS[row.kind] ?? row.kind);
+    const finished = row.kind === "tool" && !open;
+    this.label.textContent = row.problem || (finished ? "result" : LABELS[row.kind] ?? row.kind);
     const named = row.kind === "tool" || row.kind === "call" || row.kind === "limit";
     this.title.hidden = !named;
     this.title.textContent = row.kind === "call" ? `${row.title}(${row.text})` : row.title;
@@ -82,13 +82,13 @@ function render({ model, el }) {
   const error = h("div.kit-trace-error", { role: "alert" });
   const status = h("p.kit-trace-status", { role: "status" });
   const foot = h("p.kit-trace-foot");
-  const card = h(
+  const view = h(
     "section.kit-trace",
     { "aria-label": "Tool trace" },
     h("header.kit-trace-head", {}, question, h("div.kit-trace-controls", {}, clock, stop, badge)),
     list, error, status, foot,
   );
-  el.append(card);
+  el.append(view);
 
   let state = {};
   let views = [];
@@ -117,7 +117,7 @@ function render({ model, el }) {
       views[i].show(row, state.timed);
       views[i].element.classList.toggle("kit-trace-next", i > 0 && row.step !== state.rows[i - 1].step);
     });
-    card.dataset.status = state.status;
+    view.dataset.status = state.status;
     question.textContent = state.question;
     badge.textContent = state.kind;
     badge.title = state.source;

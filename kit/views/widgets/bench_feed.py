@@ -72,6 +72,11 @@ class Feed:
             return None
         return {**_figures(self._last), "all": self._points, **self._distributions(self._spreads)}
 
+    def send_history(self) -> None:
+        """Bring a page that has just opened up to date."""
+        if history := self.history():
+            self._send(history)
+
     def _keep(self, point: Point) -> None:
         """Every point, then every second, every fourth …: evenly over the run, however long."""
         if self._sent % self._stride == 0:

@@ -10,34 +10,31 @@ notebook, where controls are dead. Where nobody is at the keyboard it is the pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue, KitError, UnknownName
 from kit.hardware import SGLANG, Profile, profile
 from kit.launch import LaunchPlan
 from kit.views.figures.plan_text import verdict
+from kit.views.live import Bundle, ControlledOutput
 from kit.views.widgets.builder_model import Settled, Wish, settled
-from kit.views.widgets.sliders import _Raw, somebody_is_there
 
 if TYPE_CHECKING:
-    import anywidget
+    from kit.views.widgets.page_widgets import BuilderWidget
 
-STATIC = Path(__file__).parents[1] / "static"
 MARKS = {"fits": "✓", "tight": "△", "no": "✗"}
 
 
-class Builder:
+class Builder(ControlledOutput):
     """A command that is chosen. `plan` and `command` follow the choices; `choose` makes them."""
 
     def __init__(self, base: Profile, sglang: str = SGLANG) -> None:
         self._base = base
         self._now: Settled = settled(Wish.of(base, sglang), base)
-        self._shown: Any = None
-        self._card: Any = None
+        self._widget: BuilderWidget | None = None
 
     @property
     def plan(self) -> LaunchPlan:
@@ -63,10 +60,9 @@ class Builder:
         for name, value in wanted.items():
             self._check(name, value)
         self._now = settled(replace(self._now.wish, **wanted), self._base)
-        if self._card is not None:
-            self._card.command, self._card.form = self.command, self._form()
-        if self._shown is not None:
-            self._shown.update(_Raw(self._bundle(live=self._card is not None)))
+        if self._widget is not None:
+            self._widget.command, self._widget.form = self.command, self._form()
+        self.redraw()
 
     def _check(self, name: str, value: Any) -> None:
         fields = {field.name: field for field in self._now.fields}
@@ -86,17 +82,24 @@ class Builder:
                 "possible: " + ", ".join(str(c.value) for c in field.choices if not c.reason),
             )
 
-    def controls(self) -> anywidget.AnyWidget:
+    def controls(self) -> BuilderWidget:
         """The widget: a control for each choice, the verdict, and Copy."""
-        card = _controls(self._form(), self.command, self._heard)
-        self._card = card
-        return card
+        from kit.views.widgets.page_widgets import BuilderWidget
 
-    def _heard(self, name: str, value: Any) -> None:
+        self._widget = widget = BuilderWidget(self._form(), self.command, self._on_choose)
+        return widget
+
+    def bundle(self) -> Bundle:
+        """The command and why each flag is there; as HTML only under controls."""
+        bundle = {"text/markdown": _markdown(self._now), "text/plain": self.command}
+        return bundle if self._widget is None else {"text/html": _html(self._now), **bundle}
+
+    def _on_choose(self, name: str, value: Any) -> None:
         try:
             self.choose(**{name: value})
         except KitError as error:
-            self._card.form = {**self._form(), "changed": [error.what]}
+            if self._widget is not None:
+                self._widget.form = {**self._form(), "changed": [error.what]}
 
     def _form(self) -> dict[str, Any]:
         made = self._now
@@ -107,18 +110,6 @@ class Builder:
             "mark": made.plan.memory.verdict,
         }
 
-    def _bundle(self, live: bool) -> dict[str, str]:
-        bundle = {"text/markdown": _markdown(self._now), "text/plain": self.command}
-        return {"text/html": _html(self._now), **bundle} if live else bundle
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        live = somebody_is_there()
-        if live:
-            display(self.controls())
-        self._shown = display(_Raw(self._bundle(live)), display_id=True)
-
 
 def builder(start: Profile | str = "h200x8", sglang: str = SGLANG) -> Builder:
     """Choose model, precision, GPUs, MTP, parsers, vision, machines, version and form.
@@ -126,31 +117,6 @@ def builder(start: Profile | str = "h200x8", sglang: str = SGLANG) -> Builder:
     `start` is a profile or its name. Raises UnknownName.
     """
     return Builder(profile(start) if isinstance(start, str) else start, sglang)
-
-
-def _controls(
-    form: dict[str, Any], command: str, heard: Callable[[str, Any], None]
-) -> anywidget.AnyWidget:
-    import anywidget
-    import traitlets
-
-    class Controls(anywidget.AnyWidget):
-        _esm = STATIC / "builder.js"
-        _css = STATIC / "builder.css"
-        form = traitlets.Dict().tag(sync=True)
-        command = traitlets.Unicode().tag(sync=True)
-
-        def __repr__(self) -> str:
-            return "Controls of the command below."
-
-    card = Controls(form=form, command=command)
-
-    def listen(_: object, content: dict[str, Any], __: object) -> None:
-        if content.get("kind") == "choose":
-            heard(content["name"], content["value"])
-
-    card.on_msg(listen)
-    return card
 
 
 def _field(made: Settled, name: str) -> dict[str, Any]:

@@ -10,9 +10,6 @@ headless run shows.
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.bench import client
@@ -20,16 +17,12 @@ from kit.bench.report import Report
 from kit.bench.workload import Workload
 from kit.errors import KitError
 from kit.views.figures.bench_run import bundle, results, run_figure
-from kit.views.frontend import has_page, request_metadata
+from kit.views.live import LiveOutput, Output
 from kit.views.widgets.bench_feed import Feed
-from kit.views.widgets.stream import _keep_waking
 
 if TYPE_CHECKING:
-    import anywidget
-
     from kit.bench.sampler import Sample
-
-STATIC = Path(__file__).parents[1] / "static"
+    from kit.views.widgets.page_widgets import BenchWidget
 
 
 async def live_bench(endpoint: client.Target, workload: Workload, **options: Any) -> Report:
@@ -44,88 +37,64 @@ async def live_bench(endpoint: client.Target, workload: Workload, **options: Any
     Raises EndpointError when the warm-up request fails, KitError when stopped before it was
     answered.
     """
-    stage = _Stage(endpoint, workload)
-    if await has_page():
-        stage.open()
-    waking = asyncio.create_task(_keep_waking())
-    stage.running = asyncio.create_task(
-        client.run(endpoint, workload, on_sample=stage.take, **options)
-    )
+    live, chart = LiveOutput(), _LiveChart(endpoint, workload)
+    if widget := await live.open(chart.new_widget):
+        chart.feed = Feed(widget.send)
+    chart.run = asyncio.create_task(client.run(endpoint, workload, on_sample=chart.add, **options))
+    stopped = KitError("stopped before there was anything to report", "run the cell again")
+    report: Report | None = None
     try:
-        report = await stage.running
+        report = await live.wait(chart.run, stopped)
     except asyncio.CancelledError:
-        raise KitError(
-            "stopped before there was anything to report", "run the cell again"
-        ) from None
+        raise stopped from None
     finally:
-        waking.cancel()
-        if not stage.measured:
-            stage.close_empty()
+        if report is None and widget is not None:
+            live.replace({"text/plain": "Nothing was measured."})
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         task.uncancel()  # the interrupt has been answered: by a report of what there is
-    stage.close(report)
+    _show_results(live, report)
     return report
 
 
-class _Stage:
-    """The cell's output: the live panel where there is a page, then what stays."""
+class _LiveChart:
+    """The widget of a run: what it is sent, and what its buttons do."""
 
     def __init__(self, endpoint: client.Target, workload: Workload) -> None:
-        self.running: asyncio.Task[Report] | None = None
-        self._deck = _deck(endpoint, workload)
-        self._panel: anywidget.AnyWidget | None = None
-        self._feed: Feed | None = None
-        self._id = uuid.uuid4().hex
+        self.run: asyncio.Task[Report] | None = None
+        self.feed: Feed | None = None  # only where a page draws it
+        self._config = _config(endpoint, workload)
 
-    def open(self) -> None:
-        """Show the panel."""
-        panel = _panel(self._deck, self._heard)
-        self._panel, self._feed = panel, Feed(panel.send)
-        _display(panel, self._id)
+    def new_widget(self) -> BenchWidget:
+        from kit.views.widgets.page_widgets import BenchWidget
 
-    def take(self, sample: Sample) -> None:
+        return BenchWidget(self._on_message, config=self._config)
+
+    def add(self, sample: Sample) -> None:
         """From the client, in the loop that measures."""
-        if self._feed is not None:
-            self._feed.add(sample)
+        if self.feed is not None:
+            self.feed.add(sample)
 
-    def close(self, report: Report) -> None:
-        """Put the figure in the panel's place, and the table below."""
-        table = results(report)
-        if any(record.ok for record in report.records):
-            self._replace(bundle(run_figure(report)))
-            _display(table)
-        else:
-            self._replace({"text/html": table._repr_html_(), "text/plain": str(table)})
-
-    @property
-    def measured(self) -> bool:
-        """Whether the run came to a report."""
-        run = self.running
-        return bool(run and run.done() and not run.cancelled() and run.exception() is None)
-
-    def close_empty(self) -> None:
-        """Take the panel away: an error follows."""
-        if self._panel is not None:
-            self._replace({"text/plain": "Nothing was measured."})
-
-    def _replace(self, shown: dict[str, Any]) -> None:
-        _display(shown, self._id, update=self._panel is not None)
-        if self._panel is not None:
-            self._panel.close()
-            self._panel = self._feed = None
-
-    def _heard(self, content: dict[str, Any]) -> None:
+    def _on_message(self, content: dict[str, Any]) -> None:
         match content:
-            case {"kind": "ready"} if self._panel and self._feed:
-                if history := self._feed.history():
-                    self._panel.send(history)
-            case {"kind": "stop"} if self.running:
-                self.running.cancel()
+            case {"kind": "ready"} if self.feed:
+                self.feed.send_history()
+            case {"kind": "stop"} if self.run:
+                self.run.cancel()
 
 
-def _deck(endpoint: client.Target, workload: Workload) -> dict[str, Any]:
-    """What the panel is told once."""
+def _show_results(live: LiveOutput, report: Report) -> None:
+    """The figure in the widget's place, and the table below."""
+    table = results(report)
+    if any(record.ok for record in report.records):
+        live.replace(bundle(run_figure(report)))
+        Output().show(table)
+    else:
+        live.replace({"text/html": table._repr_html_(), "text/plain": str(table)})
+
+
+def _config(endpoint: client.Target, workload: Workload) -> dict[str, Any]:
+    """What the widget knows from the start."""
     label = endpoint.provenance
     clock = f" of the twin's clock, ×{endpoint.speed:g}" if endpoint.speed != 1 else ""
     return {
@@ -134,36 +103,3 @@ def _deck(endpoint: client.Target, workload: Workload) -> dict[str, Any]:
         "source": label.source,
         "clock": clock,
     }
-
-
-def _panel(deck: dict[str, Any], heard: Callable[[dict[str, Any]], None]) -> anywidget.AnyWidget:
-    """The widget. What the page says is heard in this cell's loop: JupyterLab's messages come in
-    a thread of its own, from which no task can be cancelled."""
-    import anywidget
-    import traitlets
-
-    loop = asyncio.get_running_loop()
-
-    class Panel(anywidget.AnyWidget):
-        _esm = STATIC / "bench.js"
-        _css = STATIC / "bench.css"
-        deck = traitlets.Dict().tag(sync=True)
-
-        def __repr__(self) -> str:
-            return "A benchmark is running; its figure comes at the end."
-
-    panel = Panel(deck=deck)
-    panel.on_msg(lambda _, content, __: loop.call_soon_threadsafe(heard, content))
-    return panel
-
-
-def _display(what: Any, display_id: str | None = None, update: bool = False) -> None:
-    """An output of the cell: a widget, words, or a MIME bundle. In a script, nothing."""
-    from IPython.display import display
-
-    if request_metadata() is None:
-        return
-    if display_id is None:
-        display(what)
-    else:
-        display(what, raw=isinstance(what, dict), display_id=display_id, update=update)

@@ -2,9 +2,7 @@
 
     sliders(profile("h200x8"))
 
-The drawing is an ordinary output of the cell, updated in place: it is there in a saved
-notebook, where controls are dead. Where nobody is at the keyboard (papermill, nbconvert)
-the controls are left out, and so is their state.
+Below the controls is a drawing, which every change redraws.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
 from kit.views.figures.plan_svg import draw, enough
 from kit.views.figures.plan_text import words
+from kit.views.live import Bundle, ControlledOutput
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -28,7 +27,7 @@ CONTEXTS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
 STATE_DTYPES = ("float32", "bfloat16")
 
 
-class Sliders:
+class Sliders(ControlledOutput):
     """Controls over a profile. `profile`, `plan`, `requests` and `tokens` follow them.
 
     `problem` is the error of the last change, where it led to no plan: `plan` is then the
@@ -42,7 +41,6 @@ class Sliders:
         self.requests = self.plan.max_running_requests or 16
         self.tokens = 8192
         self.problem: KitError | None = None
-        self._shown: Any = None
 
     def set(self, **changes: Any) -> None:
         """Change fields of the profile, `requests` or `tokens`; plan anew, and redraw.
@@ -60,8 +58,7 @@ class Sliders:
             self.problem = None
         except KitError as error:
             self.problem = error
-        if self._shown is not None:
-            self._shown.update(_Raw(self._bundle()))
+        self.redraw()
 
     def controls(self) -> ipywidgets.Box:
         """The controls, a label on each. Changing one calls `set`."""
@@ -96,7 +93,7 @@ class Sliders:
         value = change["new"]
         self.set(**{name: (Mtp() if value else None) if name == "mtp" else value})
 
-    def _bundle(self) -> dict[str, str]:
+    def bundle(self) -> Bundle:
         """The drawing and its sentence: HTML for a page, text for anything else."""
         if self.problem is not None:
             what, hint = self.problem.what, self.problem.hint
@@ -106,39 +103,11 @@ class Sliders:
         svg = draw(self.plan, self.requests, self.tokens)
         return {"text/html": f"{svg}<p>{told}</p>", "text/plain": f"{words(self.plan)}\n{told}"}
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        if somebody_is_there():
-            display(self.controls())
-        drawing = _Raw(self._bundle())
-        self._shown = display(drawing, display_id=True)
-
-
-class _Raw:
-    """A ready mime bundle."""
-
-    def __init__(self, bundle: dict[str, str]) -> None:
-        self._bundle = bundle
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return self._bundle
-
 
 def sliders(profile: Profile, sglang: str = SGLANG) -> Sliders:
     """Controls for context, concurrency, `mem_fraction_static`, precision, state dtype, MTP
     and the radix cache of `profile`, over a drawing of its plan."""
     return Sliders(profile, sglang)
-
-
-def somebody_is_there() -> bool:
-    """Whether the front end that runs this cell can be asked for input.
-
-    JupyterLab says yes with each request; nbclient, and with it papermill and nbconvert, no.
-    """
-    from IPython.core.getipython import get_ipython
-
-    return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))
 
 
 def _labelled(kind: Any, label: str, value: Any, **options: Any) -> Any:

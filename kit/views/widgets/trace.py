@@ -9,25 +9,20 @@ all that a headless run shows, is a table and the answer.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import anywidget
-import traitlets
 
 from kit.errors import KitError
 from kit.tools import Tool, ToolRun, run_tools
-from kit.views.frontend import has_page
-from kit.views.widgets.stream_widget import EVERY_S
-from kit.views.widgets.trace_rows import Rows
-from kit.views.widgets.trace_text import bundle
+from kit.views.live import LiveOutput, Throttle
+from kit.views.widgets.trace_rows import TraceRows
+from kit.views.widgets.trace_text import TraceText, bundle
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
+    from kit.views.widgets.page_widgets import TraceWidget
 
-STATIC = Path(__file__).parents[1] / "static"
+STOPPED = "stopped"
 
 
 async def trace(
@@ -45,72 +40,52 @@ async def trace(
     return await Trace(run_tools(endpoint, messages, tools, **options)).run()
 
 
-class TraceWidget(anywidget.AnyWidget):
-    """The timeline in the page. `state` is all of it, sent when a row begins or ends; between,
-    messages {row, text, now_s} bring what a row has grown by.
-    """
-
-    _esm = STATIC / "trace.js"
-    _css = STATIC / "trace.css"
-
-    state = traitlets.Dict().tag(sync=True)
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        super().__init__(state=state)
-        self._loop = asyncio.get_running_loop()
-        self.on_stop: Callable[[], None] | None = None
-        self.on_msg(self._heard)
-
-    def __repr__(self) -> str:
-        return "A live timeline; its text follows."
-
-    def _heard(self, _: object, content: dict[str, Any], __: object) -> None:
-        if content.get("kind") == "stop" and self.on_stop:
-            self._loop.call_soon_threadsafe(self.on_stop)
-
-
 class Trace:
     """One run on a timeline."""
 
     def __init__(self, run: ToolRun) -> None:
         self._run = run
-        self.rows = Rows(run.endpoint.speed)
+        self.rows = TraceRows(run.endpoint.speed)
         self.question = _question(run.messages)
         self.status = "running"
         self.error: KitError | None = None
-        self._card: TraceWidget | None = None  # only where a page can draw it
+        self._live = LiveOutput()
         self._sent: dict[int, int] = {}  # row → characters that the page has
-        self._timer: asyncio.TimerHandle | None = None
+        self._growth = Throttle(self._send_growth)
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> ToolRun:
-        text_id = uuid.uuid4().hex
-        if await has_page():
-            self._card = TraceWidget(self.state())
-            self._card.on_stop = self.stop
-            _display(self._card)
-        self._task = asyncio.get_running_loop().create_task(self._follow())
-        waking = asyncio.get_running_loop().create_task(_keep_waking())
+        await self._live.open(self._new_widget)
+        self._task = asyncio.create_task(self._follow())
+        again = "run the cell again"
+        interrupted = KitError("interrupted while the tools were at work", again)
         try:
-            await self._task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():  # the cell, not the Stop button
-                if self._card is None:
-                    raise
-                again = "run the cell again"
-                raise KitError("interrupted while the tools were at work", again) from None
+            await self._live.wait(self._task, interrupted)
         finally:
-            waking.cancel()
-            _display(bundle(self), text_id)
+            self._live.end(bundle(self._text()))
         if self.error:
             raise self.error
         return self._run
 
     def stop(self) -> None:
         """What the Stop button does."""
-        if self._task:
+        if self._task and not self._task.done():
+            self.status = STOPPED
             self._task.cancel()
+
+    def _new_widget(self) -> TraceWidget:
+        from kit.views.widgets.page_widgets import TraceWidget
+
+        return TraceWidget(self._on_message, state=self.state())
+
+    def _on_message(self, content: dict[str, Any]) -> None:
+        if content.get("kind") == "stop":
+            self.stop()
+
+    def _text(self) -> TraceText:
+        return TraceText(
+            self.question, self.rows, self.figures, self.ended, self.footing, self.error
+        )
 
     @property
     def ended(self) -> str:
@@ -160,49 +135,47 @@ class Trace:
 
     async def _follow(self) -> None:
         try:
-            told = 0
+            seen = 0
             async for event in self._run:
                 turn = self._run.turns[-1]
                 if not self.rows.started and turn.asked_s is not None:
                     self.rows.start(turn.asked_s)
-                elif len(self._run.turns) > told:
+                elif len(self._run.turns) > seen:
                     self.rows.leave_out(turn.held_s)
-                told = len(self._run.turns)
-                self._tell(self.rows.add(event))
+                seen = len(self._run.turns)
+                self._forward(self.rows.add(event))
             self.status = "done"
         except asyncio.CancelledError:
-            self.status = "stopped"
-            raise
+            if self.status != STOPPED:  # the cell was interrupted, nobody pressed Stop
+                self.status = STOPPED
+                raise
         except KitError as error:
             self.error, self.status = error, "error"
         finally:
             self.rows.stop()
             self._send_all()
 
-    def _tell(self, changed: bool) -> None:
+    def _forward(self, changed: bool) -> None:
         """News for the page: growing text gathers, everything else is worth the full state."""
-        if self._card is None:
+        if self._live.widget is None:
             return
         if changed:
             self._send_all()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._send_growth)
+        else:
+            self._growth()
 
     def _send_growth(self) -> None:
-        self._timer = None
         for number, row in enumerate(self.rows.rows):
             more = row.text[self._sent.get(number, 0) :]
-            if more and self._card:
+            if more:
                 self._sent[number] = len(row.text)
-                self._card.send({"row": number, "text": more, "now_s": self.rows.time_s()})
+                self._live.widget.send({"row": number, "text": more, "now_s": self.rows.time_s()})
 
     def _send_all(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._card:
+        self._growth.cancel()
+        if self._live.widget is not None:
             self._sent = {number: len(row.text) for number, row in enumerate(self.rows.rows)}
-            self._card.state = self.state()
+            self._live.widget.state = self.state()
 
 
 def _question(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -212,15 +185,3 @@ def _question(messages: Sequence[Mapping[str, Any]]) -> str:
     if isinstance(content, str):
         return content
     return " ".join(str(part.get("text", "")) for part in content or () if "text" in part)
-
-
-async def _keep_waking() -> None:
-    """ipykernel takes an interrupt when its loop next wakes, and a stalled stream wakes nothing."""
-    while True:
-        await asyncio.sleep(0.2)
-
-
-def _display(what: TraceWidget | dict[str, str], display_id: str | None = None) -> None:
-    from IPython.display import display
-
-    display(what, raw=isinstance(what, dict), display_id=display_id)

@@ -34,7 +34,7 @@ class TraceRow:
 
 
 @dataclass
-class Rows:
+class TraceRows:
     """Adds up events. `speed` is the twin's clock: what the model does is scaled to life by it,
     what a tool does takes the time that it takes.
     """

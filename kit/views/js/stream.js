@@ -1,11 +1,11 @@
 // The stream view: a prompt, its buttons, and one pane (or several side by side).
 //
-// From the kernel: `deck` and `state` are synced traits; a message {p, t, a, n, r} is what pane p
+// From the kernel: `config` and `state` are synced traits; a message {p, t, a, n, r} is what pane p
 // received since the last. To the kernel: {kind: "ready"}, {kind: "ask", …}, {kind: "stop"}.
 import { h } from "./dom.js";
 import { Pane } from "./pane.js";
 
-function controls(model, deck) {
+function controls(model, config) {
   const prompt = h("textarea.kit-prompt", {
     rows: "1",
     "aria-label": "Prompt",
@@ -13,10 +13,10 @@ function controls(model, deck) {
     spellcheck: "false",
     "data-lm-suppress-shortcuts": "true", // JupyterLab's own keys rest while one types here
   });
-  prompt.value = deck.prompt;
+  prompt.value = config.prompt;
   const toggle = h(
     "button.kit-toggle",
-    { type: "button", role: "switch", "aria-checked": String(Boolean(deck.thinking)), hidden: deck.fixed },
+    { type: "button", role: "switch", "aria-checked": String(Boolean(config.thinking)), hidden: config.fixed },
     h("span.kit-knob", { "aria-hidden": "true" }),
     "Thinking",
   );
@@ -27,7 +27,7 @@ function controls(model, deck) {
   const stop = h("button.kit-stop", { type: "button", title: "cancel the request", hidden: true }, "Stop");
   const send = () => {
     if (ask.disabled || !prompt.value.trim()) return;
-    const thinking = deck.fixed ? null : toggle.getAttribute("aria-checked") === "true";
+    const thinking = config.fixed ? null : toggle.getAttribute("aria-checked") === "true";
     model.send({ kind: "ask", prompt: prompt.value, thinking });
   };
   ask.addEventListener("click", send);
@@ -48,16 +48,16 @@ function controls(model, deck) {
 }
 
 function render({ model, el }) {
-  const deck = model.get("deck");
-  const { prompt, toggle, ask, stop, fit } = controls(model, deck);
-  const panes = deck.panes.map((pane) => new Pane(pane));
-  const card = h(
-    "section.kit-card",
+  const config = model.get("config");
+  const { prompt, toggle, ask, stop, fit } = controls(model, config);
+  const panes = config.panes.map((pane) => new Pane(pane));
+  const view = h(
+    "section.kit-stream",
     { "aria-label": "Stream view" },
     h("div.kit-bar", {}, prompt, h("div.kit-controls", {}, toggle, ask, stop)),
     h("div.kit-panes", { "data-count": panes.length }, ...panes.map((pane) => pane.element)),
   );
-  el.append(card);
+  el.append(view);
 
   const restore = () => {
     const state = model.get("state");
@@ -67,23 +67,23 @@ function render({ model, el }) {
     ask.hidden = ask.disabled = live;
     stop.hidden = !live;
     ask.textContent = asked ? "Ask again" : "Ask";
-    card.classList.toggle("kit-live", live);
+    view.classList.toggle("kit-live", live);
   };
   const reask = () => {
-    const { prompt: asked, thinking } = model.get("deck");
+    const { prompt: asked, thinking } = model.get("config");
     prompt.value = asked;
     toggle.setAttribute("aria-checked", String(Boolean(thinking)));
     fit();
   };
   const append = (message) => panes[message.p]?.append(message);
   model.on("change:state", restore);
-  model.on("change:deck", reask);
+  model.on("change:config", reask);
   model.on("msg:custom", append);
   restore();
   model.send({ kind: "ready" });
   return () => {
     model.off("change:state", restore);
-    model.off("change:deck", reask);
+    model.off("change:config", reask);
     model.off("msg:custom", append);
   };
 }

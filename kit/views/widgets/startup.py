@@ -1,4 +1,4 @@
-"""A server as it comes up: each phase of its log, when it was reached, and what it told.
+"""A server as it comes up: each phase of its log, when it was reached, and what it printed.
 
 startup(server)               # follows it until it is ready
 startup(recorded("start"))    # the same, of a log
@@ -10,22 +10,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from kit.course.sample_logs import Recording, recorded
 from kit.errors import LaunchError
-from kit.hardware import profile
-from kit.launch import LaunchPlan, launch_plan
+from kit.launch import LaunchPlan
 from kit.provenance import Provenance
-from kit.server import Server, command_for, cpu, launch
+from kit.server import Server, launch
 from kit.server.command import ServerCommand
 from kit.server.log import events, lines, phases
-from kit.server.processes import free_port
 from kit.views.figure import FigureTable
-from kit.views.widgets.sliders import _Raw, somebody_is_there
-
-Startable = LaunchPlan | ServerCommand | Recording
-RECORDED = "recorded"
+from kit.views.live import Bundle, Output
 
 _TIME = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _SAYS = {
@@ -45,24 +39,37 @@ _SAYS = {
 }
 
 
+class RecordedLog(Protocol):
+    """A log of a server that ran elsewhere."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def provenance(self) -> Provenance: ...
+
+
 @dataclass(frozen=True)
-class Reached:
+class PhaseProgress:
     """A phase. `at_s` is since the log's first line, None where it was not reached."""
 
     about: str
     at_s: float | None = None
-    told: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
+
+    @property
+    def after(self) -> str:
+        return "–" if self.at_s is None else f"{self.at_s:.0f} s"
 
     def __str__(self) -> str:
-        when = "–" if self.at_s is None else f"{self.at_s:.0f} s"
-        return f"{when:>6}  {self.about:<40} {', '.join(self.told)}".rstrip()
+        return f"{self.after:>6}  {self.about:<40} {', '.join(self.printed)}".rstrip()
 
 
-def reached(log: str) -> tuple[Reached, ...]:
+def startup_phases(log: str) -> tuple[PhaseProgress, ...]:
     """Every phase that SGLang's log has, in order, with what this one shows of it."""
     first: datetime | None = None
     now_s = 0.0
-    seen: dict[str, Reached] = {p.name: Reached(p.about) for p in phases()}
+    seen: dict[str, PhaseProgress] = {p.name: PhaseProgress(p.about) for p in phases()}
     for line in lines(log):
         if match := _TIME.match(line):
             now = datetime.fromisoformat(match[1])
@@ -70,50 +77,28 @@ def reached(log: str) -> tuple[Reached, ...]:
             now_s = (now - first).total_seconds()
         for event in events([line]):
             before = seen[event.phase]
-            told = dict.fromkeys((*before.told, *_told(event.figures)))
+            printed = dict.fromkeys((*before.printed, *_printed(event.figures)))
             at_s = now_s if before.at_s is None else before.at_s
-            seen[event.phase] = Reached(before.about, at_s, tuple(told))
+            seen[event.phase] = PhaseProgress(before.about, at_s, tuple(printed))
     return tuple(seen.values())
 
 
-def what_to_start(asked: str = "") -> Startable:
-    """What a lesson can start here, and why: said in a line.
-
-    `asked` is a profile, "cpu-pocket", "cpu-tiny" or "recorded"; empty, the pocket model where
-    SGLang for CPUs is installed and somebody is there to watch, else a recording. Raises
-    UnknownName; LaunchError where it cannot be started.
-    """
-    if asked == RECORDED:
-        print("A recorded start, as asked.")
-        return recorded("start")
-    name = asked or (cpu.POCKET if cpu.installed() and somebody_is_there() else "")
-    if name in cpu.MODELS:
-        print(f"{name}: {cpu.MODELS[name]}.")
-        return command_for(name, port=free_port())
-    if name:
-        print(f"{name}, as asked: the real thing.")
-        return launch_plan(profile(name), metrics=True)
-    why = "nobody watches" if cpu.installed() else "make sglang-cpu has not been run"
-    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu.POCKET}".')
-    return recorded("start")
-
-
-def startup(what: Startable | Server) -> Server | None:
+def startup(what: LaunchPlan | ServerCommand | RecordedLog | Server) -> Server | None:
     """Start it and show how it comes up; a recording is shown alone, and gives None.
 
-    Raises LaunchError, with what the log tells, where it does not come up.
+    Raises LaunchError, with what the log says, where it does not come up.
     """
-    from IPython.display import display
-
-    if isinstance(what, Recording):
-        display(_Raw(_bundle(reached(what.text), what.provenance)))
+    output = Output()
+    if not isinstance(what, Server | LaunchPlan | ServerCommand):
+        output.show(_bundle(startup_phases(what.text), what.provenance))
         return None
     server = what if isinstance(what, Server) else launch(what)
+
     label = server.provenance
-    shown = display(_Raw(_bundle(reached(""), label)), display_id=True)
+    output.show(_bundle(startup_phases(""), label))
 
     def redraw(_: Any = None, ended: bool = False) -> None:
-        shown.update(_Raw(_bundle(reached(server.log_text()), label, ended)))
+        output.show(_bundle(startup_phases(server.log_text()), label, ended))
 
     try:
         server.wait(redraw)
@@ -125,19 +110,21 @@ def startup(what: Startable | Server) -> Server | None:
     return server
 
 
-def words(phases: Iterable[Reached], provenance: Provenance, ended: bool = False) -> FigureTable:
+def phase_table(
+    phases: Iterable[PhaseProgress], provenance: Provenance, ended: bool = False
+) -> FigureTable:
     """The phases as a table, under a sentence that says how far it has come, or came."""
     phases = tuple(phases)
     done = [phase for phase in phases if phase.at_s is not None]
     rows = [
-        ("✓" if p.at_s is not None else "·", p.about, _at(p.at_s), ", ".join(p.told) or " ")
+        ("·" if p.at_s is None else "✓", p.about, p.after, ", ".join(p.printed) or " ")
         for p in phases
     ]
     head = ("", "phase", "after", "it says")
     return FigureTable(_far(done, ended), head, tuple(rows), provenance, folded=False)
 
 
-def _far(done: list[Reached], ended: bool) -> str:
+def _far(done: list[PhaseProgress], ended: bool) -> str:
     if not done:
         return "It ended before its first phase." if ended else "Starting: nothing printed yet."
     last = done[-1]
@@ -146,11 +133,7 @@ def _far(done: list[Reached], ended: bool) -> str:
     return f"{last.about.capitalize()}, {last.at_s:.0f} s after the first line of its log."
 
 
-def _at(at_s: float | None) -> str:
-    return "–" if at_s is None else f"{at_s:.0f} s"
-
-
-def _told(figures: dict[str, str]) -> Iterable[str]:
+def _printed(figures: dict[str, str]) -> Iterable[str]:
     for name, form in _SAYS.items():
         if name in figures:
             yield form.format(_figure(figures[name]))
@@ -164,12 +147,12 @@ def _figure(value: str) -> str:
 
 
 def _bundle(
-    phases: tuple[Reached, ...], provenance: Provenance, ended: bool = False
-) -> dict[str, str]:
-    told = words(phases, provenance, ended)
+    phases: tuple[PhaseProgress, ...], provenance: Provenance, ended: bool = False
+) -> Bundle:
+    table = phase_table(phases, provenance, ended)
     plain = "\n".join([*map(str, phases), str(provenance)])
     return {
-        "text/html": told._repr_html_(),
-        "text/markdown": told._repr_markdown_(),
+        "text/html": table._repr_html_(),
+        "text/markdown": table._repr_markdown_(),
         "text/plain": plain,
     }

@@ -1,0 +1,283 @@
+"""Between the streams of a view and its widget: who is asked, and how news reach the page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kit import chat
+from kit.chat import Answer, Event, Thinking, ToolCall, WasThinking
+from kit.errors import KitError
+from kit.views.live import LiveOutput, Throttle
+from kit.views.widgets.reply import Reply, Tally
+from kit.views.widgets.transcript import bundle
+
+if TYPE_CHECKING:
+    from kit.endpoint import Endpoint
+    from kit.views.widgets.page_widgets import StreamWidget
+
+EVERY_TOKENS = 20
+"""A message goes before its time where so many pieces have come."""
+STOPPED = "stopped"
+
+
+@dataclass
+class AnswerPane:
+    """One answer's place in the widget, and what is asked there."""
+
+    endpoint: Endpoint
+    title: str
+    thinking: bool | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    show: Sequence[Mapping[str, Any]] = ()
+    status: str = "idle"
+    tally: Tally | None = None
+    error: KitError | None = None
+
+    def open(self, prompt: str) -> tuple[chat.Stream, Tally]:
+        """The stream that asks `prompt`, and a new tally for it."""
+        text = {"type": "text", "text": prompt}
+        content = [*self.show, text] if self.show else prompt
+        messages = [*self.history, {"role": "user", "content": content}]
+        params = {**_usage_options(self.endpoint), **self.params}
+        stream = chat.stream(self.endpoint, messages, self.thinking, **params)
+        self.tally = Tally(prompt, stream.provenance, self.endpoint.speed)
+        self.error = None
+        return stream, self.tally
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the page shows of it."""
+        tally = self.tally or Tally("", self.endpoint.provenance)
+        thinking, answer = tally.tokens
+        return {
+            "status": self.status,
+            "thinking": tally.thinking,
+            "answer": tally.answer,
+            "tools": [
+                {"name": call.name, "arguments": call.arguments}
+                for _, call in sorted(tally.tool_calls.items())
+            ],
+            "thinking_tokens": thinking if self.tally else None,
+            "answer_tokens": answer if self.tally else None,
+            "exact": tally.exact or self.status == "waiting",
+            "ttft_ms": tally.ttft_ms,
+            "rate": tally.tokens_per_s,
+            "finish": tally.finish_reason,
+            "kind": str(tally.provenance.kind),
+            "source": str(tally.provenance),
+            "author": str(tally.author) if tally.author else "",
+            "error": [self.error.what, self.error.hint] if self.error else None,
+        }
+
+
+class StreamController:
+    """One prompt and the panes that answer it. `StreamView` has one pane, `compare` two."""
+
+    def __init__(self, prompt: str, panes: Sequence[AnswerPane], *, fixed: bool) -> None:
+        self.prompt = prompt
+        self.panes = list(panes)
+        self._fixed = fixed
+        self._live = LiveOutput()
+        self._buffers: dict[int, DeltaBuffer] = {}
+        self._streams: list[asyncio.Task[None]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    async def run(self) -> tuple[Reply, ...]:
+        """Show the widget, ask, and return the answers once they are whole.
+
+        Raises `EndpointError` or `StreamCut`; what had arrived stays on the screen.
+        """
+        await self._live.open(self.new_widget)
+        again = "press Ask again in the widget, or run the cell again"
+        interrupted = KitError("interrupted while the answer was streaming", again)
+        try:
+            if self.prompt.strip():
+                await self._live.wait(self._ask(), interrupted)
+        finally:
+            self._live.end(self._bundle())
+        for pane in self.panes:
+            if pane.error:
+                raise pane.error
+        return tuple(pane.tally.reply() for pane in self.panes if pane.tally)
+
+    def stop(self) -> None:
+        """Cancel what is being generated; the server sees the connection close."""
+        for stream in self._streams:
+            stream.cancel()
+
+    def new_widget(self) -> StreamWidget:
+        """The widget, with everything that is known now."""
+        from kit.views.widgets.page_widgets import StreamWidget
+
+        state = [pane.snapshot() for pane in self.panes]
+        return StreamWidget(self._on_message, config=self._config(), state=state)
+
+    def _on_message(self, content: dict[str, Any]) -> None:
+        match content:
+            case {"kind": "ready"}:
+                self._send_all()
+            case {"kind": "ask", "prompt": str(prompt), "thinking": thinking}:
+                self._ask_again(prompt, thinking)
+            case {"kind": "stop"}:
+                self.stop()
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "prompt": self.prompt,
+            "thinking": self.panes[0].thinking is not False,
+            "fixed": self._fixed,
+            "panes": [{"title": pane.title} for pane in self.panes],
+        }
+
+    def _ask_again(self, prompt: str, thinking: bool | None) -> None:
+        """From the widget's button: no cell awaits it, so its errors stand in the widget alone."""
+        if self._asking and not self._asking.done():
+            return
+        self.prompt = prompt
+        if thinking is not None:
+            self.panes[0].thinking = thinking
+        self._live.widget.config = self._config()
+        self._asking = asyncio.get_running_loop().create_task(self._ask_and_keep())
+
+    async def _ask_and_keep(self) -> None:
+        await self._ask()
+        self._live.end(self._bundle())
+
+    async def _ask(self) -> None:
+        opened = [self._open(number) for number in range(len(self.panes))]
+        for stream, _ in opened:
+            stream.prepare()
+        loop = asyncio.get_running_loop()
+        self._streams = [
+            loop.create_task(self._answer(number, *each)) for number, each in enumerate(opened)
+        ]
+        await asyncio.gather(*self._streams)
+
+    def _open(self, number: int) -> tuple[chat.Stream, Tally]:
+        stream, tally = self.panes[number].open(self.prompt)
+        if self._live.widget:
+            self._buffers[number] = DeltaBuffer(
+                self._live.widget.send,
+                number,
+                lambda: (*tally.tokens, tally.ttft_ms, tally.tokens_per_s),
+            )
+        self._show(number, "waiting")
+        return stream, tally
+
+    async def _answer(self, number: int, stream: chat.Stream, tally: Tally) -> None:
+        pane = self.panes[number]
+        try:
+            async for event in stream:
+                if tally.asked_s is None:
+                    tally.author, tally.asked_s = stream.author, stream.asked_s
+                    self._show(number, pane.status)
+                tally.add(event)
+                self._forward(number, event)
+        except asyncio.CancelledError:
+            tally.finish_reason = STOPPED
+        except KitError as error:
+            pane.error = error
+        ended = "error" if pane.error else STOPPED if tally.finish_reason == STOPPED else "done"
+        self._show(number, ended)
+
+    def _forward(self, number: int, event: Event) -> None:
+        """News for the page: pieces of text gather, everything else is worth the full state."""
+        pane, buffer = self.panes[number], self._buffers.get(number)
+        match event:
+            case Thinking(text):
+                pane.status = "thinking"
+                if buffer:
+                    buffer.thinking(text)
+            case Answer(text):
+                pane.status = "answering"
+                if buffer:
+                    buffer.answer(text)
+            case WasThinking() | ToolCall(done=True):
+                self._show(number, "answering")
+
+    def _show(self, number: int, status: str) -> None:
+        self.panes[number].status = status
+        self._send_all()
+
+    def _send_all(self) -> None:
+        """Everything about every pane, and with it what waited in the buffers."""
+        if self._live.widget:
+            for buffer in self._buffers.values():
+                buffer.clear()
+            self._live.widget.state = [pane.snapshot() for pane in self.panes]
+
+    def _bundle(self) -> dict[str, str]:
+        answers = [(p.title, p.tally.reply(), p.error) for p in self.panes if p.tally]
+        if not answers:
+            note = "A widget to type in: it comes alive in JupyterLab."
+            return {"text/markdown": f"*{note}*", "text/plain": note}
+        return bundle(answers)
+
+
+class DeltaBuffer:
+    """Gathers what streams into one pane, and sends it when it is due.
+
+    `figures()` gives (thinking tokens, answer tokens, TTFT in ms, tokens/s) for the message.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[dict[str, Any]], None],
+        pane: int,
+        figures: Callable[[], tuple[int, int, float | None, float | None]],
+        now_s: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._send = send
+        self._pane = pane
+        self._figures = figures
+        self._thinking: list[str] = []
+        self._answer: list[str] = []
+        self._throttle = Throttle(self._send_gathered, now_s)
+
+    def thinking(self, text: str) -> None:
+        self._thinking.append(text)
+        self._grown()
+
+    def answer(self, text: str) -> None:
+        self._answer.append(text)
+        self._grown()
+
+    def _grown(self) -> None:
+        if len(self._thinking) + len(self._answer) >= EVERY_TOKENS:
+            self._throttle.flush()
+        else:
+            self._throttle()
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        if self._thinking or self._answer:
+            self._throttle.flush()
+
+    def _send_gathered(self) -> None:
+        thinking, answer, ttft_ms, rate = self._figures()
+        message: dict[str, Any] = {"p": self._pane}
+        if self._thinking:
+            message["t"] = "".join(self._thinking)
+        if self._answer:
+            message["a"] = "".join(self._answer)
+        message["n"] = [thinking, answer]
+        message["r"] = [ttft_ms and round(ttft_ms), rate and round(rate, 1)]
+        self.clear()
+        self._send(message)
+
+    def clear(self) -> None:
+        """Forget what has gathered: the full state that is sent now contains it."""
+        self._thinking.clear()
+        self._answer.clear()
+        self._throttle.cancel()
+
+
+def _usage_options(endpoint: Endpoint) -> dict[str, Any]:
+    """SGLang counts along, chunk by chunk, when asked to; others might refuse."""
+    if endpoint.sglang is None:
+        return {}
+    return {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
