@@ -4,8 +4,8 @@
     twin · SGLang 0.5.23 simulated on h200x8 · http://127.0.0.1:41233, because no URL was given …
 
 `connect` takes the first of: the URL given, KIT_BASE_URL, a server on localhost:30000 or :8000,
-the twin. A server that was named and cannot be reached is an error; the twin never stands in
-for it.
+the twin. A server that was named and cannot be reached is an error; the twin never takes its
+place.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ _KEY_HINT = 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server that answers. `base_url` has no /v1; `speed` is the clock of a twin, 1 for life.
+    """A server that answers. `base_url` has no /v1.
 
-    `profile` is what a twin plays, `sglang` the version where it is known; `why` is the reason
-    it was chosen for. `provenance` is what every figure from it carries.
+    `profile` is what a twin simulates and `speed` its clock, 1 for real time; `sglang` is the
+    version where it is known, `why` the reason for the choice, `provenance` what every figure
+    from it carries.
     """
 
     base_url: str
@@ -89,7 +90,7 @@ class Endpoint:
         return client
 
     def server_info(self) -> dict[str, Any]:
-        """SGLang's own account of its settings and state. Raises EndpointError."""
+        """What SGLang says of its settings and state. Raises EndpointError."""
         for path in ("/server_info", "/get_server_info"):
             reply = get(self.base_url + path, self.key)
             if reply.status == 200 and isinstance(reply.json, dict):
@@ -144,8 +145,8 @@ def connect(
     """Find a server, and say in one line which and why.
 
     `url` may end in /v1 or not; "twin" is the twin. `model` is needed only where a server has
-    several. `profile`, `speed` and `sglang` are what the twin plays, and how fast; a server that
-    is not the twin takes no notice of them.
+    several. `profile`, `speed` and `sglang` are what the twin simulates, and how fast; they mean
+    nothing to another server.
     Raises EndpointError for a server that cannot be reached, refuses the key or is no
     OpenAI-compatible server; UnknownName for a model or profile; LaunchError for a twin that
     does not start.
@@ -153,15 +154,15 @@ def connect(
     key = key or os.environ.get("KIT_API_KEY") or None
     model = model or os.environ.get("KIT_MODEL") or None
     named = url or os.environ.get("KIT_BASE_URL")
-    play = (profile, speed, sglang)
+    settings = (profile, speed, sglang)
     if named == TWIN:
-        endpoint = _twin(*play, model, why="because the twin was asked for")
+        endpoint = _twin(*settings, model, why="because the twin was asked for")
     elif named:
         why = "because its URL was given" if url else "because KIT_BASE_URL names it"
         endpoint = _open(base_url(named), key, model, why)
     else:
         endpoint = _local(key, model) or _twin(
-            *play,
+            *settings,
             model,
             why="because no URL was given, and nothing answers on localhost:30000 or :8000",
         )
@@ -206,16 +207,18 @@ def _open(
     chosen = _choose(url, reply, model)
     label = reply.headers.get("x-kit-twin")
     if label is not None:
-        played = dict(part.strip().split("=", 1) for part in label.split(";"))
-        return _played(url, key, chosen, played, why)
+        settings = dict(part.strip().split("=", 1) for part in label.split(";"))
+        return _twin_at(url, key, chosen, settings, why)
     version = _version(url, key, timeout_s)
     source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
     return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
 
 
-def _played(url: str, key: str | None, model: str, played: Mapping[str, str], why: str) -> Endpoint:
-    """An endpoint for a twin, from what it says that it plays."""
-    profile, sglang, speed = played["profile"], played["sglang"], float(played["speed"])
+def _twin_at(
+    url: str, key: str | None, model: str, settings: Mapping[str, str], why: str
+) -> Endpoint:
+    """An endpoint for a twin, from what it says it simulates."""
+    profile, sglang, speed = settings["profile"], settings["sglang"], float(settings["speed"])
     clock = f", clock ×{speed:g}" if speed != 1 else ""
     source = f"twin of SGLang {sglang} on {profile}{clock}"
     return Endpoint(url, model, key, "twin", profile, speed, sglang, simulated(source), why)
@@ -266,21 +269,21 @@ _starting = threading.Lock()
 
 
 def _twin(profile: str, speed: float, sglang: str, model: str | None, why: str) -> Endpoint:
-    """The twin that plays this; started where it is not running yet."""
-    played = hardware.profile(profile).name, float(speed), sglang
+    """The twin that simulates this; started where it is not running yet."""
+    settings = hardware.profile(profile).name, float(speed), sglang
     with _starting:
-        running = _twins.get(played)
+        running = _twins.get(settings)
         if running is None or not running.alive:
             if not _twins:
                 atexit.register(_end)
-            running = _twins[played] = twin_process.start(*played)
+            running = _twins[settings] = twin_process.start(*settings)
     return _open(running.url, None, model, why)
 
 
 def _end(url: str | None = None) -> None:
     """End the twin at `url`, or all that this process started."""
     with _starting:
-        for played, twin in list(_twins.items()):
+        for settings, twin in list(_twins.items()):
             if url in (None, twin.url):
                 twin.close()
-                del _twins[played]
+                del _twins[settings]

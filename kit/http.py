@@ -1,4 +1,4 @@
-"""The one GET: of servers that may not be there, and of pictures on the web.
+"""The one GET: servers that may not be there, and pictures on the web.
 
     reply = get("http://localhost:30000/v1/models", key)
     reply.status, reply.json
@@ -78,8 +78,8 @@ def fetch(
 ) -> HttpReply:
     """One GET, redirects followed, with the key as a bearer token.
 
-    Nothing else than http and https is spoken, and another server than the one asked gets no
-    key. Raises NoReply, for a reply that takes longer than `timeout_s` or is larger than
+    Only http and https are spoken, and a redirect to another server does not take the key
+    along. Raises NoReply, for a reply that takes longer than `timeout_s` or is larger than
     `max_bytes` as well.
     """
     import httpx2
@@ -114,7 +114,7 @@ def fetch(
 
 
 def get(url: str, key: str | None = None, timeout_s: float = TIMEOUT_S) -> HttpReply:
-    """`fetch` from a server that somebody named. Raises EndpointError where no reply comes."""
+    """`fetch`, with an error for whoever named the server: EndpointError where no reply comes."""
     try:
         return fetch(url, key, timeout_s=timeout_s)
     except NoReply as problem:
@@ -148,7 +148,7 @@ def served_model(url: str, key: str | None = None) -> str | None:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The certificates that this machine trusts: 40 ms to load, so loaded once."""
+    """The certificates that this machine trusts, loaded once: it takes 40 ms."""
     import httpx2
 
     return httpx2.create_ssl_context()

@@ -60,38 +60,38 @@ def _unreachable(
 
 
 def _refused(error: openai.APIStatusError, endpoint: Endpoint) -> tuple[str, str]:
-    said = _message(error)
+    message = _message(error)
     match error.status_code:
         case 401 | 403:
             return (
-                f"{endpoint.base_url} refused the key ({error.status_code}): {said}",
+                f"{endpoint.base_url} refused the key ({error.status_code}): {message}",
                 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY',
             )
         case 404:
             return (
-                f"{endpoint.base_url} knows no such path or model ({endpoint.model}): {said}",
+                f"{endpoint.base_url} knows no such path or model ({endpoint.model}): {message}",
                 "see what it serves: [m.id for m in endpoint.client().models.list()]",
             )
         case 429:
             wait = error.response.headers.get("retry-after", "")
             pause = f"wait {wait} s" if wait.isdigit() else "wait a moment"
             return (
-                f"{endpoint.base_url} is over its limit (429): {said}",
+                f"{endpoint.base_url} is over its limit (429): {message}",
                 f"{pause}, then ask again",
             )
         case status if status >= 500:
             return (
-                f"{endpoint.base_url} failed ({status}): {said}",
+                f"{endpoint.base_url} failed ({status}): {message}",
                 "read the server's log, then ask again",
             )
         case status:
-            too_long = any(sign in said.lower() for sign in _TOO_LONG)
+            too_long = any(sign in message.lower() for sign in _TOO_LONG)
             fix = "shorten the prompt or lower max_tokens" if too_long else "change what it names"
-            return f"the server refused the request ({status}): {said}", f"{fix}, then ask again"
+            return f"the server refused the request ({status}): {message}", f"{fix}, then ask again"
 
 
 def _message(error: openai.APIStatusError) -> str:
     """The server's own words: SGLang's error body is flat, OpenAI's is nested."""
     body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(said or error.message).split())[:300]
+    message = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(message or error.message).split())[:300]

@@ -24,7 +24,7 @@ class WasThinking:
     """Every `Answer` so far was thinking: a `</think>` came whose opening tag stood in the prompt.
 
     Some servers pass the text on as it is, and a chat template may open the tag itself; then
-    nothing in the stream tells thinking from answer until the thinking ends.
+    nothing in the stream separates thinking from answer until the thinking ends.
     """
 
 
@@ -54,7 +54,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The server's own word for why it stopped: stop, length, tool_calls, abort, …"""
+    """The server's word for why it stopped: stop, length, tool_calls, abort, …"""
 
     reason: str
 

@@ -50,9 +50,9 @@ class Stream:
 
     `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read. `author`
     says who wrote the answer (None before the server has answered), `provenance` what its numbers
-    are worth, `asked_s` when the request went out (`time.perf_counter`). Where a twin's words had
-    to be written first, `held_s` is how long that took: the played machine's time begins after it,
-    and so does `asked_s`. `message` is the assistant's turn, to put into the history.
+    are worth, `asked_s` when the request went out (`time.perf_counter`). Where a twin had to write
+    its reply first, `held_s` is how long that took: the simulated time begins after it, and so
+    does `asked_s`. `message` is the assistant's turn, to put into the history.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """What is started: a command, its environment, and what is known of the server it makes.
 
-A launch plan becomes one, as a process or in a container; the toy on a CPU
-becomes one. `kit.server` asks nothing else.
+It comes from a launch plan, as a process or in a container, or from `kit.server.cpu`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be known to fail before a server is started, and costs an hour when it is not.
+"""What can be seen to fail before a server is started, and costs an hour when it is not.
 
 SGLang binds its HTTP port last: a taken port is found after all weights are loaded.
 """
@@ -22,7 +22,7 @@ from kit.server.processes import port_taken
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found, and what to do where it will not do."""
+    """One check: what was found, and what to do where it fails."""
 
     name: str
     ok: bool
@@ -35,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Driver:
-    """The NVIDIA driver and its GPUs, as nvidia-smi tells them."""
+    """The NVIDIA driver and its GPUs, as nvidia-smi lists them."""
 
     version: str
     gpus: tuple[str, ...]
@@ -46,13 +46,13 @@ class Driver:
 
 
 def preflight(command: ServerCommand) -> tuple[Check, ...]:
-    """Everything that is checked before a start, in the order in which it is cheapest."""
-    looks: list[Callable[[ServerCommand], Check | None]] = [_program, _port, _gpus, _weights]
-    return tuple(check for look in looks if (check := look(command)))
+    """Everything that is checked before a start, the cheapest first."""
+    checks: list[Callable[[ServerCommand], Check | None]] = [_program, _port, _gpus, _weights]
+    return tuple(check for each in checks if (check := each(command)))
 
 
 def insist(checks: tuple[Check, ...]) -> None:
-    """Raise LaunchError for the first that will not do."""
+    """Raise LaunchError for the first that fails."""
     for check in checks:
         if not check.ok:
             raise LaunchError(check.found, check.hint)

@@ -1,4 +1,4 @@
-"""The servers that this kit started on this machine, so that another process finds and ends them.
+"""The servers that this kit started on this machine, for another process to find and end.
 
 One JSON file per port, under $XDG_STATE_HOME/qwen35-kit. A file whose process is gone is deleted
 when it is next read.

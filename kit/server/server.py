@@ -1,11 +1,11 @@
-"""A server's whole life: looked at before, started, followed, asked, diagnosed, adopted, stopped.
+"""A server's whole life: started, followed, diagnosed, adopted, stopped.
 
     server = start(launch_plan(profile("h200x8")), on_event=print)
     print(server.report())
     server.stop()
 
-A server of a launch plan outlives the process that started it, is found
-again by `adopt`, and ends by `stop`. One on a CPU (`kit.server.cpu`) ends with the
+A server of a launch plan outlives the process that started it, is found again by `adopt`, and
+ends by `stop`. One on a CPU (`kit.server.cpu`) ends with the
 process that started it, however that ends.
 """
 
@@ -41,7 +41,7 @@ OnEvent = Callable[[LogEvent], None]
 
 @dataclass
 class Server:
-    """A server that runs, or ran. `group` heads its processes; None for somebody else's."""
+    """A server that runs, or ran. `group` is its process group, None where the kit started none."""
 
     title: str
     url: str
@@ -61,7 +61,7 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether it is there: its process, or for somebody else's server its answer."""
+        """Whether it is there: its process is, or a server that the kit did not start answers."""
         if self.process is not None:
             return self.process.poll() is None
         if self.group is not None:
@@ -76,8 +76,8 @@ class Server:
     def follow(self, deadline_s: float | None = None) -> Iterator[LogEvent]:
         """The events of its start-up log as they come, until it is ready.
 
-        Raises LaunchError with what the log tells when it ends or takes too long;
-        in the latter case it is stopped.
+        Raises LaunchError with what the log shows when it ends or takes too long; in the latter
+        case it is stopped.
         """
         if deadline_s is None:
             deadline_s = self.command.deadline_s if self.command else PATIENCE_S
@@ -85,9 +85,9 @@ class Server:
         while True:
             running = self.running  # before the log is read, so that its last lines are too
             read_to = self._read_to
-            yield from self._news()
+            yield from self._new_events()
             if running and self.ready:
-                yield from self._news()
+                yield from self._new_events()
                 return
             if not running:
                 raise self.failed(f"{self.title} ended while it was starting")
@@ -100,14 +100,14 @@ class Server:
             time.sleep(_POLL_S)
 
     def wait(self, on_event: OnEvent | None = None, deadline_s: float | None = None) -> Server:
-        """Follow it until it is ready, and note down what it is. Raises as `follow`."""
+        """Follow it until it is ready, and record what it is. Raises as `follow`."""
         for event in self.follow(deadline_s):
             if on_event:
                 on_event(event)
-        self._note_record()
+        self._write_record()
         return self
 
-    def _news(self) -> Iterator[LogEvent]:
+    def _new_events(self) -> Iterator[LogEvent]:
         if self.log is None:
             return
         with self.log.open("rb") as stream:
@@ -122,7 +122,7 @@ class Server:
             yield event
 
     def failed(self, what: str) -> LaunchError:
-        """The error to raise: what happened, and what its log tells."""
+        """The error to raise: what happened, and what its log shows."""
         found = [f for f in self.diagnose() if not f.serves]
         if found:
             return LaunchError(f"{what}: {found[0].cause}", found[0].remedies[0])
@@ -174,13 +174,13 @@ class Server:
             "provenance": self.provenance.to_json(),
         }
 
-    def _note_record(self) -> None:
+    def _write_record(self) -> None:
         if self.log is not None:
             record = json.dumps(self.record(), indent=1)
             self.log.with_suffix(".json").write_text(record, encoding="utf-8")
 
     def report(self) -> str:
-        """The ledger that the server reports beside the plan's, and what it all comes from."""
+        """The ledger that the server reports beside the plan's, and its provenance."""
         held, plan = self.ledger(), self.command.memory if self.command else None
         rows = log.table(held.beside(plan) if plan else held.alone())
         return f"{rows}\n{self.provenance}"
@@ -234,10 +234,10 @@ def command_for(
 
 
 def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Server:
-    """Start a server and return at once; `follow` or `wait` see it come up.
+    """Start a server and return at once; `follow` or `wait` watch it come up.
 
     Raises LaunchError before anything is started where the program, the port,
-    the GPUs, the weights or the disk will not do.
+    the GPUs, the weights or the disk do not suffice.
     """
     command = of_plan(what) if isinstance(what, LaunchPlan) else what
     preflight.insist(preflight.preflight(command))
@@ -305,7 +305,7 @@ def start(
 
 
 def adopt(url: str) -> Server:
-    """Take over a server that runs already, ours or somebody else's.
+    """Take over a server that runs already, whoever started it.
 
     Raises LaunchError where nothing answers.
     """

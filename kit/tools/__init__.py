@@ -13,8 +13,7 @@
 
 The parts, left to right:
 
-    docstring   what a docstring says of a function and its parameters
-    schema      a function → its JSON schema, and the check of arguments against it
+    schema      a function and its docstring → a JSON schema, and the check of arguments against it
     events      what arrives beside the events of `kit.chat`: a tool starts, a tool has answered
     calling     one call: checked, run with a deadline, its result as text
     loop        turn after turn until the model answers, or the steps run out

@@ -73,10 +73,10 @@ def checked(
     try:
         return found, found.arguments(text)
     except BadArguments as wrong_arguments:
-        said = str(wrong_arguments)
+        wrong_text = str(wrong_arguments)
     except Exception as problem:  # noqa: BLE001 - a type's own validator may raise anything
-        said = _named(problem)
-    return RefusedCall(Problem.BAD_ARGUMENTS, f"error: {said}. {found.name} was not run.")
+        wrong_text = _named(problem)
+    return RefusedCall(Problem.BAD_ARGUMENTS, f"error: {wrong_text}. {found.name} was not run.")
 
 
 def history_arguments(text: str) -> str:
@@ -102,8 +102,8 @@ async def run(tool: Tool, arguments: Mapping[str, Any], timeout_s: float) -> Out
         task.cancel()  # does nothing to one that has ended
     seconds = time.perf_counter() - start_s
     if not task.done():
-        said = f"error: {tool.name} gave no result within {timeout_s:g} s."
-        return Outcome(said, Problem.TIMED_OUT, seconds)
+        late = f"error: {tool.name} gave no result within {timeout_s:g} s."
+        return Outcome(late, Problem.TIMED_OUT, seconds)
     problem = asyncio.CancelledError() if task.cancelled() else task.exception()
     if problem is not None:
         reason = str(problem) if isinstance(problem, _Failed) else _named(problem)
@@ -125,7 +125,7 @@ async def _run(tool: Tool, arguments: Mapping[str, Any]) -> str:
 
 
 async def _in_thread(work: Callable[[], str]) -> str:
-    """`asyncio.to_thread`, in a thread that nobody waits for when the process ends."""
+    """`asyncio.to_thread`, in a thread that the process does not wait for at its end."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[tuple[str, BaseException | None]] = loop.create_future()
 
@@ -150,7 +150,7 @@ async def _in_thread(work: Callable[[], str]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """What a function returned: text as it is, anything else as JSON; what UTF-8 cannot say
+    """What a function returned: text as it is, anything else as JSON; what UTF-8 cannot hold
     becomes a question mark.
     """
     from pydantic_core import to_json
@@ -177,10 +177,10 @@ def _not_json(text: str) -> str | None:
 
 
 def _named(problem: BaseException) -> str:
-    """An exception as its class and what it says, however it behaves."""
+    """An exception as its class and its message, however it behaves."""
     try:
-        said = " ".join(str(problem).split())
-    except Exception:  # noqa: BLE001 - its __str__ is somebody else's code
-        said = ""
+        text = " ".join(str(problem).split())
+    except Exception:  # noqa: BLE001 - its __str__ may do anything
+        text = ""
     name = type(problem).__name__
-    return f"{name}: {said[:_SHOWN_CHARS]}" if said else name
+    return f"{name}: {text[:_SHOWN_CHARS]}" if text else name

@@ -1,4 +1,4 @@
-"""Turn after turn: the model asks for tools, they run, it reads what they said.
+"""Turn after turn: the model calls tools, they run, it reads their results.
 
     run = run_tools(endpoint, "What's the weather in Beijing?", [get_weather])
     async for event in run:
@@ -147,8 +147,8 @@ class ToolRun:
             turn = self._ask(step)
             turn.prepare()
             async with turn:
-                async for said in turn:
-                    yield said
+                async for streamed in turn:
+                    yield streamed
             calls = _identified((call for _, call in sorted(turn.tool_calls.items())), step)
             self.messages.append(_message(turn, calls))
             if not calls:
@@ -232,8 +232,8 @@ class ToolRun:
         found, arguments = ready
         started = ToolStarted(step, call.id, call.name, arguments)
         if self._approve is not None:
-            said = self._approve(started)
-            if not (await said if inspect.isawaitable(said) else said):
+            approved = self._approve(started)
+            if not (await approved if inspect.isawaitable(approved) else approved):
                 content = f"error: the user declined this call. {call.name} was not run."
                 return ToolResult(step, call.id, call.name, content, Problem.DECLINED)
         return started, found

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue
-from kit.tools.docstring import docs
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what OpenAI's interface takes
 _SHOWN_CHARS = 60
 _SHOWN_PROBLEMS = 5
+
+_HEADING = re.compile(r"^(Args|Arguments|Parameters|Returns|Yields|Raises|Examples?|Notes?):\s*$")
+_NAMES_PARAMETERS = ("Args", "Arguments", "Parameters")
+_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_SPHINX = re.compile(r"^:param\s+(?:[^:]*\s)?(\w+)\s*:\s*(.*)$")
 
 
 class BadArguments(ValueError):
@@ -58,7 +62,7 @@ class Tool:
         try:
             return self._adapter.validate_json(text)
         except ValidationError as problem:
-            raise BadArguments(_told(problem)) from problem
+            raise BadArguments(_in_words(problem)) from problem
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -78,14 +82,14 @@ def tool(
             f"{name!r} is no name for a tool",
             "give it one of letters, digits, _ and -: tool(function, name=…)",
         )
-    said = docs(function.__doc__)
+    docs = _docs(function.__doc__)
     signature = _signature(name, function)
     adapter = _adapter(name, signature)
     schema = _schema(name, adapter)
     for parameter, about in schema["properties"].items():
-        about |= _about(signature.parameters[parameter], said.parameters) | about
-    described = said.description if description is None else description
-    return Tool(function, name, described, schema, adapter)
+        about |= _about(signature.parameters[parameter], docs.parameters) | about
+    description = docs.description if description is None else description
+    return Tool(function, name, description, schema, adapter)
 
 
 def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
@@ -111,13 +115,13 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
     return signature
 
 
-def _about(parameter: inspect.Parameter, said: Mapping[str, str]) -> dict[str, Any]:
+def _about(parameter: inspect.Parameter, described: Mapping[str, str]) -> dict[str, Any]:
     """What docstring and default add to a parameter's schema."""
     from pydantic_core import PydanticSerializationError, to_jsonable_python
 
     about: dict[str, Any] = {}
-    if parameter.name in said:
-        about["description"] = said[parameter.name]
+    if parameter.name in described:
+        about["description"] = described[parameter.name]
     if parameter.default is not parameter.empty:
         with suppress(PydanticSerializationError):  # JSON cannot say it; the function has it
             about["default"] = to_jsonable_python(parameter.default)
@@ -198,7 +202,7 @@ def _no_schema(name: str, problem: Exception) -> InvalidValue:
     )
 
 
-def _told(problem: ValidationError) -> str:
+def _in_words(problem: ValidationError) -> str:
     """What is wrong with some arguments, each with its place and what was given."""
     lines = []
     for error in problem.errors(include_url=False, include_context=False)[:_SHOWN_PROBLEMS]:
@@ -211,3 +215,45 @@ def _told(problem: ValidationError) -> str:
     if (more := problem.error_count() - len(lines)) > 0:
         lines.append(f"and {more} more")
     return "; ".join(lines)
+
+
+@dataclass(frozen=True)
+class _Docs:
+    """A docstring: the text before the first section, and that of each parameter."""
+
+    description: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def _docs(text: str | None) -> _Docs:
+    """Reads Google's style (`Args:` and indented lines) and Sphinx's (`:param name: …`)."""
+    description: list[str] = []
+    parameters: dict[str, list[str]] = {}
+    section = ""
+    entry_indent = 0  # of the lines that begin a parameter; what is deeper goes on with it
+    into = description
+    for line in inspect.cleandoc(text or "").splitlines():
+        words = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if heading := _HEADING.match(line):
+            section, into, entry_indent = heading[1], [], 0
+        elif sphinx := _SPHINX.match(words):
+            into = parameters.setdefault(sphinx[1], [sphinx[2]])
+        elif words.startswith(":"):  # :returns:, :raises X:
+            into = []
+        elif section not in _NAMES_PARAMETERS or not words:
+            into.append(words)
+        else:
+            entry_indent = entry_indent or indent
+            entry = _ENTRY.match(words) if indent == entry_indent else None
+            if entry:
+                into = parameters.setdefault(entry[1], [entry[2]])
+            else:
+                into.append(words)
+    return _Docs(_text(description), {name: _text(about) for name, about in parameters.items()})
+
+
+def _text(lines: Iterable[str]) -> str:
+    """Lines as paragraphs: a blank line stays, other breaks do not."""
+    paragraphs = "\n".join(lines).strip().split("\n\n")
+    return "\n\n".join(" ".join(p.split()) for p in paragraphs if p.strip())

@@ -82,12 +82,12 @@ class VideoPart:
         return tuple(image(jpegs[place]) for place in places)
 
     def __str__(self) -> str:
-        said = f"{self.name}: {len(self.data) / 1000:,.0f} kB"
+        head = f"{self.name}: {len(self.data) / 1000:,.0f} kB"
         if self.timing is None or self.cost is None:
-            return f"{said} · the server decodes it, and tells its tokens afterwards"
+            return f"{head} · the server decodes it, and tells its tokens afterwards"
         size, cost = by((self.timing.width, self.timing.height)), self.cost
         return (
-            f"{said}, {size} pixels, {self.duration_s:g} s · "
+            f"{head}, {size} pixels, {self.duration_s:g} s · "
             f"{len(cost.frames)} of {self.timing.count} frames, {cost.tokens:,} tokens · "
             f"{self.provenance.kind}"
         )
@@ -164,7 +164,7 @@ def _seconds(moving: Image.Image) -> float:
 
     total_ms = 0.0
     for frame in ImageSequence.Iterator(moving):
-        frame.load()  # WebP tells a frame's time only then
+        frame.load()  # a WebP frame has its duration only then
         shown_ms = float(frame.info.get("duration") or 0)
         total_ms += shown_ms if shown_ms >= _LEAST_MS else 100.0
     return total_ms / 1000
