@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 
+from kit import load_data
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, profile
-from kit.launch import LaunchOptions, LaunchPlan, launch_plan
+from kit.launch import LaunchOptions, LaunchPlan, launch_plan, render
 from kit.launch.render import FORMS
 
 ONE, TWO, AMD = "h200x8", "h100x16", "397b-bf16-mi300x-x8"
@@ -171,6 +174,28 @@ def test_the_skypilot_form_runs_the_plans_words(name: str, tmp_path: Path) -> No
     ran = bash(task["run"], env)
     rank = 1 if plan.nodes > 1 else 0
     assert ran.stdout.splitlines() == plan.argv(rank, "10.0.0.1")[1:], ran.stderr
+
+
+def test_a_template_that_asks_for_what_nobody_gave_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = load_data.text
+    monkeypatch.setattr(load_data, "text", lambda name: real(name) + "{{ ports }}")
+    render._templates.cache_clear()
+    try:
+        with pytest.raises(jinja2.UndefinedError, match="ports"):
+            launch_plan(profile(ONE)).form("shell")
+    finally:
+        render._templates.cache_clear()
+
+
+def test_a_plan_is_made_without_loading_jinja2() -> None:
+    code = (
+        "import sys; from kit.launch import launch_plan; from kit.hardware import profile;"
+        "launch_plan(profile('h200x8')).shell(); print('jinja2' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
 
 
 def test_text_to_paste_is_read_back_as_the_plans_words() -> None:

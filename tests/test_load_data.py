@@ -14,7 +14,7 @@ from kit.hardware import profile
 from kit.hardware.cookbook import cells
 from kit.hardware.gpu import gpus
 from kit.hardware.profile import profiles
-from kit.launch import flags, published_commands
+from kit.launch import containers, flags, launch_plan, published_commands, render
 from kit.models.precision import precisions
 from kit.models.spec import FAMILY
 from kit.rules import holds
@@ -45,6 +45,9 @@ READERS: dict[str, tuple[Callable[[], object], tuple[Any, ...]]] = {
         published_commands.source_commands,
         (published_commands.source_commands,),
     ),
+    "recipes/images.toml": (containers.containers, (containers.containers,)),
+    "recipes/reach.toml": (lambda: render.ways(1), ()),
+    "recipes/skypilot.toml": (lambda: launch_plan(profile("h200x8")).form("skypilot"), ()),
     "sampling.toml": (sampling.settings, (sampling.settings,)),
     "scheduler.toml": (scheduler_config.constants, (scheduler_config.constants,)),
     "acceptance.toml": (acceptance.default_accept_length, ()),
@@ -52,10 +55,10 @@ READERS: dict[str, tuple[Callable[[], object], tuple[Any, ...]]] = {
 # Tables whose keys are names, not fields: of GPUs, models, flags, options of LaunchOptions.
 NAMES = {
     ("hardware.toml",), ("precisions.toml",), ("profiles.toml",), ("flags.toml",),
-    ("source_commands.toml",), ("cookbook_matrix.toml", "cells"),
+    ("source_commands.toml",), ("recipes/images.toml",), ("cookbook_matrix.toml", "cells"),
     *(("cookbook_matrix.toml", "cells", name) for name in FAMILY),
 }  # fmt: skip
-LEAVES = ("flops", "slots", "set", "vision_backends", "max_tokens", "options", "extra")
+LEAVES = ("flops", "slots", "set", "vision_backends", "max_tokens", "options", "extra", "names")
 
 
 def tables(found: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

@@ -1,21 +1,9 @@
 """Profile + SGLang version → LaunchPlan: the command, and a reason for each flag."""
 
-from kit.launch.flags import (
-    changes,
-)
-from kit.launch.plan import (
-    NODE0,
-    LaunchPlan,
-    launch_plan,
-)
-from kit.launch.plan_flags import (
-    HTTP_PORT,
-    KEY_VARIABLE,
-    LaunchOptions,
-)
-from kit.launch.published_commands import (
-    source_commands,
-)
+from kit.launch.flags import changes
+from kit.launch.plan import NODE0, LaunchPlan, launch_plan
+from kit.launch.plan_flags import HTTP_PORT, KEY_VARIABLE, LaunchOptions
+from kit.launch.published_commands import source_commands
 
 __all__ = [
     "HTTP_PORT",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit import load_data
 from kit.errors import InvalidValue
@@ -17,45 +17,45 @@ CACHE = "~/.cache/huggingface"
 INSIDE = "/root/.cache/huggingface"
 
 
+@dataclass(frozen=True)
+class Container:
+    """SGLang's image for one maker's GPUs; data/recipes/images.toml explains the fields."""
+
+    image: str
+    about: str
+    run: tuple[str, ...]
+    sglang: str = ""
+
+
 @cache
-def recipe(name: str) -> str:
-    """A file of data/recipes."""
-    return load_data.text(f"recipes/{name}")
+def containers() -> dict[str, Container]:
+    """By the maker of the GPU."""
+    rows = load_data.toml("recipes/images.toml")
+    return {maker: Container(**{**row, "run": tuple(row["run"])}) for maker, row in rows.items()}
 
 
-def images(plan: LaunchPlan) -> dict[str, Any]:
-    """The row of images.toml for the plan's accelerator. Raises InvalidValue for a CPU."""
-    gpu = plan.profile.gpu
-    if gpu.is_cpu:
+def container(plan: LaunchPlan) -> Container:
+    """The container for the plan's GPUs. Raises InvalidValue for a CPU."""
+    found = containers().get(plan.profile.gpu.maker)
+    if found is None:
         raise InvalidValue(
             "there is no ready container of SGLang for Xeon",
             "take the shell form, or build docker/xeon.Dockerfile of SGLang's repository",
         )
-    table: dict[str, dict[str, Any]] = load_data.toml("recipes/images.toml")
-    return table["amd" if gpu.is_amd else "nvidia"]
+    return found
 
 
 def image(plan: LaunchPlan) -> str:
-    """The container that holds the plan's version, or the one nearest to it."""
-    row = images(plan)
-    arch = "mi35x" if plan.profile.gpu.key == "mi355x" else "mi30x"
-    held: str = row["image"]
-    return held.format(version=row.get("sglang", plan.sglang), arch=arch)
+    """The image that holds the plan's version, or the one nearest to it."""
+    found = container(plan)
+    arch = "mi35x" if plan.profile.gpu.gfx >= 950 else "mi30x"
+    return found.image.format(version=found.sglang or plan.sglang, arch=arch)
 
 
 def contained(plan: LaunchPlan) -> LaunchPlan:
     """The plan for the version that its container holds: AMD's are pinned to one."""
-    held = images(plan).get("sglang", plan.sglang)
-    return plan if held == plan.sglang else again(plan, held)
-
-
-def again(plan: LaunchPlan, sglang: str, **changed: Any) -> LaunchPlan:
-    """The plan made anew for another version, or with options changed."""
-    from kit.launch.plan import launch_plan
-
-    # what large media need has been taken from the profile's fraction already
-    options = replace(plan.options, large_media=False, **changed)
-    return launch_plan(plan.profile, sglang, options)
+    held = container(plan).sglang or plan.sglang
+    return plan if held == plan.sglang else plan.anew(held)
 
 
 def inside(plan: LaunchPlan) -> LaunchPlan:
@@ -84,7 +84,7 @@ def docker_run(plan: LaunchPlan, name: str, cache_folder: str) -> list[str]:
     env = [w for n, v in plan.env.items() for w in ("--env", f"{n}={v}")]
     return [
         *("docker", "run", "--rm", "--name", name),
-        *images(plan)["run"],
+        *container(plan).run,
         *("--ipc=host", "--shm-size", "32g"),
         *network,
         *infiniband,

@@ -16,16 +16,10 @@ from typing import Any
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
-from kit.launch import flags as _flags
-from kit.launch import validate as _launch_checks
-from kit.launch.flags import LeftOut, Variable
-from kit.launch.plan_flags import (
-    Flag,
-    LaunchOptions,
-    Say,
-    flags_of,
-    variables_of,
-)
+from kit.launch import containers, validate
+from kit.launch.flags import LeftOut, Variable, left_out
+from kit.launch.plan_flags import Flag, LaunchOptions, Say, flags_of, variables_of
+from kit.launch.render import render, ways
 from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan, explain, plan
 from kit.sizing.accounting import parse
@@ -69,6 +63,12 @@ class LaunchPlan:
         """Variables of the environment that the server needs."""
         return {v.name: v.value for v in self.variables}
 
+    def anew(self, sglang: str, **changed: Any) -> LaunchPlan:
+        """This plan for another version, or with options changed."""
+        # what large media need has been taken from the profile's fraction already
+        options = replace(self.options, large_media=False, **changed)
+        return launch_plan(self.profile, sglang, options)
+
     @property
     def launcher(self) -> tuple[str, ...]:
         if parse(self.sglang) < parse(SINGLE_LAUNCHER):
@@ -101,27 +101,19 @@ class LaunchPlan:
     @property
     def image(self) -> str:
         """The container that holds this version."""
-        from kit.launch.containers import image
-
-        return image(self)
+        return containers.image(self)
 
     def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
         """`docker run …` as a list of words, in the foreground."""
-        from kit.launch.containers import docker_argv
-
-        return docker_argv(self, rank, name, node0)
+        return containers.docker_argv(self, rank, name, node0)
 
     def form(self, name: str) -> str:
         """The plan as shell, docker, compose, slurm, k8s or skypilot text. Raises UnknownName."""
-        from kit.launch.render import render
-
         return render(self, name)
 
     @property
     def reach(self) -> tuple[str, ...]:
         """How its server is reached from elsewhere, a line each."""
-        from kit.launch.render import ways
-
         return ways(self.port)
 
     def to_json(self) -> dict[str, Any]:
@@ -170,9 +162,9 @@ def launch_plan(
     fit its GPUs, and for options that do not go together.
     """
     chosen = replace(options or LaunchOptions(), **given)
-    _launch_checks.version(sglang)
-    profile = _launch_checks.settled(profile, sglang, chosen)
-    _launch_checks.options_go_together(profile, chosen)
+    validate.version(sglang)
+    profile = validate.settled(profile, sglang, chosen)
+    validate.options_go_together(profile, chosen)
     memory = plan(profile, sglang=sglang)
     if not memory.fits:
         raise InvalidValue(
@@ -189,6 +181,6 @@ def launch_plan(
         provenance=computed(source),
         options=chosen,
         variables=tuple(variables_of(profile, sglang)),
-        left_out=tuple(_flags.left_out(profile, sglang, {f.name for f in flags})),
-        warnings=tuple(_launch_checks.warnings(profile, chosen)),
+        left_out=tuple(left_out(profile, sglang, {f.name for f in flags})),
+        warnings=tuple(validate.warnings(profile, chosen)),
     )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.hardware import Profile
-from kit.launch import flags as _flags
-from kit.launch.flags import Variable, spellings
+from kit.launch.flags import Variable, rule_env, rule_flags, spellings
 from kit.sizing import MemoryPlan
 
 HTTP_PORT = 30000
@@ -97,15 +96,16 @@ def flags_of(p: Profile, sglang: str, memory: MemoryPlan, options: LaunchOptions
     yield from _parsers(options, say)
     yield from _mtp(p, say)
     yield from _memory(p, say)
+    yield from _caches(p, say)
     yield from _media(p, sglang, options, say)
-    for key, value in _flags.rule_flags(p, sglang):
+    for key, value in rule_flags(p, sglang):
         yield say(key, value)
     yield from _loading(options, say)
     yield from _door(options, say)
 
 
 def variables_of(p: Profile, sglang: str) -> Iterator[Variable]:
-    yield from _flags.rule_env(p, sglang)
+    yield from rule_env(p, sglang)
     if p.mm_feature_transport == "cuda_ipc" and not spellings()["mm_transport"].name(sglang):
         yield Variable(
             IPC_ENV, "1", "image features go from process to process on the GPU",
@@ -187,6 +187,9 @@ def _memory(p: Profile, say: Say) -> Iterator[Flag]:
             yield say("rope_override", _yarn(p))
     if p.max_running_requests is not None:
         yield say("max_running", str(p.max_running_requests))
+
+
+def _caches(p: Profile, say: Say) -> Iterator[Flag]:
     if p.mamba_radix_cache_strategy != "auto":
         yield say("mamba_strategy", p.mamba_radix_cache_strategy)
     if not p.radix_cache:

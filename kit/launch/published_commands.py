@@ -5,15 +5,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kit import load_data
 from kit.hardware import SGLANG, Profile, profile
 from kit.launch.flags import spellings
+from kit.launch.plan import LaunchPlan, launch_plan
 from kit.provenance import Provenance, published
-
-if TYPE_CHECKING:
-    from kit.launch.plan import LaunchPlan
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,6 @@ class SourceCommand:
 
     def today(self, sglang: str = SGLANG) -> LaunchPlan:
         """The same server on another version: what one would type now."""
-        from kit.launch.plan import launch_plan
-
         safe = {k: v for k, v in self.options.items() if k not in ("host", "api_key")}
         safe["trust_remote_code"] = False
         return launch_plan(self.profile, sglang, **safe)

@@ -1,4 +1,4 @@
-"""A launch plan as text for the place it is to run in: templates of data/recipes, filled in.
+"""A launch plan as text for the place it is to run in: jinja2 templates of data/recipes.
 
     shell     bash on each machine
     docker    `docker run` on each machine
@@ -17,25 +17,43 @@ import json
 import math
 import re
 import shlex
-import string
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kit import load_data
 from kit.errors import InvalidValue, UnknownName
-from kit.launch.containers import again, contained, docker_run, image, images, inside, recipe
-from kit.provenance import Provenance
+from kit.launch.containers import contained, container, docker_run, image, inside
 
 if TYPE_CHECKING:
+    import jinja2
+
     from kit.launch.plan import LaunchPlan
 
-FORMS = ("shell", "docker", "compose", "slurm", "k8s", "skypilot")
-_NODE0 = "${NODE0_IP}"
-_RANK = "${NODE_RANK}"
+TEMPLATES = {
+    "shell": "shell.sh.j2",
+    "docker": "docker.sh.j2",
+    "compose": "compose.yaml.j2",
+    "slurm": "slurm.sh.j2",
+    "k8s": "k8s.yaml.j2",
+    "skypilot": "skypilot.yaml.j2",
+}
+FORMS = tuple(TEMPLATES)
+_RANK, _NODE0, _KEY = "${NODE_RANK}", "${NODE0_IP}", "$KIT_API_KEY"
 
 
-class _Template(string.Template):
-    delimiter = "@"  # shell and YAML keep their dollars
+class Way(NamedTuple):
+    """How a server that listens on 127.0.0.1 is reached from elsewhere; {port} is its own."""
+
+    by: str
+    how: str
+
+
+class SkyPilotNames(NamedTuple):
+    """SkyPilot's names of GPUs, where they are not ours in capitals, and GPUs of no cloud."""
+
+    own_cluster: list[str]
+    names: dict[str, str]
 
 
 def render(plan: LaunchPlan, form: str) -> str:
@@ -44,31 +62,142 @@ def render(plan: LaunchPlan, form: str) -> str:
         raise UnknownName("form", form, FORMS)
     if form in ("docker", "compose", "k8s", "skypilot"):
         plan = contained(plan)
-    fill = {
+    if form == "k8s" and (plan.nodes > 1 or not plan.options.api_key):
+        # on a network that others are on: on all addresses, with a key
+        plan = plan.anew(plan.sglang, host="0.0.0.0", api_key=True)
+    values = {
         "shell": _shell,
         "docker": _docker,
         "compose": _compose,
         "slurm": _slurm,
         "k8s": _k8s,
         "skypilot": _skypilot,
-    }[form]
-    return fill(plan)
+    }[form](plan)
+    return _templates().get_template(TEMPLATES[form]).render(**_common(plan), **values)
 
 
 def ways(port: int) -> tuple[str, ...]:
     """How a server that listens on 127.0.0.1 is reached from elsewhere, a line each."""
-    return tuple(
-        f"by {way['by']}:  {way['how']}".format(port=port)
-        for way in load_data.toml("recipes/reach.toml")["way"]
+    data = load_data.toml("recipes/reach.toml")
+    load_data.known_keys("recipes/reach.toml", data, ("way",))
+    rows = [Way(**row) for row in data["way"]]
+    return tuple(f"by {way.by}:  {way.how.format(port=port)}" for way in rows)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """Templates that refuse a name which nobody gave; shell and YAML keep their dollars."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: load_data.text(f"recipes/{name}")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    made.filters["json"] = json.dumps  # jinja2's own `tojson` escapes for HTML
+    return made
 
 
-def _words(plan: LaunchPlan, rank: str = _RANK, node0: str = _NODE0) -> list[str]:
-    """The command with the rank and the first node's address left to variables."""
-    return [
-        rank if before == "--node-rank" else word
-        for before, word in zip(["", *plan.argv(0, node0)], plan.argv(0, node0), strict=False)
-    ]
+def _common(plan: LaunchPlan) -> dict[str, Any]:
+    p = plan.profile
+    return {
+        "title": f"{p}; SGLang {plan.sglang}; {plan.provenance.kind} by kit.launch",
+        "name": _name(plan),
+        "sglang": plan.sglang,
+        "nodes": plan.nodes,
+        "port": plan.port,
+        "gpus_per_node": p.tp_size // plan.nodes,
+        "amd": p.gpu.is_amd,
+        "env": plan.env,
+        "weights_gb": f"{plan.memory.weights_gb:,.0f}",
+        "reach": ways(plan.port),
+    }
+
+
+def _shell(plan: LaunchPlan) -> dict[str, Any]:
+    return {"command": _command(plan)}
+
+
+def _docker(plan: LaunchPlan) -> dict[str, Any]:
+    run = docker_run(plan, _name(plan), "$HOME/.cache/huggingface")
+    return {
+        "image": image(plan),
+        "image_about": container(plan).about,
+        "publish": plan.host,
+        "command": " \\\n  ".join([_typed(run), image(plan), _typed(_words(inside(plan)))]),
+    }
+
+
+def _compose(plan: LaunchPlan) -> dict[str, Any]:
+    variables = {
+        _RANK: "${NODE_RANK:?0 on the first machine, 1 on the second}",
+        _NODE0: "${NODE0_IP:?address of the first machine}",
+        _KEY: "${KIT_API_KEY:?a key of your choice}",
+    }
+    return {
+        "image": image(plan),
+        "publish": plan.host,
+        "words": _words(inside(plan), variables),
+        "start_minutes": math.ceil(_start_s(plan) / 60),
+    }
+
+
+def _slurm(plan: LaunchPlan) -> dict[str, Any]:
+    if plan.profile.gpu.is_cpu:
+        raise InvalidValue("the Slurm form asks for GPUs", "take the shell form for Xeon")
+    return {"command": _command(plan)}
+
+
+def _k8s(plan: LaunchPlan) -> dict[str, Any]:
+    variables = {
+        _RANK: "$(LWS_WORKER_INDEX)",
+        _NODE0: "$(LWS_LEADER_ADDRESS)",
+        _KEY: "$(KIT_API_KEY)",
+    }
+    return {
+        "image": image(plan),
+        "gpu_resource": "amd.com/gpu" if plan.profile.gpu.is_amd else "nvidia.com/gpu",
+        "words": _words(plan, variables),
+        "probes": math.ceil(_start_s(plan) / 30),
+    }
+
+
+def _skypilot(plan: LaunchPlan) -> dict[str, Any]:
+    gpu, sky = plan.profile.gpu, SkyPilotNames(**load_data.toml("recipes/skypilot.toml"))
+    return {
+        "image": image(plan),
+        "gpu": gpu.name,
+        "sky_gpu": sky.names.get(gpu.key, gpu.key.upper()),
+        "own_cluster": gpu.key in sky.own_cluster,
+        "disk_gb": max(256, math.ceil(plan.memory.weights_gb * 1.3)),
+        "command": _command(plan),
+    }
+
+
+def _name(plan: LaunchPlan) -> str:
+    return f"qwen35-{plan.profile.name}".replace(".", "-")
+
+
+def _start_s(plan: LaunchPlan) -> float:
+    """Seconds that a start may take: some minutes, and four seconds per GB of weights."""
+    return 300 + 4 * plan.memory.weights_gb
+
+
+def _command(plan: LaunchPlan) -> str:
+    env = ["env", *(f"{name}={value}" for name, value in plan.env.items())] if plan.env else []
+    return _typed([*env, *_words(plan)])
+
+
+def _words(plan: LaunchPlan, variables: dict[str, str] | None = None) -> list[str]:
+    """The command, its rank, first node and key as variables of the shell, or as given."""
+    words = plan.argv(0, _NODE0)
+    if plan.nodes > 1:
+        words[words.index("--node-rank") + 1] = _RANK
+    for old, new in (variables or {}).items():
+        words = [word.replace(old, new) for word in words]
+    return words
 
 
 def _typed(words: Iterable[str]) -> str:
@@ -81,179 +210,3 @@ def _typed(words: Iterable[str]) -> str:
         else:
             lines[-1] += f" {text}"
     return " \\\n  ".join(lines)
-
-
-def _listed(words: Iterable[str], indent: int) -> str:
-    return "\n".join(f"{' ' * indent}- {json.dumps(word)}" for word in words)
-
-
-def _common(plan: LaunchPlan) -> dict[str, Any]:
-    p = plan.profile
-    label: Provenance = plan.provenance
-    return {
-        "title": f"{p}; SGLang {plan.sglang}; {label.kind} by kit.launch",
-        "name": f"qwen35-{p.name}".replace(".", "-"),
-        "sglang": plan.sglang,
-        "nodes": plan.nodes,
-        "port": plan.port,
-        "gpus_per_node": p.tp_size // plan.nodes,
-        "weights_gb": f"{plan.memory.weights_gb:,.0f}",
-        "reach": "\n".join(f"# From elsewhere {way}" for way in ways(plan.port)),
-    }
-
-
-def _fill(template: str, /, **given: Any) -> str:
-    return _Template(recipe(template)).substitute(given)
-
-
-def _suffix(plan: LaunchPlan) -> str:
-    return "1" if plan.nodes == 1 else "n"
-
-
-def _env_words(plan: LaunchPlan) -> list[str]:
-    return ["env", *(f"{n}={v}" for n, v in plan.env.items())] if plan.env else []
-
-
-def _shell(plan: LaunchPlan) -> str:
-    command = _typed([*_env_words(plan), *_words(plan)])
-    return _fill(f"shell-{_suffix(plan)}.sh", **_common(plan), command=command)
-
-
-def _docker(plan: LaunchPlan) -> str:
-    run = docker_run(plan, _common(plan)["name"], "$HOME/.cache/huggingface")
-    return _fill(
-        f"docker-{_suffix(plan)}.sh",
-        **_common(plan),
-        image=image(plan),
-        image_about=images(plan)["about"],
-        publish=plan.host,
-        command=" \\\n  ".join([_typed(run), image(plan), _typed(_words(inside(plan)))]),
-    )
-
-
-def _compose(plan: LaunchPlan) -> str:
-    env = "".join(
-        f"      {n}: {json.dumps(v)}\n"
-        for n, v in {"HF_TOKEN": "${HF_TOKEN:-}", **plan.env}.items()
-    )
-    needed = {
-        _RANK: "${NODE_RANK:?0 on the first machine, 1 on the second}",
-        "${NODE0_IP}": "${NODE0_IP:?address of the first machine}",
-        "$KIT_API_KEY": "${KIT_API_KEY:?a key of your choice}",
-    }
-    words = [_with(needed, word) for word in _words(inside(plan))]
-    return _fill(
-        f"compose-{_suffix(plan)}.yaml",
-        **_common(plan),
-        image=image(plan),
-        publish=plan.host,
-        words_6=_listed(words, 6),
-        environment_4=f"    environment:\n{env}",
-        devices_4=_compose_devices(plan),
-        patience=f"{math.ceil((300 + 4 * plan.memory.weights_gb) / 60)}m",
-    )
-
-
-def _with(replacements: dict[str, str], word: str) -> str:
-    for old, new in replacements.items():
-        word = word.replace(old, new)
-    return word
-
-
-def _compose_devices(plan: LaunchPlan) -> str:
-    if plan.profile.gpu.is_amd:
-        return "    devices:\n      - /dev/kfd\n      - /dev/dri\n    group_add:\n      - video"
-    return (
-        "    deploy:\n      resources:\n        reservations:\n          devices:\n"
-        "            - driver: nvidia\n              count: all\n              capabilities: [gpu]"
-    )
-
-
-def _slurm(plan: LaunchPlan) -> str:
-    if plan.profile.gpu.is_cpu:
-        raise InvalidValue("the Slurm form asks for GPUs", "take the shell form for Xeon")
-    command = _typed([*_env_words(plan), *_words(plan)])
-    if "'" in command:  # the command stands between single quotes there
-        command = command.replace("'", "'\\''")
-    return _fill("slurm.sh", **_common(plan), command=command)
-
-
-def _k8s(plan: LaunchPlan) -> str:
-    if not plan.options.api_key or plan.nodes > 1:
-        # on a network that others are on: on all addresses, with a key
-        plan = again(plan, plan.sglang, host="0.0.0.0", api_key=True)
-    variables = {_RANK: "$(LWS_WORKER_INDEX)", "${NODE0_IP}": "$(LWS_LEADER_ADDRESS)"}
-    words = [_with({**variables, "$KIT_API_KEY": "$(KIT_API_KEY)"}, word) for word in _words(plan)]
-    common = {
-        **_common(plan),
-        "image": image(plan),
-        "gpu_resource": "amd.com/gpu" if plan.profile.gpu.is_amd else "nvidia.com/gpu",
-        "probes": math.ceil((300 + 4 * plan.memory.weights_gb) / 30),
-    }
-    if plan.nodes == 1:
-        return _fill(
-            "k8s-1.yaml", **common, words_12=_listed(words, 12), pod_env_12=_pod_env(plan, 12)
-        )
-    pods = {
-        key: _indented(
-            _fill(
-                "k8s-pod.yaml",
-                **common,
-                words_6=_listed(words, 6),
-                pod_env_6=_pod_env(plan, 6),
-                probe=probe,
-            ),
-            8,
-        )
-        for key, probe in (("pod_8", _probe(plan)), ("worker_pod_8", ""))
-    }
-    return _fill("k8s-n.yaml", **common, **pods)
-
-
-def _probe(plan: LaunchPlan) -> str:
-    return (
-        "    readinessProbe:\n      httpGet:\n        path: /health\n"
-        f"        port: {plan.port}\n      periodSeconds: 15\n"
-    )
-
-
-def _pod_env(plan: LaunchPlan, indent: int) -> str:
-    name = _common(plan)["name"]
-    lines = [
-        "- name: KIT_API_KEY",
-        "  valueFrom:",
-        "    secretKeyRef:",
-        f"      name: {name}-key",
-        "      key: key",
-    ]
-    for variable, value in plan.env.items():
-        lines += [f"- name: {variable}", f"  value: {json.dumps(value)}"]
-    return _indented("\n".join(lines), indent)
-
-
-def _indented(text: str, by: int) -> str:
-    return "\n".join(f"{' ' * by}{line}" if line else line for line in text.rstrip().split("\n"))
-
-
-def _skypilot(plan: LaunchPlan) -> str:
-    gpu = plan.profile.gpu
-    if gpu.is_cpu:
-        raise InvalidValue("the SkyPilot form asks for GPUs", "take the shell form for Xeon")
-    ranks = (
-        'export NODE_RANK="$SKYPILOT_NODE_RANK"\n'
-        'NODE0_IP="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"\nexport NODE0_IP\n'
-        if plan.nodes > 1
-        else ""
-    )
-    run = ranks + _typed([*_env_words(plan), *_words(plan)])
-    sky = load_data.toml("recipes/skypilot.toml")
-    alone = f"# No cloud of SkyPilot's has {gpu.name}: a Kubernetes cluster of your own.\n"
-    return _fill(
-        "skypilot.yaml",
-        **_common(plan),
-        image=image(plan),
-        sky_gpu=sky["names"].get(gpu.key, gpu.key.upper()),
-        where=alone if gpu.key in sky["own_cluster"] else "",
-        disk_gb=max(256, math.ceil(plan.memory.weights_gb * 1.3)),
-        run_2=_indented(run, 2),
-    )
