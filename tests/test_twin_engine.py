@@ -151,12 +151,12 @@ def test_counters_count_tokens_requests_and_times() -> None:
     async def scenario() -> None:
         engine = engine_of("h200x8")
         await run(engine, (Recorded("a"), 10, 20), (Recorded("b"), 30, 40))
-        counters = engine.meter.counters
-        assert counters["prompt_tokens_total", True] == 40
-        assert counters["generation_tokens_total", True] == 60
-        assert counters["num_requests_total", True] == 2
-        ttft = engine.meter.histograms["time_to_first_token_seconds", True]
-        itl = engine.meter.histograms["inter_token_latency_seconds", True]
+        totals = engine.counters.totals
+        assert totals["prompt_tokens_total", True] == 40
+        assert totals["generation_tokens_total", True] == 60
+        assert totals["num_requests_total", True] == 2
+        ttft = engine.counters.histograms["time_to_first_token_seconds", True]
+        itl = engine.counters.histograms["inter_token_latency_seconds", True]
         assert (sum(ttft.counts), sum(itl.counts)) == (2, 58)
 
     asyncio.run(scenario())

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kit.twin import faults, metrics, server_info
+from kit.twin import faults, server_info
 from kit.twin import request as incoming
 from kit.twin.authored import Said, completion_of, filler, notice, reply_to
 from kit.twin.chat_completions import ChatResponse
@@ -44,6 +44,7 @@ _FLUSHED = (
     "Cache flushed.\nPlease check backend logs for more details. "
     "(When there are running or waiting requests, the operation will not be performed.)\n"
 )
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _NO_EMBEDDINGS = (
     "This model does not appear to be an embedding model by default. Please add `--is-embedding` "
     "when launching the server or try another model."
@@ -249,8 +250,9 @@ async def _model_info(twin: Twin, _: Request) -> Response:
 
 
 async def _metrics(twin: Twin, _: Request) -> Response:
-    page = metrics.render(twin.engine, twin.model, twin.context_length)
-    return _answer(twin, page, media="text/plain; version=0.0.4; charset=utf-8")
+    from prometheus_client import generate_latest  # heavy, and not before somebody asks
+
+    return _answer(twin, generate_latest(twin.metrics), media=_PROMETHEUS)
 
 
 async def _alive(twin: Twin, _: Request) -> Response:

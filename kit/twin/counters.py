@@ -1,15 +1,18 @@
-"""What passed through the twin: requests, tokens and times, for /metrics.
+"""Counts and times of the requests so far, for /metrics.
 
-Times are by the real clock: at 20 times speed they are 20 times shorter than on the machine that
-is played.
+They are kept here, and turned into prometheus_client's metrics only when the page is asked for: a
+step of a thousand streams has no time for its locks. Times are by the real clock: at speed 20 they
+are a twentieth of those of the simulated machine.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 from kit import load_data
@@ -27,7 +30,7 @@ def families() -> Mapping[str, Mapping[str, Any]]:
 
 
 class Histogram:
-    """Counts by upper bound, as Prometheus has them."""
+    """Counts by upper bound, in the unit of the bounds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -38,16 +41,15 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
 
-    def plus(self, other: Histogram) -> Histogram:
-        both = Histogram(self.bounds)
-        both.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        both.sum = self.sum + other.sum
-        return both
+    def cumulative(self) -> Iterator[tuple[str, int]]:
+        """Each bound as Prometheus writes it, and how many values were not above it."""
+        names = ("+Inf" if bound == float("inf") else str(bound) for bound in self.bounds)
+        return zip(names, accumulate(self.counts), strict=True)
 
 
 @dataclass
-class Flow:
-    """A request in flight."""
+class RequestTimes:
+    """When the tokens of one running request came, on the monotonic clock."""
 
     streaming: bool
     arrived_s: float
@@ -56,41 +58,40 @@ class Flow:
     tokens: int = 0
 
 
-class Meter:
-    """Counters and histograms, each by whether the request streams."""
+class RequestCounters:
+    """Totals and histograms, each by whether the request streams."""
 
     def __init__(self) -> None:
-        self.counters: dict[tuple[str, bool], int] = {}
-        self.histograms = {
-            (name, streaming): Histogram(tuple(family["bounds"]))
-            for name, family in families().items()
-            if family["kind"] == "histogram"
-            for streaming in (False, True)
-        }
+        self.totals: Counter[tuple[str, bool]] = Counter()
+        self.histograms: dict[tuple[str, bool], Histogram] = {}
+        for name, family in families().items():
+            if family["kind"] == "histogram":
+                both = [Histogram(tuple(family["bounds"])) for _ in range(2)]
+                if family["per"] == "engine":
+                    both = both[:1] * 2
+                self.histograms |= {(name, False): both[0], (name, True): both[1]}
 
-    def begin(self, streaming: bool, prompt_tokens: int, arrived_s: float) -> Flow:
-        self._count("prompt_tokens_total", streaming, prompt_tokens)
-        return Flow(streaming, arrived_s)
+    def begin(self, streaming: bool, prompt_tokens: int, arrived_s: float) -> RequestTimes:
+        """A request has been scheduled."""
+        self.totals["prompt_tokens_total", streaming] += prompt_tokens
+        return RequestTimes(streaming, arrived_s)
 
-    def give(self, flow: Flow, tokens: int, at_s: float) -> None:
-        """`tokens` went out at `at_s` of the monotonic clock."""
-        self._count("generation_tokens_total", flow.streaming, tokens)
-        if flow.tokens == 0:
-            flow.first_s = at_s
-            self.histograms[TTFT, flow.streaming].add(at_s - flow.arrived_s)
+    def add_tokens(self, request: RequestTimes, tokens: int, at_s: float) -> None:
+        """`tokens` were sent at `at_s` of the monotonic clock."""
+        self.totals["generation_tokens_total", request.streaming] += tokens
+        if request.tokens == 0:
+            request.first_s = at_s
+            self.histograms[TTFT, request.streaming].add(at_s - request.arrived_s)
         else:
-            gap_s = (at_s - flow.last_s) / tokens
-            self.histograms[ITL, flow.streaming].add(gap_s, tokens)
-        flow.tokens += tokens
-        flow.last_s = at_s
+            gap_s = (at_s - request.last_s) / tokens
+            self.histograms[ITL, request.streaming].add(gap_s, tokens)
+        request.tokens += tokens
+        request.last_s = at_s
 
-    def end(self, flow: Flow) -> None:
+    def end(self, request: RequestTimes) -> None:
         """A request has come to its end. One that was aborted does not count."""
-        self._count("num_requests_total", flow.streaming, 1)
-        self.histograms[E2E, flow.streaming].add(flow.last_s - flow.arrived_s)
-        if flow.tokens > 1:
-            tpot_s = (flow.last_s - flow.first_s) / (flow.tokens - 1)
-            self.histograms[TPOT, flow.streaming].add(tpot_s)
-
-    def _count(self, name: str, streaming: bool, more: int) -> None:
-        self.counters[name, streaming] = self.counters.get((name, streaming), 0) + more
+        self.totals["num_requests_total", request.streaming] += 1
+        self.histograms[E2E, request.streaming].add(request.last_s - request.arrived_s)
+        if request.tokens > 1:
+            tpot_s = (request.last_s - request.first_s) / (request.tokens - 1)
+            self.histograms[TPOT, request.streaming].add(tpot_s)

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Protocol
 
 from kit.scheduler import Request, Scheduler, Step
-from kit.twin.counters import Flow, Meter
+from kit.twin.counters import RequestCounters, RequestTimes
 
 _BEHIND_S = 0.1  # what is later than that is not made up for
 _AWAKE_S = 0.0004  # waking up takes that long on a machine that has gone to sleep
@@ -66,10 +66,10 @@ class Engine:
     def __init__(self, scheduler: Scheduler, clock: Clock) -> None:
         self.scheduler = scheduler
         self.clock = clock
-        self.meter = Meter()
+        self.counters = RequestCounters()
         self._now_s = 0.0  # when the step that runs ends, or the last one has ended
         self._stepping = False
-        self._active: dict[str, tuple[Generation, Flow]] = {}
+        self._active: dict[str, tuple[Generation, RequestTimes]] = {}
         self._woken = asyncio.Event()
         self._recent: deque[tuple[float, int]] = deque(maxlen=4096)  # (end of step, tokens)
 
@@ -93,7 +93,7 @@ class Engine:
             arrival_s = min(arrival_s, self._now_s)
         asked = Request(rid, input_tokens, output_tokens, arrival_s, image_tokens)
         self.scheduler.submit(asked._replace(images=max(images, 1)))
-        self._active[rid] = generation, self.meter.begin(streaming, input_tokens, arrived_s)
+        self._active[rid] = generation, self.counters.begin(streaming, input_tokens, arrived_s)
         self._woken.set()
 
     def abort(self, rid: str) -> bool:
@@ -154,11 +154,11 @@ class Engine:
         for emission in alive:
             self._active[emission.rid][0].deliver(due_s)
         for rid, tokens, finished in alive:  # counted when all have left
-            _, flow = self._active[rid]
-            self.meter.give(flow, tokens, due_s)
+            _, request = self._active[rid]
+            self.counters.add_tokens(request, tokens, due_s)
             if finished:
                 del self._active[rid]
-                self.meter.end(flow)
+                self.counters.end(request)
         self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
 
 

@@ -1,39 +1,70 @@
-"""/metrics in Prometheus' text format, under SGLang's names.
+"""/metrics under SGLang's names, written by prometheus_client.
 
-The families, in `data/twin/metrics.toml`, are those that the twin can tell without making
-anything up.
+Which families there are is data (`data/twin/metrics.toml`): those whose values the twin knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from kit.sizing import MemoryPlan
-from kit.twin.counters import Histogram, Meter, families
+from kit.twin.counters import families
 from kit.twin.engine import Engine
 
-_ENGINE = {"engine_type": "unified"}
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Metric
+
+Labels = Mapping[str, str]
+
 _RANK = {"moe_ep_rank": "0", "pp_rank": "0", "tp_rank": "0"}
 
 
-def render(engine: Engine, model: str, context_length: int) -> str:
-    """The page, in the order of the real one."""
-    values = gauges(engine, context_length)
-    lines: list[str] = []
-    for name, family in families().items():
-        lines.append(f"# HELP sglang:{name} {family['help']}")
-        lines.append(f"# TYPE sglang:{name} {family['kind']}")
-        base = {**_ENGINE, "model_name": model}
+def registry(engine: Engine, model: str, context_length: int) -> CollectorRegistry:
+    """A twin's own registry. It reads the engine whenever the page is asked for."""
+    from prometheus_client import CollectorRegistry
+
+    made = CollectorRegistry()
+    made.register(EngineCollector(engine, model, context_length))
+    return made
+
+
+class EngineCollector:
+    """The families of one engine, in the order of the real page."""
+
+    def __init__(self, engine: Engine, model: str, context_length: int) -> None:
+        self._engine = engine
+        self._labels = {"engine_type": "unified", "model_name": model}
+        self._context_length = context_length
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client import Metric
+
+        now = gauges(self._engine, self._context_length)
+        for name, family in families().items():
+            title = f"sglang:{name}"
+            metric = Metric(title.removesuffix("_total"), family["help"], family["kind"])
+            for suffix, labels, value in self._samples(name, family, now):
+                metric.add_sample(title + suffix, {**self._labels, **labels}, value)
+            yield metric
+
+    def _samples(
+        self, name: str, family: Mapping[str, Any], now: Mapping[str, float]
+    ) -> Iterator[tuple[str, Labels, float]]:
+        """Suffix of the name, labels, value."""
         if family["kind"] == "gauge":
-            lines.append(_line(name, base | _RANK, values[name]))
-        elif family["kind"] == "counter":
-            for streaming in (False, True):
-                count = engine.meter.counters.get((name, streaming), 0)
-                lines.append(_line(name, base | _streaming(streaming), count))
-        else:
-            for labels, histogram in _series(engine.meter, name, family["per"]):
-                lines += _histogram(name, base | labels, histogram)
-    return "\n".join(lines) + "\n"
+            yield "", _RANK, now[name]
+            return
+        for streaming in (False, True) if family["per"] == "request" else (False,):
+            labels = {"is_streaming": str(streaming).lower()} if family["per"] == "request" else {}
+            if family["kind"] == "counter":
+                yield "", labels, self._engine.counters.totals[name, streaming]
+                continue
+            histogram = self._engine.counters.histograms[name, streaming]
+            yield "_sum", labels, histogram.sum
+            for bound, count in histogram.cumulative():
+                yield "_bucket", {**labels, "le": bound}, count
+            yield "_count", labels, sum(histogram.counts)
 
 
 def gauges(engine: Engine, context_length: int) -> dict[str, float]:
@@ -77,31 +108,3 @@ def weights_gib(memory: MemoryPlan) -> float:
 def kv_cache_gib(memory: MemoryPlan) -> float:
     """The KV cache of one rank."""
     return memory.kv_tokens * memory.kv_bytes_per_token_per_rank / 2**30
-
-
-def _streaming(streaming: bool) -> dict[str, str]:
-    return {"is_streaming": str(streaming).lower()}
-
-
-def _series(meter: Meter, name: str, per: str) -> Iterator[tuple[dict[str, str], Histogram]]:
-    either = {streaming: meter.histograms[name, streaming] for streaming in (False, True)}
-    if per == "engine":
-        yield {}, either[False].plus(either[True])
-        return
-    for streaming, histogram in either.items():
-        yield _streaming(streaming), histogram
-
-
-def _histogram(name: str, labels: dict[str, str], histogram: Histogram) -> Iterator[str]:
-    yield _line(f"{name}_sum", labels, histogram.sum)
-    total = 0
-    for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
-        total += count
-        le = "+Inf" if bound == float("inf") else str(float(bound))
-        yield _line(f"{name}_bucket", {**labels, "le": le}, total)
-    yield _line(f"{name}_count", labels, total)
-
-
-def _line(name: str, labels: dict[str, str], value: float) -> str:
-    inside = ",".join(f'{key}="{labels[key]}"' for key in sorted(labels))
-    return f"sglang:{name}{{{inside}}} {float(value)}"

@@ -16,12 +16,15 @@ from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
 from kit.twin.fallback import Writer
 from kit.twin.faults import Fault
+from kit.twin.metrics import registry
 from kit.twin.request import SamplingParams
 from kit.twin.sse import Fed, Header, Outlet
 from kit.twin.token_script import Script, write
 from kit.twin.tokenizer import vocabulary
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from kit.launch import LaunchPlan
 
 FASTEST = 1000.0
@@ -64,6 +67,11 @@ class Twin:
             self.profile.context_length or self.profile.model.max_position_embeddings
         )
         self.label = f"profile={self.profile.name}; sglang={sglang}; speed={speed:g}"
+
+    @cached_property
+    def metrics(self) -> CollectorRegistry:
+        """What /metrics shows."""
+        return registry(self.engine, self.model, self.context_length)
 
     @cached_property
     def launch(self) -> LaunchPlan:
