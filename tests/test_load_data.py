@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kit import load_data, sampling
+from kit.bench import metric_list
 from kit.errors import KitError
 from kit.hardware import profile
 from kit.hardware.cookbook import cells
@@ -50,6 +51,7 @@ READERS: dict[str, tuple[Callable[[], object], tuple[Any, ...]]] = {
     "recipes/skypilot.toml": (lambda: launch_plan(profile("h200x8")).form("skypilot"), ()),
     "sampling.toml": (sampling.settings, (sampling.settings,)),
     "scheduler.toml": (scheduler_config.constants, (scheduler_config.constants,)),
+    "report_metrics.toml": (metric_list.read, ()),
     "acceptance.toml": (acceptance.default_accept_length, ()),
 }
 # Tables whose keys are names, not fields: of GPUs, models, flags, options of LaunchOptions.

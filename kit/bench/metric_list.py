@@ -5,7 +5,6 @@ The result line, the printed table, the comparisons and the glossary all draw fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Literal
@@ -43,43 +42,61 @@ class Metric:
         return attrgetter(self.attribute)(report)
 
 
-def _statistics(latency: Metric) -> Iterator[Metric]:
-    for statistic in _DATA["statistic"]:
-        key, name, meaning = (statistic[field] for field in ("key", "name", "meaning"))
-        yield replace(
+@dataclass(frozen=True)
+class _Statistic:
+    """How a latency is summed up."""
+
+    key: str
+    name: str
+    meaning: str
+
+    def of(self, latency: Metric) -> Metric:
+        mean = self.key == "mean"
+        return replace(
             latency,
-            key=f"{key}_{latency.key}_ms",
-            name=f"{name} {latency.name}",
-            meaning=f"{latency.meaning}; {meaning}" if key == "mean" else meaning,
+            key=f"{self.key}_{latency.key}_ms",
+            name=f"{self.name} {latency.name}",
+            meaning=f"{latency.meaning}; {self.meaning}" if mean else self.meaning,
             unit="ms",
-            attribute=f"{latency.key}.{key}",
-            short=f"{name} {latency.short} (ms)",
+            attribute=f"{latency.key}.{self.key}",
+            short=f"{self.name} {latency.short} (ms)",
             better="lower",
         )
 
 
-def _group(row: dict[str, Any]) -> tuple[Metric, ...]:
-    """The metric of a row of the data file; of a latency, all of its statistics."""
-    fields = {key: value for key, value in row.items() if key != "statistics"}
-    metric = Metric(**{"attribute": row["key"], **fields})
-    return tuple(_statistics(metric)) if row.get("statistics") else (metric,)
+class MetricList:
+    """The tables of data/report_metrics.toml."""
+
+    def __init__(
+        self,
+        headline: list[str],
+        printed: list[str],
+        metric: list[dict[str, Any]],
+        goodput: list[dict[str, Any]],
+        statistic: list[dict[str, Any]],
+    ) -> None:
+        self.headline = tuple(headline)
+        self.statistics = tuple(_Statistic(**row) for row in statistic)
+        groups = {row["key"]: self._group(**row) for row in metric}
+        of_goodput = {row["key"]: (Metric(section="Goodput", **row),) for row in goodput}
+        self.metrics = tuple(one for group in groups.values() for one in group)
+        self.printed = tuple(one for key in printed for one in (groups | of_goodput)[key])
+
+    def _group(self, statistics: bool = False, **row: Any) -> tuple[Metric, ...]:
+        """The metric of a row; of a latency, all of its statistics."""
+        metric = Metric(**{"attribute": row["key"], **row})
+        return tuple(one.of(metric) for one in self.statistics) if statistics else (metric,)
 
 
-_DATA = load_data.toml("report_metrics.toml")
-_GROUPS = {row["key"]: _group(row) for row in _DATA["metric"]}
-_GOODPUT = {row["key"]: Metric(section="Goodput", **row) for row in _DATA["goodput"]}
+def read() -> MetricList:
+    return MetricList(**load_data.toml("report_metrics.toml"))
 
-HEADLINE: tuple[str, ...] = tuple(_DATA["headline"])
-STATISTICS: tuple[str, ...] = tuple(statistic["key"] for statistic in _DATA["statistic"])
 
-# In the order of a result line, and by key.
-METRICS: tuple[Metric, ...] = tuple(metric for group in _GROUPS.values() for metric in group)
+_LIST = read()
+HEADLINE = _LIST.headline  # keys
+STATISTICS = tuple(statistic.key for statistic in _LIST.statistics)
+METRICS = _LIST.metrics  # in the order of a result line
 BY_KEY = {metric.key: metric for metric in METRICS}
-
-# In the order of the printed table, with the rows of goodput.
-PRINTED: tuple[Metric, ...] = tuple(
-    metric
-    for key in _DATA["printed"]
-    for metric in (_GROUPS[key] if key in _GROUPS else (_GOODPUT[key],))
-    if not metric.attribute.endswith(".std")
+PRINTED = tuple(  # in the order of the printed table, with the rows of goodput
+    metric for metric in _LIST.printed if not metric.attribute.endswith(".std")
 )
