@@ -7,7 +7,7 @@ import argparse
 import time
 
 from kit.bench import fit, predict, published_runs
-from kit.bench.compare import Ratio, compare, mean_and_worst_error, other_predictors
+from kit.bench.compare import Ratio, mean_and_worst_error, other_predictors, prediction_ratios
 from kit.bench.published import PublishedRun
 from kit.speed import Constants, SpeedModel
 
@@ -16,7 +16,7 @@ SHORT = {"mean_ttft_ms": "TTFT", "mean_tpot_ms": "TPOT", "output_throughput": "t
 
 def predicted(run: PublishedRun, constants: Constants) -> list[Ratio]:
     speed = SpeedModel.of(run.profile, run.sglang, constants)
-    return compare(predict(run.profile, like=run.name, speed=speed), run.report)
+    return prediction_ratios(predict(run.profile, like=run.name, speed=speed), run.report)
 
 
 def headline(run: PublishedRun, constants: Constants) -> list[Ratio]:

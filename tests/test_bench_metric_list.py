@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kit.bench import published
 from kit.bench.metric_list import BY_KEY, HEADLINE, METRICS, PRINTED
-from kit.views import beside, explained
+from kit.views import compare_reports, explained
 
 DATA = Path(__file__).parent / "data"
 RUN = published("cookbook-latency").report
@@ -43,7 +43,7 @@ def test_less_time_and_more_throughput_are_better() -> None:
 
 def test_line_table_comparison_and_glossary_show_the_same_figure() -> None:
     line, table = RUN.to_json(), RUN.table()
-    compared = {row[0]: row[1] for row in beside(RUN).cells}
+    compared = {row[0]: row[1] for row in compare_reports(RUN).cells}
     glossary = {row[0]: row[1] for row in explained(RUN).rows}
     for key in HEADLINE:
         metric = BY_KEY[key]

@@ -7,12 +7,12 @@ import pytest
 
 from kit.bench import Workload, fit, predict, published, published_runs, simulate
 from kit.bench.compare import (
-    compare,
-    comparison_table,
     mean_and_worst_error,
     other_predictors,
+    prediction_ratios,
+    prediction_table,
 )
-from kit.bench.user_runs import own_runs
+from kit.bench.user_runs import user_runs
 from kit.cli import main
 from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
@@ -62,7 +62,7 @@ def test_a_machine_is_learnt_from_its_runs(tmp_path):
     """A machine with a slower host and faster memory: the fit finds its rows within 5 %."""
     there = Constants.fitted().changed(bandwidth_efficiency=0.65, request_overhead_ms=90)
     path = write(tmp_path / "mine.jsonl", *(line(work, there) for work in WORKS))
-    mine = own_runs([path], SMALL)
+    mine = user_runs([path], SMALL)
     told = []
     found = fit.fit(mine, Constants.fitted(), on_progress=lambda n, away: told.append((n, away)))
     before = [abs(r.ratio - 1) for r in fit.rows(Constants.fitted(), mine) if r.headline]
@@ -78,7 +78,7 @@ def test_one_short_run_leaves_most_constants_at_their_start(tmp_path):
     """A run at concurrency 1 with short prompts says nothing of FLOPs, and the fit says so."""
     work = Workload(50, 60, 3, max_concurrency=1)
     path = write(tmp_path / "short.jsonl", line(work))
-    found = fit.fit(own_runs([path], SMALL), Constants.fitted())
+    found = fit.fit(user_runs([path], SMALL), Constants.fitted())
     assert "flop_efficiency" in found.held
     assert found.known["flop_efficiency"] < 0.05
     start = Constants.fitted().flop_efficiency
@@ -90,7 +90,7 @@ def test_one_short_run_leaves_most_constants_at_their_start(tmp_path):
 def test_bench_servings_lengths_are_drawn_again(tmp_path, seed):
     work = Workload(300, 50, 12, max_concurrency=3, seed=seed)
     path = write(tmp_path / "theirs.jsonl", without_ours(line(work)))
-    (mine,) = own_runs([path], SMALL)
+    (mine,) = user_runs([path], SMALL)
     assert mine.workload.lengths == work.lengths
     assert mine.workload.max_concurrency == 3
 
@@ -98,7 +98,7 @@ def test_bench_servings_lengths_are_drawn_again(tmp_path, seed):
 def test_lengths_of_an_unknown_seed_are_asked_for(tmp_path):
     path = write(tmp_path / "theirs.jsonl", without_ours(line(Workload(300, 50, 12, seed=7))))
     with pytest.raises(InvalidValue, match='"seed": N'):
-        own_runs([path], SMALL)
+        user_runs([path], SMALL)
 
 
 def test_vllms_exact_lengths_are_taken_from_its_totals(tmp_path):
@@ -115,7 +115,7 @@ def test_vllms_exact_lengths_are_taken_from_its_totals(tmp_path):
         "mean_ttft_ms": 1825.0,
         "mean_tpot_ms": 24.0,
     }
-    (mine,) = own_runs([write(tmp_path / "v.json", theirs)], profile("b200x8"), "0.5.9")
+    (mine,) = user_runs([write(tmp_path / "v.json", theirs)], profile("b200x8"), "0.5.9")
     assert set(mine.workload.lengths) == {(8192, 1024)}
     assert mine.workload.num_prompts == 512
     assert {row.key for row in fit.rows(Constants.fitted(), [mine])} == set(fit.HEADLINE)
@@ -125,7 +125,7 @@ def test_what_the_server_said_of_itself_is_honoured(tmp_path):
     info = {"disable_radix_cache": True, "max_running_requests": 7, "version": "0.5.20"}
     info["speculative_algorithm"] = None
     path = write(tmp_path / "a.jsonl", line(WORKS[0], server_info=info))
-    (mine,) = own_runs([path], SMALL)
+    (mine,) = user_runs([path], SMALL)
     assert not mine.profile.radix_cache
     assert mine.profile.max_running_requests == 7
     assert mine.profile.mtp is None
@@ -143,14 +143,14 @@ def test_what_the_server_said_of_itself_is_honoured(tmp_path):
 def test_a_run_that_is_not_whole_is_refused(tmp_path, change, said):
     path = write(tmp_path / "a.jsonl", line(WORKS[0], **change))
     with pytest.raises(InvalidValue, match=said):
-        own_runs([path], SMALL)
+        user_runs([path], SMALL)
 
 
 def test_no_file_and_an_empty_file_are_named(tmp_path):
     with pytest.raises(KitError, match=r"no\.jsonl"):
-        own_runs([tmp_path / "no.jsonl"], SMALL)
+        user_runs([tmp_path / "no.jsonl"], SMALL)
     with pytest.raises(KitError, match=r"empty\.jsonl"):
-        own_runs([write(tmp_path / "empty.jsonl")], SMALL)
+        user_runs([write(tmp_path / "empty.jsonl")], SMALL)
 
 
 def test_kit_fit_writes_constants_that_kit_predict_takes(tmp_path, capsys):
@@ -208,18 +208,24 @@ def test_predict_takes_images_and_an_slo(capsys):
 def test_rows_of_a_kind_are_compared(name):
     """A published ITL per chunk is held against the predicted one per chunk."""
     given = published(name).report
-    found = {r.metric.label: r for r in compare(predict(published(name).profile, name), given)}
+    found = {
+        r.metric.label: r for r in prediction_ratios(predict(published(name).profile, name), given)
+    }
     assert sum(r.metric.headline for r in found.values()) == 3
     ours = predict(published(name).profile, name)
     itl = ours.itl if given.itl_basis == "token" else ours.itl_per_chunk
     assert found["Mean ITL (ms)"].predicted == itl.mean
     assert "Total input tokens" not in found
-    assert f"{given.ttft.mean:,.2f}" in comparison_table(ours, given)
+    assert f"{given.ttft.mean:,.2f}" in prediction_table(ours, given)
 
 
 def test_our_worst_headline_row_is_nearer_than_the_best_of_the_others():
     """As the table says: they were not fitted to these runs."""
     for one in published_runs():
-        ours = [r for r in compare(predict(one.profile, one.name), one.report) if r.metric.headline]
+        ours = [
+            r
+            for r in prediction_ratios(predict(one.profile, one.name), one.report)
+            if r.metric.headline
+        ]
         theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_predictors()]
         assert mean_and_worst_error(ours)[1] < min(theirs)

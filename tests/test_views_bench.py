@@ -15,7 +15,7 @@ from kit.bench.metrics import report as reported
 from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
 from kit.provenance import measured, simulated
-from kit.views import beside, little, run_figure, sweep
+from kit.views import compare_reports, little, run_figure, sweep
 from kit.views.figures.bench_queue import _moment
 from kit.views.figures.bench_run import bundle, results
 from kit.views.figures.bench_series import BARS, Flow, Spread, time_edges
@@ -320,7 +320,7 @@ def both() -> tuple[Report, Report]:
 
 
 def test_columns_carry_kind_version_ratio_and_source(both: tuple[Report, Report]) -> None:
-    table = beside(*both)
+    table = compare_reports(*both)
     kinds, versions, *rows, labels = table.cells
     assert kinds[1:] == ["published", "simulated"]
     assert versions[1:] == ["0.5.9", "0.5.9"]
@@ -333,7 +333,7 @@ def test_columns_carry_kind_version_ratio_and_source(both: tuple[Report, Report]
 
 
 def test_a_ratio_is_the_figure_over_the_firsts(both: tuple[Report, Report]) -> None:
-    row = next(row for row in beside(*both).cells if row[0] == "Mean TTFT (ms)")
+    row = next(row for row in compare_reports(*both).cells if row[0] == "Mean TTFT (ms)")
     ratio = both[1].ttft.mean / both[0].ttft.mean
     assert row[2].endswith(f"(×{ratio:.2f})")
 
@@ -341,7 +341,7 @@ def test_a_ratio_is_the_figure_over_the_firsts(both: tuple[Report, Report]) -> N
 def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
     chunks = published("lambda-b200").report
     tokens = published("cookbook-throughput").report
-    rows = {row[0]: row[1:] for row in beside(tokens, chunks).cells}
+    rows = {row[0]: row[1:] for row in compare_reports(tokens, chunks).cells}
     assert rows["Mean ITL per token (ms)"][1] == "–"
     assert rows["Mean ITL per chunk (ms)"][0] == "–"
 
@@ -349,17 +349,17 @@ def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
 def test_the_version_of_a_server_is_read_from_its_label(both: tuple[Report, Report]) -> None:
     live = replace(both[1], provenance=measured("q at http://x:1, SGLang 0.5.23"))
     other = replace(both[1], provenance=simulated("another engine"))
-    assert beside(live, other).cells[1] == ["SGLang", "0.5.23", "–"]
+    assert compare_reports(live, other).cells[1] == ["SGLang", "0.5.23", "–"]
 
 
 def test_no_report_is_an_error_of_two_lines() -> None:
     with pytest.raises(KitError, match="no report") as caught:
-        beside()
+        compare_reports()
     assert len(str(caught.value).splitlines()) == 2
 
 
 def test_the_long_table_opens_with_the_rows_that_matter(both: tuple[Report, Report]) -> None:
-    html = beside(*both)._repr_html_()
+    html = compare_reports(*both)._repr_html_()
     first, folded = html.split("<details>")
     assert "Mean TTFT" in first
     assert "Median TTFT" not in first

@@ -1,6 +1,6 @@
 """A predicted report against a published or measured one: the ratio of each metric in both.
 
-for one in compare(predict("h200x8", like=run.name), run.report):
+for one in prediction_ratios(predict("h200x8", like=run.name), run.report):
     print(one.metric.label, one.predicted, one.given, one.ratio)
 """
 
@@ -29,7 +29,7 @@ class Ratio:
         return self.predicted / self.given
 
 
-def compare(predicted: Report, given: Report) -> list[Ratio]:
+def prediction_ratios(predicted: Report, given: Report) -> list[Ratio]:
     """The metrics that can be predicted and that both have, in the order of the printed table.
 
     Where `given` has its ITL per chunk, the predicted one is taken per chunk too.
@@ -49,13 +49,13 @@ def compare(predicted: Report, given: Report) -> list[Ratio]:
     return found
 
 
-def comparison_table(predicted: Report, given: Report) -> str:
-    """The metrics of `compare` as a table, with the provenance of both reports."""
+def prediction_table(predicted: Report, given: Report) -> str:
+    """The metrics of `prediction_ratios` as a table, with the provenance of both reports."""
     kind = str(given.provenance.kind)
     lines = [f"{'':<38} {'predicted':>10} {kind:>10}  ratio"]
     lines += [
         f"{one.metric.label + ':':<38} {one.predicted:>10,.2f} {one.given:>10,.2f}  {one.ratio:.3f}"
-        for one in compare(predicted, given)
+        for one in prediction_ratios(predicted, given)
     ]
     return "\n".join(
         [*lines, f"predicted: {predicted.provenance}", f"beside it: {given.provenance}"]

@@ -23,7 +23,7 @@ from kit.hardware import SGLANG, Profile
 SEEDS = (42, 1)  # bench_serving's default since 0.5.14, and before
 
 
-def own_runs(
+def user_runs(
     paths: Sequence[str | Path], profile: Profile, sglang: str | None = None
 ) -> list[PublishedRun]:
     """The runs of result files, all on `profile`. `sglang` is the version, where no line says it.

@@ -60,7 +60,7 @@ def add(add_command: Add) -> None:
 
 def _predict(args: argparse.Namespace) -> int:
     from kit.bench import predict, published
-    from kit.bench.compare import comparison_table
+    from kit.bench.compare import prediction_table
     from kit.hardware import SGLANG, profile
     from kit.speed import Constants, SpeedModel
 
@@ -85,7 +85,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.like and published(args.like).profile.name == chosen.name and not args.json:
         print(report.table())
         print()
-        print(comparison_table(report, published(args.like).report))
+        print(prediction_table(report, published(args.like).report))
         return 0
     return print_report(report, args)
 
@@ -106,7 +106,7 @@ def _passing() -> Callable[[Sample], None]:
 
 def _fit(args: argparse.Namespace) -> int:
     from kit.bench.fit import fit
-    from kit.bench.user_runs import own_runs
+    from kit.bench.user_runs import user_runs
     from kit.errors import InvalidValue
     from kit.hardware import profile
     from kit.speed import Constants
@@ -116,7 +116,7 @@ def _fit(args: argparse.Namespace) -> int:
             f"which machine ran {args.runs[0]}? A result line does not say",
             "name it: kit fit RUN.jsonl --profile h200x8 (kit profiles lists them)",
         )
-    runs = own_runs(args.runs, profile(args.profile), args.sglang)
+    runs = user_runs(args.runs, profile(args.profile), args.sglang)
     kinds = " and ".join(sorted({str(run.report.provenance.kind) for run in runs}))
     versions = ", ".join(sorted({run.sglang for run in runs}))
     progress = _progress if sys.stderr.isatty() else None

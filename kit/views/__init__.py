@@ -19,7 +19,7 @@
     live_bench        a benchmark that is watched while it runs, and can be stopped
     run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
     sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
-    beside            reports side by side; `explained`: every row of one, and what it means
+    compare_reports   reports side by side; `explained`: every row of one, and what it means
     progress          a bar for what takes longer
 
 Names load on first use, so that `import kit.views` costs next to nothing.
@@ -35,10 +35,10 @@ _HOME = {
     "abilities": "figures.abilities",
     "accept_lengths": "figures.speculation",
     "acceptance": "figures.acceptance",
-    "beside": "figures.compare_reports",
     "builder": "widgets.builder",
     "claims": "figures.tables",
     "compare": "widgets.stream",
+    "compare_reports": "figures.compare_reports",
     "concurrency": "figures.context_curves",
     "draft_steps": "figures.speculation",
     "experts": "figures.speculation",

@@ -1,6 +1,6 @@
 """Reports side by side: one column each, under its kind and version, ratios to the first.
 
-beside(run.report, predicted, report)      # published, simulated, measured
+compare_reports(run.report, predicted, report)      # published, simulated, measured
 """
 
 from __future__ import annotations
@@ -51,14 +51,16 @@ OPEN = (  # the others are behind a click
 
 
 @dataclass(frozen=True)
-class Beside:
+class ReportComparison:
     """A table of reports: HTML or Markdown in a notebook, text anywhere else."""
 
     reports: tuple[Report, ...]
 
     def __post_init__(self) -> None:
         if not self.reports:
-            raise InvalidValue("no report to compare", "give one or more: beside(report, other)")
+            raise InvalidValue(
+                "no report to compare", "give one or more, as in compare_reports(a, b)"
+            )
 
     @property
     def cells(self) -> list[list[str]]:
@@ -158,14 +160,14 @@ _LINE = {
 }
 
 
-def beside(*reports: Report) -> Beside:
+def compare_reports(*reports: Report) -> ReportComparison:
     """Reports side by side; the first is what the others are compared with.
 
     Each column says its kind (published, simulated, measured) and the version of SGLang, where
     that is known; ITL is compared per token with per token, and per chunk with per chunk.
     Raises InvalidValue without a report.
     """
-    return Beside(reports)
+    return ReportComparison(reports)
 
 
 def _value(metric: Metric, report: Report) -> float | None:
