@@ -4,28 +4,26 @@ The line that runs through it, left to right; a module imports what stands left 
 
     errors      what went wrong, and what to type next
     provenance  computed · simulated · published · measured, and who wrote a text
+    load_data   the files of kit/data;  rules: when a rule of theirs holds
     models      a config's shape → parameters, bytes, cache per token
     hardware    GPUs, and profiles: model × precision × GPUs × serving options
-    sizing      profile + SGLang version → memory plan and verdict
-    matrix      the cookbook's whole deployment matrix, ours beside theirs
-    speed       profile → step times, by roofline and a few fitted constants
-    simulate    SGLang's scheduler in virtual time
-    speculation what a draft is worth, what it costs, when it pays
+    sizing      profile + SGLang version → memory plan; when asked, reasons and remedies
+    deployment_matrix   the cookbook's whole deployment matrix, ours beside theirs
+    speed       profile → step times, by roofline and a few fitted constants; speculation
+    scheduler   SGLang's scheduler in virtual time
     pocket      the pocket model: its card, and what its MTP layer got accepted
     sampling    what the model cards recommend, by size and mode
     launch      profile + SGLang version → the command, a reason for each flag, in six forms
     http        the one GET: of servers that may not be there, of pictures on the web
     server      a command → a running server: start, follow, diagnose, adopt, stop
-    recorded    start-up logs of real servers, to read where none can be started
     vision      pictures and videos → content parts, what they cost in tokens; drawings to ask about
-    twin        a simulated SGLang server: the real wire over `simulate`
+    twin        a simulated SGLang server: the real wire over `scheduler`
     endpoint    which server am I talking to, and what are its numbers worth
     chat        messages → events: thinking, answer, tool calls, usage
     tools       a Python function → a checked tool, and the loop that lets a model call it
     bench       workloads, the measuring client, metrics, published runs
     views       everything that draws
-    check       exercises that check themselves
-    lessons     the notebooks: list them, run them headlessly
+    course      the notebooks, exercises that check themselves, drawings, recorded start-up logs
     cli         `kit …`
 """
 

@@ -56,7 +56,7 @@ def rows(sglang: str = SGLANG) -> tuple[MatrixRow, ...]:
 
 
 def note(row: MatrixRow) -> str:
-    """What is to be said of a row: why we disagree, or what the pages disagree about."""
+    """The note on a row: why we disagree, or what the pages disagree about."""
     parts = []
     if not row.plan.fits:
         parts.append(f"{_why(row)}; would fit: {_would_fit(row)}")

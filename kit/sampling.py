@@ -1,4 +1,4 @@
-"""Which temperature, top-p and penalties Qwen3.5's cards recommend, by size and mode.
+"""Which temperature, top-p and penalties Qwen3.5's model cards recommend, by size and mode.
 
 settings = recommended("397b", thinking=True)
 client.chat.completions.create(..., **settings.openai())
@@ -17,7 +17,7 @@ from kit.provenance import Provenance, published
 
 @dataclass(frozen=True)
 class Sampling:
-    """One row of a card's table. `min_p` is 0 and the repetition penalty 1 in every row."""
+    """One row of a model card's table. `min_p` is 0 and the repetition penalty 1 in every row."""
 
     sizes: tuple[str, ...]
     thinking: bool
@@ -44,14 +44,14 @@ class Sampling:
 
 @cache
 def settings() -> tuple[Sampling, ...]:
-    """Every row, in the cards' order."""
+    """Every row, in the model cards' order."""
     data = load_data.toml("sampling.toml")
     load_data.known_keys("sampling.toml", data, ("max_tokens", "settings"))
     return tuple(Sampling(**{**row, "sizes": tuple(row["sizes"])}) for row in data["settings"])
 
 
 def advised_max_tokens(problem: str = "general") -> int:
-    """How many tokens the cards leave an answer, thinking included: "general" or "hard"."""
+    """How many tokens the model cards leave an answer, thinking included: "general" or "hard"."""
     advised: dict[str, int] = load_data.toml("sampling.toml")["max_tokens"]
     if problem not in advised:
         raise UnknownName("problem", problem, advised)

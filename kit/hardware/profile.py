@@ -16,7 +16,7 @@ from typing import Any
 
 from kit import load_data
 from kit.errors import UnknownName
-from kit.hardware import validate as _checks
+from kit.hardware import validate
 from kit.hardware.cookbook import MatrixCell, cells
 from kit.hardware.gpu import Gpu, gpu
 from kit.hardware.profile_names import title, untitled
@@ -38,7 +38,7 @@ class Mtp:
     num_draft_tokens: int = 4
 
     def __post_init__(self) -> None:
-        _checks.mtp(self.num_steps, self.eagle_topk, self.num_draft_tokens)
+        validate.mtp(self.num_steps, self.eagle_topk, self.num_draft_tokens)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Profile:
     source: str = OWN
 
     def __post_init__(self) -> None:
-        _checks.profile(self)
+        validate.profile(self)
 
     @classmethod
     def of(
@@ -83,18 +83,18 @@ class Profile:
         count: int,
         **options: Any,
     ) -> Profile:
-        """The profile of `count` GPUs: the cookbook's, where it has that cell, else a default.
+        """The profile of `count` GPUs: the cookbook's where it has that cell, else a default.
 
         Defaults: MTP on where the model has it, the cookbook's memory fraction 0.8, nodes as
         many as the GPUs need. `options` are fields of `Profile`, and win.
         """
         spec = model(model_name) if isinstance(model_name, str) else model_name
-        card = gpu(gpu_name) if isinstance(gpu_name, str) else gpu_name
+        found = gpu(gpu_name) if isinstance(gpu_name, str) else gpu_name
         recipe = precision_named(precision)
-        _checks.count(count)
-        name = title(spec.name, recipe.key, card.key, count)
+        validate.count(count)
+        name = title(spec.name, recipe.key, found.key, count)
         cell = next(
-            (c for c in cookbook() if (c.title, c.model, c.gpu) == (name, spec, card)), None
+            (c for c in cookbook() if (c.title, c.model, c.gpu) == (name, spec, found)), None
         )
         if cell is not None:
             source = f"{cell.source}; options changed" if options else cell.source
@@ -104,13 +104,13 @@ class Profile:
                 "name": name,
                 "model": spec,
                 "precision": recipe.key,
-                "gpu": card,
+                "gpu": found,
                 "tp_size": count,
-                "nodes": -(-count // card.gpus_per_node),
-                "mtp": Mtp() if spec.mtp_num_hidden_layers and not card.is_cpu else None,
+                "nodes": -(-count // found.gpus_per_node),
+                "mtp": Mtp() if spec.mtp_num_hidden_layers and not found.is_cpu else None,
                 "mem_fraction_static": COOKBOOK_FRACTION,
                 "kv_dtype": recipe.kv_dtype,
-                "overlap": not card.is_cpu,
+                "overlap": not found.is_cpu,
                 **options,
             }
         )
@@ -174,7 +174,7 @@ class Profile:
 
 @cache
 def cookbook() -> tuple[Profile, ...]:
-    """A profile for each cell of the cookbook's deployment matrix, MTP on where it has it."""
+    """A profile for each cell of the cookbook's deployment matrix, with MTP where it offers it."""
     return tuple(from_cell(cell) for cell in cells() if cell.default)
 
 

@@ -59,9 +59,9 @@ def contained(plan: LaunchPlan) -> LaunchPlan:
 
 
 def inside(plan: LaunchPlan) -> LaunchPlan:
-    """The plan as it runs in a container: on all addresses of a network of its own."""
+    """The plan as it runs in a container, on all addresses of the container's own network."""
     if plan.nodes > 1:
-        return plan  # the machine's own network: its addresses stay closed
+        return plan  # on the machine's network: its addresses stay closed
     flags = tuple(replace(f, value="0.0.0.0") if f.key == "host" else f for f in plan.flags)
     return replace(plan, flags=flags)
 
@@ -69,7 +69,7 @@ def inside(plan: LaunchPlan) -> LaunchPlan:
 def docker_argv(
     plan: LaunchPlan, rank: int = 0, name: str = "sglang", node0: str = ""
 ) -> list[str]:
-    """`docker run …` in the foreground, as a list of words for a process of its own."""
+    """`docker run …` in the foreground, as a list of words to start a process with."""
     plan = inside(contained(plan))
     words = plan.argv(rank, node0) if plan.nodes > 1 else plan.argv()
     return [*docker_run(plan, name, str(Path(CACHE).expanduser())), image(plan), *words]

@@ -61,7 +61,7 @@ def spellings() -> dict[str, Spelling]:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A flag that a reader of the source pages may miss, and why it is not there."""
+    """A flag of the source pages that a plan leaves out, and why."""
 
     flag: str
     reason: str
@@ -178,6 +178,6 @@ def _facts(p: Profile) -> dict[str, Any]:
         "radix_cache": p.radix_cache,
         "ssm_fp32": p.ssm_dtype == "float32",
         "running_unset": p.max_running_requests is None,
-        # the one cell of the cookbook whose figures were measured carries nothing extra
+        # the one cell whose figures the cookbook measured has nothing extra
         "measured_cell": p.title == "397b-bf16-h200x8" and p.mtp is not None,
     }

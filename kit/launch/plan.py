@@ -18,7 +18,7 @@ from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.launch import containers, validate
 from kit.launch.flags import LeftOut, Variable, left_out
-from kit.launch.plan_flags import Flag, LaunchOptions, Say, flags_of, variables_of
+from kit.launch.plan_flags import Flag, FlagMaker, LaunchOptions, flags_of, variables_of
 from kit.launch.render import render, ways
 from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan, explain, plan
@@ -33,7 +33,7 @@ class LaunchPlan:
     """What to type to serve `profile` on SGLang `sglang`; on each node, where there are several.
 
     `flags` hold for every node; `node_flags(rank)` adds what differs. `left_out` names
-    what the source pages have and this version does not need; `warnings` what to mind.
+    what the source pages have and this version does not need; `warnings` what to watch.
     """
 
     profile: Profile
@@ -80,20 +80,20 @@ class LaunchPlan:
         if self.nodes == 1:
             return self.flags
         address = f"{node0}:{self.options.dist_port}"
-        say = Say(self.sglang, {"nodes": self.nodes})
+        flag = FlagMaker(self.sglang, {"nodes": self.nodes})
         return (
             *self.flags,
-            say("nnodes", str(self.nodes)),
-            say("node_rank", str(rank)),
-            say("dist_init_addr", address),
+            flag("nnodes", str(self.nodes)),
+            flag("node_rank", str(rank)),
+            flag("dist_init_addr", address),
         )
 
     def argv(self, rank: int = 0, node0: str = NODE0) -> list[str]:
-        """The command as a list of words, for a process of its own."""
+        """The command as a list of words, to start a process with."""
         return [*self.launcher, *(w for f in self.node_flags(rank, node0) for w in f.words)]
 
     def shell(self, rank: int = 0, node0: str = NODE0) -> str:
-        """The command as text to paste, a flag a line."""
+        """The command as text to paste, one flag per line."""
         env = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         head = " ".join([*env, *self.launcher])
         return " \\\n  ".join([head, *(flag.text() for flag in self.node_flags(rank, node0))])
@@ -113,7 +113,7 @@ class LaunchPlan:
 
     @property
     def reach(self) -> tuple[str, ...]:
-        """How its server is reached from elsewhere, a line each."""
+        """How its server is reached from elsewhere, one line per way."""
         return ways(self.port)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def launch_plan(
     """
     chosen = replace(options or LaunchOptions(), **given)
     validate.version(sglang)
-    profile = validate.settled(profile, sglang, chosen)
+    profile = validate.resolved(profile, sglang, chosen)
     validate.options_go_together(profile, chosen)
     memory = plan(profile, sglang=sglang)
     if not memory.fits:

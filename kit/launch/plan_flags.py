@@ -58,7 +58,7 @@ class LaunchOptions:
     """What a launch may ask for beyond its profile.
 
     `host` other than this machine asks for an API key. `load_threads` weight files
-    load at a time. `large_media` leaves more of the card to images and videos.
+    load at a time. `large_media` leaves more of the GPU's memory to images and videos.
     """
 
     host: str = "127.0.0.1"
@@ -77,7 +77,7 @@ class LaunchOptions:
     dist_port: int = DIST_PORT
 
 
-class Say:
+class FlagMaker:
     """Spells flags for one version, with the figures of one plan in their reasons."""
 
     def __init__(self, sglang: str, facts: dict[str, Any]) -> None:
@@ -91,17 +91,17 @@ class Say:
 
 def flags_of(p: Profile, sglang: str, memory: MemoryPlan, options: LaunchOptions) -> Iterator[Flag]:
     """Every flag that holds on all nodes, in the order of the cookbook's page."""
-    say = Say(sglang, _facts(p, memory))
-    yield from _what(p, options, say)
-    yield from _parsers(options, say)
-    yield from _mtp(p, say)
-    yield from _memory(p, say)
-    yield from _caches(p, say)
-    yield from _media(p, sglang, options, say)
+    flag = FlagMaker(sglang, _facts(p, memory))
+    yield from _model(p, options, flag)
+    yield from _parsers(options, flag)
+    yield from _mtp(p, flag)
+    yield from _memory(p, flag)
+    yield from _caches(p, flag)
+    yield from _media(p, sglang, options, flag)
     for key, value in rule_flags(p, sglang):
-        yield say(key, value)
-    yield from _loading(options, say)
-    yield from _door(options, say)
+        yield flag(key, value)
+    yield from _loading(options, flag)
+    yield from _access(options, flag)
 
 
 def variables_of(p: Profile, sglang: str) -> Iterator[Variable]:
@@ -131,8 +131,8 @@ def _facts(p: Profile, memory: MemoryPlan) -> dict[str, Any]:
         "tp_size": p.tp_size,
         "nodes": p.nodes,
         "weights_gib": weights_gib,
-        "a_rank_gib": weights_gib / p.tp_size,
-        "card_gib": p.gpu.memory_gib,
+        "rank_gib": weights_gib / p.tp_size,
+        "gpu_gib": p.gpu.memory_gib,
         "experts": p.model.num_experts,
         "experts_per_rank": p.model.num_experts // p.ep_size,
         "num_steps": p.mtp.num_steps if p.mtp else 0,
@@ -151,59 +151,59 @@ def _facts(p: Profile, memory: MemoryPlan) -> dict[str, Any]:
     }
 
 
-def _what(p: Profile, options: LaunchOptions, say: Say) -> Iterator[Flag]:
-    yield say("model", p.checkpoint)
+def _model(p: Profile, options: LaunchOptions, flag: FlagMaker) -> Iterator[Flag]:
+    yield flag("model", p.checkpoint)
     if options.served_model_name:
-        yield say("served_model_name", options.served_model_name)
+        yield flag("served_model_name", options.served_model_name)
     if p.tp_size > 1:
-        yield say("tp", str(p.tp_size))
+        yield flag("tp", str(p.tp_size))
     if p.ep_size > 1:
-        yield say("ep", str(p.ep_size))
+        yield flag("ep", str(p.ep_size))
     if options.trust_remote_code:
-        yield say("trust_remote_code")
+        yield flag("trust_remote_code")
 
 
-def _parsers(options: LaunchOptions, say: Say) -> Iterator[Flag]:
+def _parsers(options: LaunchOptions, flag: FlagMaker) -> Iterator[Flag]:
     if options.reasoning_parser:
-        yield say("reasoning_parser", options.reasoning_parser)
+        yield flag("reasoning_parser", options.reasoning_parser)
     if options.tool_call_parser:
-        yield say("tool_call_parser", options.tool_call_parser)
+        yield flag("tool_call_parser", options.tool_call_parser)
 
 
-def _mtp(p: Profile, say: Say) -> Iterator[Flag]:
+def _mtp(p: Profile, flag: FlagMaker) -> Iterator[Flag]:
     if p.mtp is not None:
-        yield say("spec_algorithm", "NEXTN")
-        yield say("spec_steps", str(p.mtp.num_steps))
-        yield say("spec_topk", str(p.mtp.eagle_topk))
-        yield say("spec_tokens", str(p.mtp.num_draft_tokens))
+        yield flag("spec_algorithm", "NEXTN")
+        yield flag("spec_steps", str(p.mtp.num_steps))
+        yield flag("spec_topk", str(p.mtp.eagle_topk))
+        yield flag("spec_tokens", str(p.mtp.num_draft_tokens))
 
 
-def _memory(p: Profile, say: Say) -> Iterator[Flag]:
+def _memory(p: Profile, flag: FlagMaker) -> Iterator[Flag]:
     if p.mem_fraction_static is not None:
-        yield say("mem_fraction", f"{p.mem_fraction_static:g}")
+        yield flag("mem_fraction", f"{p.mem_fraction_static:g}")
     if p.context_length is not None:
-        yield say("context_length", str(p.context_length))
+        yield flag("context_length", str(p.context_length))
         if p.context_length > p.model.max_position_embeddings:
-            yield say("rope_override", _yarn(p))
+            yield flag("rope_override", _yarn(p))
     if p.max_running_requests is not None:
-        yield say("max_running", str(p.max_running_requests))
+        yield flag("max_running", str(p.max_running_requests))
 
 
-def _caches(p: Profile, say: Say) -> Iterator[Flag]:
+def _caches(p: Profile, flag: FlagMaker) -> Iterator[Flag]:
     if p.mamba_radix_cache_strategy != "auto":
-        yield say("mamba_strategy", p.mamba_radix_cache_strategy)
+        yield flag("mamba_strategy", p.mamba_radix_cache_strategy)
     if not p.radix_cache:
-        yield say("disable_radix_cache")
+        yield flag("disable_radix_cache")
     if p.ssm_dtype != "float32":
-        yield say("ssm_dtype", p.ssm_dtype)
+        yield flag("ssm_dtype", p.ssm_dtype)
     if p.kv_dtype != "bf16":
-        yield say("kv_dtype", {"fp8": "fp8_e4m3"}.get(p.kv_dtype, p.kv_dtype))
+        yield flag("kv_dtype", {"fp8": "fp8_e4m3"}.get(p.kv_dtype, p.kv_dtype))
     if p.chunked_prefill_size is not None:
-        yield say("chunked_prefill", str(p.chunked_prefill_size))
+        yield flag("chunked_prefill", str(p.chunked_prefill_size))
     if not p.overlap:
-        yield say("disable_overlap")
+        yield flag("disable_overlap")
     if p.symm_mem:
-        yield say("symm_mem")
+        yield flag("symm_mem")
 
 
 def _yarn(p: Profile) -> str:
@@ -221,32 +221,32 @@ def _yarn(p: Profile) -> str:
     return json.dumps({"text_config": {"rope_parameters": rope}})
 
 
-def _media(p: Profile, sglang: str, options: LaunchOptions, say: Say) -> Iterator[Flag]:
+def _media(p: Profile, sglang: str, options: LaunchOptions, flag: FlagMaker) -> Iterator[Flag]:
     if p.mm_feature_transport and spellings()["mm_transport"].name(sglang):
-        yield say("mm_transport", p.mm_feature_transport)
+        yield flag("mm_transport", p.mm_feature_transport)
     if options.mm_attention_backend:
-        yield say("mm_attention", options.mm_attention_backend)
+        yield flag("mm_attention", options.mm_attention_backend)
     if options.media_per_request:
-        yield say("mm_limit", json.dumps(dict(options.media_per_request)))
+        yield flag("mm_limit", json.dumps(dict(options.media_per_request)))
 
 
-def _loading(options: LaunchOptions, say: Say) -> Iterator[Flag]:
+def _loading(options: LaunchOptions, flag: FlagMaker) -> Iterator[Flag]:
     if options.load_threads:
         config = {"enable_multithread_load": True, "num_threads": options.load_threads}
-        yield say("loader", json.dumps(config), files=options.load_threads)
+        yield flag("loader", json.dumps(config), files=options.load_threads)
     if options.watchdog_timeout_s:
-        yield say("watchdog", str(options.watchdog_timeout_s))
+        yield flag("watchdog", str(options.watchdog_timeout_s))
     if options.metrics:
-        yield say("metrics")
+        yield flag("metrics")
 
 
-def _door(options: LaunchOptions, say: Say) -> Iterator[Flag]:
+def _access(options: LaunchOptions, flag: FlagMaker) -> Iterator[Flag]:
     who = (
         "only this machine can call it; from elsewhere by an SSH tunnel or JupyterHub's proxy"
         if options.host in LOOPBACK
         else "whoever reaches this machine can call it, with the key"
     )
-    yield say("host", options.host, who=who)
-    yield say("port", str(options.port))
+    yield flag("host", options.host, who=who)
+    yield flag("port", str(options.port))
     if options.api_key:
-        yield say("api_key", f"${KEY_VARIABLE}")
+        yield flag("api_key", f"${KEY_VARIABLE}")

@@ -1,4 +1,4 @@
-"""The two source pages' launch commands: as they stand there, as plans, and beside today's plan."""
+"""The two source pages' launch commands: as published, as plans, and beside today's plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kit.provenance import Provenance, published
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a page's command has and today's plan has not, or otherwise."""
+    """One difference between a page's command and today's plan."""
 
     theirs: str
     ours: str
@@ -25,7 +25,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class SourceCommand:
-    """A published launch command; the fields are explained in data/source_commands.toml."""
+    """A published launch command; data/source_commands.toml explains the fields."""
 
     name: str
     title: str

@@ -43,14 +43,14 @@ _RANK, _NODE0, _KEY = "${NODE_RANK}", "${NODE0_IP}", "$KIT_API_KEY"
 
 
 class Way(NamedTuple):
-    """How a server that listens on 127.0.0.1 is reached from elsewhere; {port} is its own."""
+    """How a server that listens on 127.0.0.1 is reached from elsewhere; {port} is its port."""
 
     by: str
     how: str
 
 
 class SkyPilotNames(NamedTuple):
-    """SkyPilot's names of GPUs, where they are not ours in capitals, and GPUs of no cloud."""
+    """SkyPilot's names of GPUs where they are not ours in capitals, and GPUs that no cloud has."""
 
     own_cluster: list[str]
     names: dict[str, str]
@@ -77,7 +77,7 @@ def render(plan: LaunchPlan, form: str) -> str:
 
 
 def ways(port: int) -> tuple[str, ...]:
-    """How a server that listens on 127.0.0.1 is reached from elsewhere, a line each."""
+    """How a server that listens on 127.0.0.1 is reached from elsewhere, one line per way."""
     data = load_data.toml("recipes/reach.toml")
     load_data.known_keys("recipes/reach.toml", data, ("way",))
     rows = [Way(**row) for row in data["way"]]
@@ -86,7 +86,7 @@ def ways(port: int) -> tuple[str, ...]:
 
 @cache
 def _templates() -> jinja2.Environment:
-    """Templates that refuse a name which nobody gave; shell and YAML keep their dollars."""
+    """Templates that refuse a name without a value; shell and YAML keep their dollars."""
     import jinja2
 
     made = jinja2.Environment(

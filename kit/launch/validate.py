@@ -15,11 +15,11 @@ from kit.sizing.mem_fraction import aiter_share
 
 OLDEST = "0.5.9"
 THINKING_FLOOR = 131_072
-MEDIA_ROOM = 0.05  # of the card, left to image features beside the static share
+MEDIA_ROOM = 0.05  # of the GPU's memory, left to image features beside the static share
 
 
-def settled(profile: Profile, sglang: str, options: LaunchOptions) -> Profile:
-    """The profile with what this version and these options make of it."""
+def resolved(profile: Profile, sglang: str, options: LaunchOptions) -> Profile:
+    """The profile with what this version and these options change in it."""
     if plan(profile, sglang=sglang).refused and profile.mamba_radix_cache_strategy == "auto":
         profile = replace(profile, mamba_radix_cache_strategy="extra_buffer")
     if options.large_media and profile.mem_fraction_static is not None:
@@ -86,7 +86,7 @@ def warnings(p: Profile, options: LaunchOptions) -> Iterator[str]:
     if p.precision == "fp8" and p.kv_dtype == "fp8":
         yield "FP8 checkpoints bring no scales for an FP8 KV cache: reasoning loses accuracy"
     if options.host not in LOOPBACK:
-        yield f"{options.host} is open to the network: the key and a firewall stand before it"
+        yield f"{options.host} is open to the network: only the key and a firewall protect it"
     if options.trust_remote_code:
         yield "the checkpoint's own Python runs with your rights: read it first"
     if p.nodes > 1:

@@ -48,7 +48,10 @@ AGAIN = "take the config.json that lies beside the checkpoint's safetensors file
 
 
 def read(path: Path, name: str | None) -> dict[str, Any]:
-    """The fields of the model that `path` describes."""
+    """The fields of a `ModelSpec`, the vision tower's as a dict, from the file or folder `path`.
+
+    Raises InvalidValue for a file that cannot be read or sized.
+    """
     file = path / "config.json" if path.is_dir() else path
     config = _load(file)
     architecture = _architecture(config)
@@ -118,7 +121,8 @@ def _consistent(spec: dict[str, Any], file: Path) -> None:
             )
     if spec["num_experts_per_tok"] > spec["num_experts"]:
         raise InvalidValue(
-            f"{file}: {spec['num_experts_per_tok']} experts a token of {spec['num_experts']}", AGAIN
+            f"{file}: {spec['num_experts_per_tok']} experts per token of {spec['num_experts']}",
+            AGAIN,
         )
 
 
@@ -145,15 +149,13 @@ def _take(source: dict[str, Any], names: tuple[str, ...], file: Path) -> dict[st
     return {name: source[name] for name in names}
 
 
-def _vision(source: dict[str, Any], file: Path) -> Any:
-    from kit.models.spec import Vision
-
+def _vision(source: dict[str, Any], file: Path) -> dict[str, Any]:
     given = tuple(name for name in VISION_DEFAULTS if name in source)
-    return Vision(**_take(source, VISION + given, file))
+    return _take(source, VISION + given, file)
 
 
 def _interval(text: dict[str, Any], file: Path) -> int:
-    """Every how many layers comes one with full attention: stated, or read off `layer_types`."""
+    """One layer in how many has full attention: stated, or read off `layer_types`."""
     types = text.get("layer_types")
     if "full_attention_interval" in text:
         found = int(_take(text, ("full_attention_interval",), file)["full_attention_interval"])

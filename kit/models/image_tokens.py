@@ -22,7 +22,7 @@ MAX_PIXELS = 16_777_216
 MAX_RATIO = 200
 DELIMITERS = 2  # <|vision_start|> and <|vision_end|> around each image
 
-FRAMES_PER_S = 2.0  # SGLang's, where a request does not say
+FRAMES_PER_S = 2.0  # SGLang's, where a request does not say it
 MIN_FRAMES, MAX_FRAMES = 4, 768
 _TEMPORAL_PATCH = 2  # frames in one row of tokens
 _SGLANG_SIDE = 28  # SGLang's own first resize goes by the older models' patches
@@ -72,7 +72,7 @@ def image_tokens(width: int, height: int) -> int:
 
 @dataclass(frozen=True)
 class VideoCost:
-    """What a server makes of a video: the frames it looks at, and rows of `row_tokens` each.
+    """What a video costs: the frames that the server looks at, and rows of `row_tokens` each.
 
     `times_s` is the time stamp of each row. `tokens` counts vision tokens alone; the prompt also
     holds the time stamps, and the two delimiters of each row.

@@ -18,6 +18,7 @@ from typing import Any
 
 from kit import load_data
 from kit.errors import InvalidValue, UnknownName
+from kit.models.config import read
 from kit.models.image_tokens import DELIMITERS, smart_resize
 from kit.models.precision import precision as precision_named
 from kit.models.tensors import Shard, Tensor, tensors
@@ -132,9 +133,8 @@ class ModelSpec:
         Raises InvalidValue for a file that is not there, is not JSON, describes
         another architecture, or lacks a field.
         """
-        from kit.models.config import read
-
-        return cls(**read(Path(path), name))
+        found = read(Path(path), name)
+        return cls(**{**found, "vision": Vision(**found["vision"]) if found["vision"] else None})
 
     @property
     def full_layers(self) -> int:
@@ -169,27 +169,23 @@ class ModelSpec:
 
         What a precision leaves in BF16 stays so: data/precisions.toml. Raises UnknownName.
         """
-        recipe = precision_named(precision)
-        return sum(recipe.bytes_of(tensor) for tensor in _tensors(self))
+        return sum(size for _, size in _tensor_bytes(self, precision))
 
     def mtp_bytes(self, precision: str = "bf16") -> int:
         """Bytes of the MTP head alone: what `weights_bytes` loses without MTP."""
-        recipe = precision_named(precision)
-        return sum(recipe.bytes_of(tensor) for tensor in _tensors(self) if tensor.part == "mtp")
+        return sum(size for tensor, size in _tensor_bytes(self, precision) if tensor.part == "mtp")
 
     def rank_bytes(self, precision: str, tp_size: int, mtp: bool) -> tuple[int, int]:
         """Bytes of weights on one of `tp_size` ranks: (an even share, what copies add to it).
 
-        Routers, norms, `mtp.fc` and the KV projections beyond one head a rank are
-        not split but copied. Source: the layers of sglang `models/qwen3_5.py`,
+        Routers, norms, `mtp.fc` and the KV projections beyond one head per rank are
+        copied instead of split. Source: the layers of sglang `models/qwen3_5.py`,
         `qwen2_moe.py`, `qwen3_vl.py`, `qwen3_5_mtp.py`.
         """
-        recipe = precision_named(precision)
         even = held = 0.0
-        for tensor in _tensors(self):
+        for tensor, size in _tensor_bytes(self, precision):
             if tensor.part == "mtp" and not mtp:
                 continue
-            size = recipe.bytes_of(tensor)
             even += size / tp_size
             if tensor.shard is Shard.COPY:
                 held += size
@@ -214,12 +210,12 @@ class ModelSpec:
         )
 
     def kv_bytes_per_token(self, mtp: bool, kv_dtype: str = "bf16") -> int:
-        """Bytes of KV cache a token takes in the whole model, each KV head counted once."""
+        """Bytes of KV cache per token in the whole model, each KV head counted once."""
         layers = self.full_layers + (self.mtp_num_hidden_layers if mtp else 0)
         return layers * self.num_key_value_heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
 
     def kv_bytes_per_token_per_rank(self, tp_size: int, mtp: bool, kv_dtype: str = "bf16") -> int:
-        """Bytes of KV cache a token takes on one rank.
+        """Bytes of KV cache per token on one rank.
 
         A rank holds at least one KV head, so this stops shrinking at `tp_size` =
         `num_key_value_heads`. Source: sglang `model_executor/pool_configurator.py`.
@@ -229,15 +225,15 @@ class ModelSpec:
         return layers * heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
 
     def state_bytes_per_request(self, ssm_dtype: str | None = None) -> int:
-        """Bytes of GDN state that one slot takes in the whole model; 0 without GDN layers.
+        """Bytes of GDN state per slot in the whole model; 0 without GDN layers.
 
         Source: sglang `configs/mamba_utils.py`. conv: the last kernel−1 columns, bfloat16;
-        recurrent: a key_dim × value_dim matrix a value head, `ssm_dtype`.
+        recurrent: a key_dim × value_dim matrix per value head, `ssm_dtype`.
         """
         return self.state_bytes_per_rank(1, ssm_dtype)
 
     def state_bytes_per_rank(self, tp_size: int, ssm_dtype: str | None = None) -> int:
-        """Bytes of GDN state that one slot takes on one rank. States shard, unlike KV."""
+        """Bytes of GDN state per slot on one rank. States shard, unlike KV."""
         dtype = ssm_dtype or self.mamba_ssm_dtype
         if dtype not in STATE_BYTES:
             raise InvalidValue(
@@ -254,6 +250,12 @@ class ModelSpec:
 @cache
 def _tensors(spec: ModelSpec) -> tuple[Tensor, ...]:
     return tuple(tensors(spec))
+
+
+@cache
+def _tensor_bytes(spec: ModelSpec, precision: str) -> tuple[tuple[Tensor, int], ...]:
+    recipe = precision_named(precision)
+    return tuple((tensor, recipe.bytes_of(tensor)) for tensor in _tensors(spec))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""SGLang's scheduler in virtual time: what runs in which step, and what each step gives out.
+"""SGLang's scheduler in virtual time: what runs in which step, and what each step gives.
 
 One object, two users: `kit.bench` runs it flat out, the twin runs it against the clock.
 
@@ -7,12 +7,12 @@ One object, two users: `kit.bench` runs it flat out, the twin runs it against th
            → decode, or verify under MTP, all together  → 1 + accepted tokens per step
            → finished, the slot goes to the head of the queue
 
-requests    what comes in, and what a step gives
-acceptance  how many drafts a verify step accepts
-rules       SGLang's constants, and how its versions differ (`data/scheduler.toml`)
-admission   what is reserved before a request may run
-prefix      the radix cache, where GDN states say how deep a hit can be
-scheduler   the loop over them: slots, prefill, decode, retraction
+requests       what comes in, and what a step gives
+acceptance     how many drafts a verify step accepts
+config         SGLang's constants, and how its versions differ (`data/scheduler.toml`)
+prefill_adder  what is reserved before a request may run
+radix_cache    prefixes that are reused, as deep as GDN states allow
+scheduler      the loop over them: slots, prefill, decode, retraction
 """
 
 from kit.scheduler.acceptance import Acceptance, default_accept_length

@@ -65,7 +65,7 @@ class Acceptance:
 
 
 def default_accept_length() -> float:
-    """The accept length to draw where nobody gives one (`data/acceptance.toml`)."""
+    """The accept length to draw where none is given (`data/acceptance.toml`)."""
     return float(_published()["default_accept_length"])
 
 

@@ -1,13 +1,13 @@
 """What SGLang reserves before a request may run: its PrefillAdder, in token counts.
 
-A request runs only when its prompt and its output to come fit into the KV tokens that nobody holds
-and nobody was promised. How much output that is, SGLang must guess:
+A request runs only when its prompt and its output to come fit into the KV tokens that are neither
+held nor promised. SGLang must guess how much output that is:
 
     an end that is known (`ignore_eos`)  all that is left of it, at most `clip_max_new_tokens`
     any other, running already           the same, times a ratio that falls from 0.7 to 0.1
-    known ends, no radix cache           the ends are played through in their order
+    known ends, no radix cache           the ends are simulated in their order
 
-Too low a guess is a retraction later, too high a guess a slot left empty.
+Too low a guess means a retraction later, too high a guess an empty slot.
 Source: sglang 0.5.23, managers/schedule_policy.py (PrefillAdder), mem_cache/prefill_budget.py.
 """
 
@@ -26,7 +26,7 @@ class Budget:
     def __init__(
         self, rules: Rules, free_tokens: int, running: Sequence[Live], ratio: float
     ) -> None:
-        """`free_tokens` of the KV cache are held by no request; `ratio` is the guess of now."""
+        """`free_tokens` of the KV cache are held by no request; `ratio` is the present guess."""
         self.full = False
         self._rules = rules
         self._ratio = ratio
@@ -40,7 +40,7 @@ class Budget:
 
     @property
     def open(self) -> bool:
-        """Whether another request may be looked at."""
+        """Whether another request may be considered."""
         return self._chunk_left > 0 and self._batch_left > 0 and not self.full
 
     def resume(self, live: Live) -> int:
@@ -54,7 +54,7 @@ class Budget:
     def admit(self, live: Live, cached: int, pinned: int) -> int:
         """Tokens of its prompt that this batch reads; 0 where it has to wait.
 
-        `cached` tokens of it are in the radix cache, `pinned` of them now held by nobody.
+        `cached` tokens of it are in the radix cache, `pinned` of them held by no request now.
         """
         extend = live.context - cached
         self._now -= pinned

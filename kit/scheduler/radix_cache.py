@@ -27,7 +27,7 @@ from kit.scheduler.requests import Kept, Live
 class Hit(NamedTuple):
     """What the cache has of a request.
 
-    `tokens` can be reused, `shared` of them with others; `pinned` of them nobody held till now.
+    `tokens` can be reused, `shared` of them with others; `pinned` of them no request held before.
     `branch` is how deep its KV goes beyond: where a state would serve the next one, or 0.
     """
 
@@ -47,7 +47,7 @@ class _Family:
 
 
 class PrefixCache:
-    """What finished, running and retracted requests have left. Live requests lock what they use."""
+    """What finished, running and retracted requests left. Live requests lock what they use."""
 
     def __init__(self, rules: Rules) -> None:
         self.locked_tokens = 0
@@ -57,7 +57,7 @@ class PrefixCache:
         self._families: dict[str, _Family] = {}
 
     def match(self, live: Live) -> Hit:
-        """What there is for a request whose prefill would begin now. Changes nothing."""
+        """The hit of a request whose prefill would begin now. Changes nothing."""
         most = live.context - 1  # one token at least is computed
         states = list(self._states(live, most))
         shared = max((state.depth for state in states), default=0)
@@ -168,7 +168,7 @@ class PrefixCache:
             del self._families[state.family]
 
     def _lock(self, live: Live, state: Kept) -> None:
-        """Once a request; the first lock takes its tokens out of what can be evicted."""
+        """Once per request; the first lock takes its tokens out of what can be evicted."""
         self._touch(state)
         if state in live.held:
             return

@@ -31,7 +31,7 @@ class Request(NamedTuple):
         return self.max_tokens is None
 
     def problem(self) -> str | None:
-        """What no server could do with it, in words; None where nothing is wrong."""
+        """Why no server could serve it; None where nothing is wrong."""
         if self.input_tokens < 1 or self.output_tokens < 1:
             return f"{self.input_tokens} tokens in, {self.output_tokens} out: each is 1 or more"
         if self.max_tokens is not None and self.max_tokens < self.output_tokens:
@@ -108,7 +108,7 @@ class Live:
     def __init__(
         self, request: Request, limit: int, draw: Callable[[], float], most: int = 1
     ) -> None:
-        """`most` tokens are given in a step at most."""
+        """`most`: tokens that one step gives at most."""
         self.rid = request.rid
         self.gives = tuple(Emission(request.rid, tokens, False) for tokens in range(most + 1))
         self.request = request

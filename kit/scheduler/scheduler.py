@@ -1,9 +1,9 @@
-"""The scheduler: slots, prefill before decode, retraction. The package says what it plays.
+"""The scheduler: slots, prefill before decode, retraction.
 
 A request is admitted when a running slot is free and SGLang's reservation fits
-(`kit/scheduler/prefill_adder.py`). A reservation is a guess: where the KV tokens run out all the
-same, the requests with the fewest tokens given are retracted, and come back by way of the queue.
-The caps are the memory plan's, which knows SGLang's version.
+(`kit/scheduler/prefill_adder.py`). A reservation is a guess: where the KV tokens run out anyway,
+the requests with the fewest output tokens are retracted, and wait in the queue again.
+The limits are the memory plan's, which knows SGLang's version.
 
 No clock is read in here, and random draws belong to the request (by order of submission), not to
 the step: the same requests give the same tokens however fast the clock runs.
@@ -41,7 +41,7 @@ class Scheduler:
         acceptance: Acceptance | None,
         seed: int = 0,
     ) -> None:
-        """`acceptance` is needed under MTP, ignored without."""
+        """`acceptance` is needed with MTP, ignored without."""
         self.memory = memory
         self.speed = speed
         self.acceptance = acceptance if memory.profile.mtp else None
@@ -55,7 +55,7 @@ class Scheduler:
         self._own_tokens = 0  # KV that running requests hold alone
         self._borrowed_tokens = 0  # what they read of shared prefixes, counted for each
         self._ratio = self.rules.init_new_token_ratio
-        self._full = False  # nobody is looked at until a running request leaves
+        self._full = False  # no request is admitted until a running one leaves
         self._lag: int | None = None  # decode steps until that is noticed
         self._by_rid: dict[str, Live] = {}
         self._pending: list[tuple[float, int, Live]] = []
@@ -112,7 +112,7 @@ class Scheduler:
 
     @property
     def accept_length(self) -> float | None:
-        """Mean tokens of a verify step a request, so far; None before the first."""
+        """Mean tokens per verify step and request so far; None before the first step."""
         return self._verified_tokens / self.verify_steps if self.verify_steps else None
 
     def submit(self, request: Request) -> None:
@@ -142,9 +142,9 @@ class Scheduler:
         self._ordinal += 1
 
     def abort(self, rid: str) -> bool:
-        """Drop a request wherever it is. False when it is not here (finished, or never came).
+        """Drop a request wherever it is. False when it is not here (finished, or never submitted).
 
-        What a step has given out already stays given.
+        Tokens that a step has already given stay given.
         """
         live = self._by_rid.pop(rid, None)
         if live is None:
@@ -177,7 +177,7 @@ class Scheduler:
             return self._prefill(batch)
         if self._running:
             return self._decode()
-        self._ratio = self.rules.init_new_token_ratio  # an idle server forgets
+        self._ratio = self.rules.init_new_token_ratio  # an idle server starts afresh
         return None
 
     def _next_prefill(self) -> list[tuple[Live, int]]:
@@ -313,7 +313,7 @@ class Scheduler:
     def _give(
         self, lives: list[Live], acceptance: Acceptance | None
     ) -> tuple[tuple[Emission, ...], list[Live]]:
-        """One step's tokens: a token each, or as many as are accepted. And who goes on."""
+        """One step's tokens (one per request, or as many as are accepted), and who goes on."""
         emissions, unfinished, given = [], [], 0
         thresholds = acceptance.thresholds if acceptance else None
         for live in lives:  # the hot loop of a simulation: `acceptance.tokens`, in place

@@ -12,7 +12,7 @@ from kit.errors import InvalidValue
 
 @dataclass(frozen=True)
 class Accounting:
-    """The rules of one range of versions; the fields are explained in data/accounting.toml."""
+    """The rules of one range of versions; data/accounting.toml explains the fields."""
 
     since: str
     auto_mtp: str

@@ -21,7 +21,7 @@ from kit.sizing.remedies import Remedy, remedies, requests
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a plan is as it is. Reasons and remedies are worked out when they are first asked for."""
+    """Why a plan is as it is. Reasons and remedies are computed when they are first read."""
 
     plan: MemoryPlan
 
@@ -197,12 +197,12 @@ def _tokens(memory: MemoryPlan) -> Iterator[str]:
         gib = p.context_tokens * memory.kv_bytes_per_token_per_rank / 2**30
         yield (
             f"beyond {m.max_position_embeddings:,} tokens the positions are stretched by YaRN "
-            f"(cards: up to {YARN_TOKENS:,}), for every request, short ones too; one of "
+            f"(model cards: up to {YARN_TOKENS:,}), for every request, short ones too; one of "
             f"{p.context_tokens:,} takes {gib:.1f} GiB per rank"
         )
     if p.tp_size > m.num_key_value_heads:
         yield (
-            f"{m.num_key_value_heads} KV heads: KV a token and rank stops shrinking at TP "
+            f"{m.num_key_value_heads} KV heads: KV per token and rank stops shrinking at TP "
             f"{m.num_key_value_heads}, here {memory.kv_bytes_per_token_per_rank:,} bytes; "
             "states go on shrinking"
         )
@@ -260,7 +260,7 @@ def _context() -> float:
 
 
 def _assumption(memory: MemoryPlan) -> Iterator[str]:
-    """How far the one assumption carries: what communication buffers might take."""
+    """The one assumption, and the plan where communication buffers take more."""
     p = memory.profile
     if p.tp_size == 1 or p.gpu.is_cpu or not memory.fits:
         return

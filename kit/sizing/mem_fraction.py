@@ -11,8 +11,8 @@ from kit.hardware import Profile
 from kit.sizing.accounting import capacity, table
 
 META_MIB = 512
-LARGE_CARD_GIB = 60
-LARGE_CARD_LEAST_MIB = 10 * 1024
+LARGE_GPU_GIB = 60
+LARGE_GPU_LEAST_MIB = 10 * 1024
 MIB_PER_PREFILL_TOKEN = 1.5
 MIB_PER_DECODE_SLOT = 2
 VISION_FACTOR = 0.95  # its ViT scaling reads `num_hidden_layers`, which Qwen3.5 calls `depth`
@@ -39,8 +39,8 @@ def headroom(p: Profile) -> Headroom:
     graphs = 0.0 if p.gpu.is_cpu else float(batch * MIB_PER_DECODE_SLOT)
     activations = META_MIB + max(chunk, 2048) * MIB_PER_PREFILL_TOKEN + p.tp_size / 8 * 1024
     reserved = graphs + activations
-    if p.gpu.memory_gib > LARGE_CARD_GIB:
-        reserved = max(reserved, LARGE_CARD_LEAST_MIB)
+    if p.gpu.memory_gib > LARGE_GPU_GIB:
+        reserved = max(reserved, LARGE_GPU_LEAST_MIB)
     return Headroom(graphs, activations, reserved)
 
 
@@ -56,13 +56,13 @@ def default_fraction(p: Profile) -> float:
 
 
 def static_fraction(p: Profile) -> float:
-    """What weights and caches may take of the card: the fraction asked for, or SGLang's own."""
+    """The share of a GPU's memory for weights and caches: the fraction asked for, or SGLang's."""
     fraction = default_fraction(p) if p.mem_fraction_static is None else p.mem_fraction_static
     return fraction * aiter_share(p)
 
 
 def aiter_share(p: Profile) -> float:
-    """How much of the fraction AMD's attention kernels leave: 0.85 for a long context, else all."""
+    """The part of the fraction in use: 0.85 with AMD's aiter and a long context, else 1."""
     defaults = table().defaults
     if p.gpu.is_amd and p.context_tokens > defaults.aiter_context_tokens:
         return defaults.aiter_share

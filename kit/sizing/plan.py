@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
-from kit.hardware import validate as _checks
+from kit.hardware.validate import GPU_TRANSPORTS, obstacle
 from kit.provenance import Provenance, computed
 from kit.sizing.accounting import Accounting, accounting, table
 from kit.sizing.ledger import RankLedger
@@ -27,7 +27,7 @@ GIB = 2**30
 MIB = 2**20
 FITS_TOKENS = 131_072  # the least context that the cookbook advises for thinking
 TIGHT_REQUESTS = 16
-YARN_TOKENS = 1_010_000  # to where Qwen's cards stretch the context
+YARN_TOKENS = 1_010_000  # the longest context in Qwen's model cards, stretched by YaRN
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
     held = HeldBytes.of(p, rules)
     budget = held.free * fraction - held.counted
     pools = divide(_demand(p, rules, strategy, budget), rules)
-    obstacle = _checks.obstacle(p)
+    runs = obstacle(p) is None
     return MemoryPlan(
         profile=p,
         sglang=sglang,
@@ -141,9 +141,9 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
         slots=pools.slots,
         slots_per_request=_slots_per_request(strategy),
         snapshots=pools.snapshots,
-        fits=not obstacle and pools.max_running_requests >= 1 and pools.kv_tokens >= FITS_TOKENS,
-        max_running_requests=0 if obstacle else pools.max_running_requests,
-        kv_tokens=0 if obstacle else pools.kv_tokens,
+        fits=runs and pools.max_running_requests >= 1 and pools.kv_tokens >= FITS_TOKENS,
+        max_running_requests=pools.max_running_requests if runs else 0,
+        kv_tokens=pools.kv_tokens if runs else 0,
         ranks=_ledgers(p, held, pools, rules),
         provenance=computed(
             f"formulas of SGLang {sglang}; {table().estimates.context_gib} GiB per rank "
@@ -175,16 +175,16 @@ class HeldBytes:
 
 
 def _reserve(p: Profile, rules: Accounting) -> int:
-    """For multimodal features: the embedding cache, and CUDA IPC's pool where it is used."""
+    """Bytes for multimodal features: the embedding cache, and CUDA IPC's pool where it is used."""
     if p.model.vision is None or not rules.mm_reserve:
         return 0
     defaults = table().defaults
-    ipc = defaults.cuda_ipc_mib if p.mm_feature_transport in _checks.GPU_TRANSPORTS else 0
+    ipc = defaults.cuda_ipc_mib if p.mm_feature_transport in GPU_TRANSPORTS else 0
     return int((defaults.vlm_cache_mib + ipc) * MIB)
 
 
 def _strategy(p: Profile, rules: Accounting) -> tuple[str, bool]:
-    """The cache strategy that SGLang ends at, and whether it refuses the command as it is."""
+    """The cache strategy that SGLang chooses, and whether it refuses the command without one."""
     if not p.radix_cache:
         return "radix_off", False
     strategy, refused = p.mamba_radix_cache_strategy, False
@@ -236,7 +236,7 @@ def _page_size(p: Profile) -> int:
 def _ledgers(
     p: Profile, held: HeldBytes, pools: Pools, rules: Accounting
 ) -> tuple[RankLedger, ...]:
-    """A ledger per rank; graphs and activations get what the rest leaves, as far as they need."""
+    """One ledger per rank. Graphs and activations take what they need of what the rest leaves."""
     outside = None
     if p.mtp is not None and not rules.counts_mtp:
         outside = pools.kv_tokens * (_cell(p, True) - _cell(p, False)) / GIB

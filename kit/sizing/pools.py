@@ -13,11 +13,11 @@ from kit.sizing.accounting import Accounting, table
 
 @dataclass(frozen=True)
 class Demand:
-    """What is to be divided, on one rank.
+    """What is to be divided on one rank.
 
-    `budget` bytes for states and KV; `state` bytes of a slot, 0 without GDN; `cell` bytes of a
-    KV token; `slots_per_request` by cache strategy; `drafts` tokens a verify step, 0 without
-    MTP; `wanted` requests, if a number is set.
+    `budget` bytes for states and KV; `state` bytes per slot, 0 without GDN; `cell` bytes per
+    KV token; `slots_per_request` by cache strategy; `drafts` tokens per verify step, 0 without
+    MTP; `wanted` requests at once, if a number is set.
     """
 
     budget: int
@@ -33,7 +33,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Pools:
-    """What came of it. `slots` and `snapshots` are without the padding; bytes with it."""
+    """The result. `slots` and `snapshots` are without the padding, the bytes with it."""
 
     slots: int
     snapshots: int
@@ -48,8 +48,8 @@ NOTHING = Pools(0, 0, 0, 0, 0, 0, 0)
 
 
 def divide(d: Demand, rules: Accounting) -> Pools:
-    """The pools of one rank. All zero where the budget does not hold one request: there
-    SGLang ends with an error."""
+    """The pools of one rank. All zero where the budget does not hold one request: SGLang then
+    ends with an error."""
     spare = 1 if rules.padding else 0
     slots = _slots(d, rules, spare) if d.state else 0
     if d.budget <= 0 or (d.state and slots <= 0):
@@ -74,7 +74,7 @@ def divide(d: Demand, rules: Accounting) -> Pools:
 
 
 def _slots(d: Demand, rules: Accounting, spare: int) -> int:
-    """State slots. Without radix cache as many as requests are wanted; else by the ratio.
+    """State slots. Without radix cache one per wanted request; else by the ratio.
 
     "joint" solves slots·state + slots/slots_per_request·drafts·state = share of the budget.
     """

@@ -45,7 +45,7 @@ def requests(number: int) -> str:
 
 
 def _changes(memory: MemoryPlan) -> Iterator[Change]:
-    """The likeliest first. Of the hardware and of the options, the least that fits."""
+    """The likeliest first. Of more ranks, smaller precisions and so on, the first that fits."""
     p = memory.profile
     if memory.fits:
         yield from _more_requests(p, parse(memory.sglang) >= LAZY_SINCE)
