@@ -1,19 +1,28 @@
 """Benchmarks: what to send, what came back, what others published.
 
-workload   how many requests, how long, when: drawn as sglang.bench_serving draws them
-drive      a workload on the scheduler, in virtual time
-live       a run while it goes, five samples per second
-race       a workload on the wire: sent, stamped, kept
-aside      questions to the server beside it
-accepted   the accept length over questions of one's own
-gate       connections read in a thread of their own
-client     a workload against a server, timestamps taken as bytes arrive
-metrics    records of requests → a report, by the field's definitions
-goodput    how many of the requests kept an SLO
-table      a report as bench_serving prints it
-lines      result files: ours, bench_serving's, vLLM's
-theirs     the benchmarks of SGLang and vLLM, run on the same server
-published  runs and cells that others published
+A module imports those above it, never those below:
+
+    images         pictures of noise for requests
+    workload       how many requests, how long, when: drawn as sglang.bench_serving draws them
+    record         one request as its client saw it
+    goodput        how many of the requests kept an SLO
+    metric_list    the metrics of a report: key, label, unit, meaning
+    report         what a run gave: result line and printed table
+    metrics        records of requests → a report, by the field's definitions
+    result_file    result files of bench_serving, vLLM and `kit bench`, read
+    epoll_reader   connections read in a thread of their own
+    transport      HTTP connections that record bytes and the time they came
+    protocol       what a request says, what a recorded answer means
+    sampler        a run while it is going, five samples per second
+    server_stats   what the server says of itself: its queue, its accept length
+    runner         requests sent at the pace of a workload, responses recorded
+    client         a workload against a server
+    external_tools the benchmarks of SGLang and vLLM, run on the same server
+    published      runs and cells that others published
+    simulated      a workload on the scheduler, in virtual time
+    user_runs      a reader's own result files, as runs to fit
+    fit            constants of the speed model from runs
+    compare        a prediction against a published or measured report
 """
 
 from kit.bench.client import run as measure

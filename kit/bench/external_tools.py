@@ -1,9 +1,9 @@
-"""Other people's benchmark on the same server: their command, run where it is installed.
+"""The benchmarks of SGLang and vLLM on the same server, run where they are installed.
 
     tool = installed()[0]
     report = await tool.run(endpoint, workload)     # a Report like any other, from their file
 
-Their tools read the clock of this machine: against a twin, give one that runs at life's speed.
+These tools read the clock of this machine: against a twin, give one whose clock is not faster.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from kit.bench.report import Report
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance
+from kit.server import cpu
 from kit.server.processes import finished
 
 TIMEOUT_S = 600.0
-
 
 Arguments = Callable[[Target, Workload], list[str]]
 
 
 @dataclass(frozen=True)
 class ExternalTool:
-    """A benchmark of somebody else's. `argv` starts it; empty where it is not installed here."""
+    """A benchmark tool of another project. `argv` starts it; empty where it is not installed."""
 
     name: str
     argv: tuple[str, ...]
@@ -44,14 +44,14 @@ class ExternalTool:
     extra: tuple[str, ...] = ()
 
     def command(self, endpoint: Target, workload: Workload) -> str:
-        """What one would type, for a shell."""
+        """The command to type in a shell."""
         return f"{self.typed} {shlex.join(self.arguments(endpoint, workload))}"
 
     async def run(self, endpoint: Target, workload: Workload) -> Report:
         """Run it, and read what it wrote. Ends with the task that awaits it.
 
-        Raises KitError where it is not installed or fails; InvalidValue for a twin whose clock is
-        not life's.
+        Raises KitError where it is not installed or fails; InvalidValue for a twin whose clock
+        runs faster or slower than real time.
         """
         if not self.argv:
             raise KitError(f"{self.name} is not installed here", f"pip install {self.name}")
@@ -98,12 +98,12 @@ def tools() -> tuple[ExternalTool, ExternalTool]:
 
 
 def installed() -> tuple[ExternalTool, ...]:
-    """Those of `tools()` that can be run here."""
+    """Those of `tools()` that are installed here."""
     return tuple(tool for tool in tools() if tool.argv)
 
 
 def sglang_arguments(endpoint: Target, workload: Workload) -> list[str]:
-    """Of `sglang.bench_serving`, for text of random tokens sent as numbers: no data set needed."""
+    """For `sglang.bench_serving`: random tokens sent as numbers, so that no data set is needed."""
     _text_only(workload)
     return [
         *("--backend", "sglang", "--base-url", endpoint.base_url, "--model", endpoint.model),
@@ -114,7 +114,7 @@ def sglang_arguments(endpoint: Target, workload: Workload) -> list[str]:
 
 
 def vllm_arguments(endpoint: Target, workload: Workload) -> list[str]:
-    """Of `vllm bench serve`, whose lengths spread around the given one: only exact ones are alike.
+    """For `vllm bench serve`, whose lengths spread around the given one: only exact ones match.
 
     Raises InvalidValue for a workload of other lengths.
     """
@@ -152,11 +152,9 @@ def _text_only(workload: Workload) -> None:
 
 def _sglang() -> tuple[tuple[str, ...], str]:
     """How to start SGLang's tool, and its tokenizer: from this environment, or the CPU's."""
-    from kit.server import cpu
-
     module = ("-m", "sglang.bench_serving")
     found = importlib.util.find_spec("sglang")
-    if found is not None and found.origin is not None:  # no origin: some folder of that name
+    if found is not None and found.origin is not None:  # no origin: a folder of that name
         return (sys.executable, *module), ""
     if cpu.installed():
         return (str(cpu.HOME / "python"), *module), str(cpu.tiny_checkpoint())

@@ -2,9 +2,9 @@
 
     report.goodput(Slo(ttft_ms=200, tpot_ms=20))  →  requests per second
 
-A server can raise its throughput by letting everybody wait; its goodput falls when it does. By
-the definitions of sglang 0.5.23, benchmark/goodput.py: a request that failed is not good, and an
-answer of one token has no TPOT to miss.
+A server can raise its throughput by making everybody wait; its goodput falls when it does. The
+definitions are those of sglang 0.5.23, benchmark/goodput.py: a request that failed is not good, and
+an answer of one token has no TPOT to miss.
 """
 
 from __future__ import annotations

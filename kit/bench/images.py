@@ -1,7 +1,7 @@
 """Images to benchmark with: real JPEG files of random noise, as `sglang.bench_serving` makes them.
 
-Noise compresses badly and no two are alike, so a server decodes, resizes and encodes each: none
-comes out of a cache. Names of sizes, quality and what is counted: sglang 0.5.23,
+Noise compresses badly and no two images are alike, so a server decodes, resizes and encodes each
+of them: none comes from a cache. Names of sizes, quality and what is counted: sglang 0.5.23,
 benchmark/datasets/image.py.
 """
 

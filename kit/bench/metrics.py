@@ -1,19 +1,19 @@
 """Records of requests → the rows that serving benchmarks print, by the field's definitions.
 
     TTFT    first chunk with a token − send
-    TPOT    (E2E − TTFT) / (output tokens − 1), a request; only above one token
+    TPOT    (E2E − TTFT) / (output tokens − 1), per request; only above one token
     ITL     gap between chunks. With MTP a chunk carries several tokens, so there are two:
             per token (the gap divided by its tokens, repeated for each; what bench_serving's
             backend `sglang` prints) and per chunk (the gap itself; what OpenAI backends and
             vLLM print). They differ by the accept length; both are kept, labelled.
-    E2E     last event − send; on a wire the last event is `[DONE]`
+    E2E     last event − send; the last event of a server is `[DONE]`
     throughput      counts / wall time of the whole run, ramps included
     concurrency     Σ E2E / wall time: Little's law
     peaks           the best of one-second buckets from the first send on; for requests, those
                     that overlap a second, so 3 at concurrency 1 is no mistake
 
-Failed requests are counted and averaged into nothing. Percentiles interpolate, std is the
-population's. Source: sglang 0.5.23, benchmark/serving.py, `calculate_metrics`.
+Failed requests are counted and averaged into nothing. Source: sglang 0.5.23,
+benchmark/serving.py, `calculate_metrics`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def report(
     done = [r for r in records if r.ok]
     tokens_in = sum(r.input_tokens for r in done)
     tokens_out = sum(r.output_tokens for r in done)
-    vision, unseen = _vision(done, workload)
+    vision, caveat = _vision(done, workload)
     counted = all(r.tokens for r in done)
     per_chunk, per_token = _gaps(done, counted)
     tokens_peak, requests_peak = _peaks(done, counted)
@@ -55,9 +55,12 @@ def report(
     if done and not counted:
         missing = (*missing, "ITL per token: the server does not count the tokens of a chunk")
     if any(r.assumed for r in done):
-        missing = (*missing, "output tokens: the server counts none; the lengths asked are taken")
-    if unseen:
-        missing = (*missing, unseen)
+        missing = (
+            *missing,
+            "output tokens: the server counts none; those asked for are taken",
+        )
+    if caveat:
+        missing = (*missing, caveat)
     return Report(
         provenance=provenance,
         backend=backend,
@@ -88,7 +91,7 @@ def report(
 
 
 def _gaps(done: Sequence[Record], counted: bool) -> tuple[Array, Array]:
-    """All gaps between chunks, and the same per token (empty when nobody counted)."""
+    """All gaps between chunks, and the same per token (empty where tokens are not counted)."""
     gaps = [np.diff(r.times_s) for r in done if len(r.times_s) > 1]
     per_chunk = np.concatenate(gaps) if gaps else np.zeros(0)
     if not counted or not gaps:
@@ -98,7 +101,7 @@ def _gaps(done: Sequence[Record], counted: bool) -> tuple[Array, Array]:
 
 
 def _vision(done: Sequence[Record], workload: Workload | None) -> tuple[int, str]:
-    """(tokens of images and their delimiters in all prompts, what is unsure about them)."""
+    """(tokens of images and their delimiters in all prompts, a caveat where they are unsure)."""
     if workload is None or not workload.vision_tokens or not done:
         return 0, ""
     delimiters = workload.vision_tokens - workload.image_tokens
@@ -111,7 +114,7 @@ def _vision(done: Sequence[Record], workload: Workload | None) -> tuple[int, str
 
 
 def _accept_length(done: Sequence[Record]) -> float | None:
-    """Tokens a verify step gave, its bonus token included; None where no answer tells."""
+    """Tokens per verify step, the bonus token included; None where no answer says."""
     steps = sum(r.verify_steps for r in done)
     return 1 + sum(r.correct_drafts for r in done) / steps if steps else None
 
@@ -133,7 +136,7 @@ def _peaks(done: Sequence[Record], counted: bool) -> tuple[float | None, int | N
 
 
 def _token_times(record: Record, start_s: float) -> Array:
-    """When each token came, those of one chunk spread over the gap before it."""
+    """When each token came; those of one chunk are spread over the gap before it."""
     times = np.asarray(record.times_s)
     counts = np.asarray(record.tokens[1:], dtype=np.int64)
     steps = np.repeat(np.diff(times) / counts, counts)

@@ -8,13 +8,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kit import chat
 from kit.bench.transport import Origin, Pool, Response
-
-if TYPE_CHECKING:
-    from kit.endpoint import Endpoint
+from kit.endpoint import Endpoint
 
 POLL_S = 0.5  # between two looks at the server's queue
 _TIMEOUT_S = 10.0  # for the answer to one question

@@ -1,7 +1,7 @@
 """A workload run on the scheduler in virtual time: a benchmark without a server or a wait.
 
-Between its steps the scheduler sees requests arrive as a client would send them; the answers
-become records, and the records a report, by the same code that a measured run goes through.
+Between its steps the scheduler sees requests arrive as a client would send them. The answers
+become records, and the records a report by the same code as for a measured run.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def simulate(
 ) -> Report:
     """The report that `workload` gives on `profile` under SGLang `sglang`, simulated.
 
-    `seed` draws the acceptances; the workload's own by default. `on_sample` sees the run on its
-    way, in virtual time. Raises InvalidValue when the profile does not fit, or a request never
-    could.
+    `seed` draws the acceptances; the workload's own by default. `on_sample` gets the run's
+    samples, in virtual time. Raises InvalidValue when the profile does not fit, or a request
+    never could.
     """
     scheduler = Scheduler.of(
         profile,
@@ -48,7 +48,7 @@ def simulate(
         max_running_requests=max_running_requests,
         speed=speed,
     )
-    records = drive(scheduler, workload, on_sample)
+    records = _run(scheduler, workload, on_sample)
     return report(
         records,
         duration_s=max(r.ended_s for r in records),
@@ -94,14 +94,14 @@ def predict(
     )
 
 
-def drive(
+def _run(
     scheduler: Scheduler, workload: Workload, on_sample: Callable[[Sample], None] | None = None
 ) -> list[Record]:
-    """Send the workload through `scheduler` to the last token; one record a request, in order.
+    """Send the workload through `scheduler` to the last token; one record per request, in order.
 
-    At most `max_concurrency` requests are out at a time. What is over leaves room for the next
-    at once: a client with no delay of its own. `on_sample` sees the run five times a virtual
-    second, and at its end.
+    At most `max_concurrency` requests are out at a time. One that ends makes room for the next
+    at once: a client with no delay of its own. `on_sample` gets five samples per virtual second,
+    and one at the end.
     """
     client = _Client(scheduler, workload)
     watch = _Watch(client, on_sample) if on_sample else None
@@ -125,7 +125,7 @@ def drive(
 
 
 class _Client:
-    """The sending side: who may be sent when, and what has come back."""
+    """The sending side: which request may be sent when, and what has come back."""
 
     def __init__(self, scheduler: Scheduler, workload: Workload) -> None:
         self.scheduler = scheduler
@@ -143,14 +143,14 @@ class _Client:
 
     @property
     def _next_s(self) -> float | None:
-        """When the next request may leave; None when none is left, or there is no room for it."""
+        """When the next request may be sent; None when none is left, or there is no room."""
         index = len(self.sent_s)
         if index == self._work.num_prompts or self.out == self._limit:
             return None
         return self._work.send_s[index]
 
     def send(self, until_s: float, freed_s: float) -> None:
-        """Send what may leave until `until_s`; not before `freed_s`, when room came."""
+        """Send what may be sent until `until_s`; not before `freed_s`, when room came."""
         while (due_s := self._next_s) is not None and due_s <= until_s:
             index, work = len(self.sent_s), self._work
             arrival_s = max(due_s, freed_s)
@@ -200,7 +200,7 @@ class _Client:
 
 
 class _Watch:
-    """The run as a live view sees it, by the same samples as a measured one."""
+    """Takes samples of the run, of the same kind as those of a measured one."""
 
     def __init__(self, client: _Client, on_sample: Callable[[Sample], None]) -> None:
         self._client = client
@@ -210,12 +210,12 @@ class _Watch:
         self._last: Step | None = None
 
     def look(self, step: Step, now_s: float) -> None:
-        """Take in a step that ended at `now_s`."""
+        """Add a step that ended at `now_s`."""
         client = self._client
         if step.kind == "prefill":
             for rid, _, _ in step.emissions:
                 index = int(rid)
-                if len(client.times_s[index]) == 1:  # not one that comes back from a retraction
+                if len(client.times_s[index]) == 1:  # not one that returns from a retraction
                     self._ttft_s.append(now_s - client.sent_s[index])
         else:
             self._last = step

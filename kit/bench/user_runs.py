@@ -1,8 +1,8 @@
 """A reader's own runs, from result files, as `fit` takes them: report, machine, workload.
 
-A result line says what came out; which machine it was on, `kit fit` is told. bench_serving's lines
-leave out the seed: the lengths are drawn again with its default seeds, and have to give the line's
-totals. vLLM's lines leave out the lengths: its random data set has exact ones by default.
+A result line does not say which machine it was measured on: `kit fit` asks for it. bench_serving's
+lines leave out the seed: the lengths are drawn again with its default seeds, and must give the
+line's totals. vLLM's lines leave out the lengths: its random data set has exact ones by default.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _run(name: str, report: Report, machine: Profile, sglang: str | None) -> Pub
 
 
 def _as_served(machine: Profile, info: dict[str, Any]) -> tuple[Profile, str | None]:
-    """`machine` with what the server said of itself, and its version."""
+    """`machine` with what the server said of itself, and the server's version."""
     changes: dict[str, Any] = {}
     if info.get("disable_radix_cache") is not None:
         changes["radix_cache"] = not info["disable_radix_cache"]

@@ -5,8 +5,9 @@ same options and seed give the same requests here, in the twin and in their own 
 
     Workload(1000, 1000, 10, seed=1)  →  6101 tokens in, 4220 out: the cookbook's latency run
 
-"1000 in, 1000 out" is therefore an upper bound, uniform from 1 up: half of it on average. Exact
-lengths are `range_ratio=1`. The default seed is 42, as in SGLang since 0.5.14; before, it was 1.
+"1000 in, 1000 out" is therefore an upper bound: lengths are uniform from 1 up, half of it on
+average. `range_ratio=1` gives exact lengths. The default seed is 42, as in SGLang since 0.5.14;
+before, it was 1.
 
     Workload(128, 1024, 10, dataset="image", image_count=2)  →  two 720p images before each text
 
@@ -145,14 +146,14 @@ class Workload:
     def prompt(self, index: int) -> list[int]:
         """Token ids of request `index`: consecutive, from an offset of its own.
 
-        So no two prompts share a prefix, and nothing needs a data set or a tokenizer.
+        So no two prompts share a prefix, and no data set or tokenizer is needed.
         """
         tokens, _ = self.text_lengths[index]
         start = self._offsets[index] + index
         return [(start + i) % PLAIN_TOKENS for i in range(tokens)]
 
     def pictures(self, index: int) -> list[bytes]:
-        """The JPEG files of request `index`, each of its own noise; some 30 ms for a 720p one."""
+        """The JPEG files of request `index`, each of its own noise; about 30 ms for a 720p one."""
         return [
             images.jpeg(self.image_resolution, (self.seed, index, number))
             for number in range(self._images)

@@ -25,11 +25,9 @@ from kit.errors import KitError
 if TYPE_CHECKING:
     from kit.bench import Report, Sample
 
-INCOMPLETE, STOPPED = (
-    1,
-    130,
-)  # exit codes: requests failed; Ctrl-C. Either way what there is, is told
-_WINDOW = 10  # samples that the shown rate is over: two seconds
+# Exit codes: requests failed; Ctrl-C. Either way the report of what there is gets printed.
+INCOMPLETE, STOPPED = 1, 130
+_WINDOW = 10  # samples that the shown rate is taken over: two seconds
 
 
 def add(add_command: Add) -> None:
@@ -53,7 +51,7 @@ def _bench(args: argparse.Namespace) -> int:
 
     workload = given_workload(args)
     if args.goodput:
-        Slo.parse(args.goodput)  # a slip there is told before the run, not after it
+        Slo.parse(args.goodput)  # a mistake there is reported before the run, not after it
     with _result_file(args.out) as lines:
         server = connected(args)
         progress = Progress(workload.num_prompts) if sys.stderr.isatty() else None
@@ -86,7 +84,7 @@ def _result_file(path: Path | None) -> contextlib.AbstractContextManager[TextIO 
 
 
 class Progress:
-    """One line on stderr, written over itself: how far, how fast."""
+    """One line on stderr that is overwritten: how far the run is, and how fast."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from kit.bench import Sample
     from kit.bench.fit import Fit
 
-
-_CLEAR = "\r\x1b[K"  # the line that progress is told on
+_CLEAR = "\r\x1b[K"  # of the line that shows progress
 
 
 def add(add_command: Add) -> None:
@@ -35,14 +34,14 @@ def add(add_command: Add) -> None:
         "--like",
         metavar="RUN",
         help="the workload of a published run, e.g. cookbook-latency; on the run's own profile "
-        "its rows are shown beside",
+        "its figures are shown next to the prediction",
     )
     workload_options(sub)
     sub.add_argument("--no-mtp", action="store_true", help="without multi-token prediction")
     sub.add_argument("--accept-length", type=float, help="mean tokens of a verify step")
     sub.add_argument("--max-running-requests", type=int, help="the server's flag")
     sub.add_argument("--constants", metavar="FILE", help="of the speed model, from kit fit")
-    sub.add_argument("--sglang", help="the SGLang version to play")
+    sub.add_argument("--sglang", help="the SGLang version to simulate")
     json_option(sub)
 
     sub = add_command("fit", _fit, "refit the constants of kit predict to your own runs")
@@ -77,7 +76,7 @@ def _predict(args: argparse.Namespace) -> int:
         accept_length=args.accept_length,
         max_running_requests=args.max_running_requests,
         speed=SpeedModel.of(chosen, version, constants),
-        on_sample=_passing() if sys.stderr.isatty() else None,
+        on_sample=_show_progress() if sys.stderr.isatty() else None,
     )
     if sys.stderr.isatty():
         print(_CLEAR, end="", file=sys.stderr, flush=True)
@@ -90,18 +89,18 @@ def _predict(args: argparse.Namespace) -> int:
     return print_report(report, args)
 
 
-def _passing() -> Callable[[Sample], None]:
-    """Tells how far a simulation is, where it takes longer than two seconds."""
-    told_s = time.monotonic() + 1.0
+def _show_progress() -> Callable[[Sample], None]:
+    """Prints how far a simulation is, if it takes longer than two seconds."""
+    printed_s = time.monotonic() + 1.0
 
-    def tell(sample: Sample) -> None:
-        nonlocal told_s
-        if time.monotonic() > told_s + 1.0:
-            told_s = time.monotonic()
-            said = f"{sample.finished} requests done, {sample.t_s:.0f} s in virtual time"
-            print(f"{_CLEAR}{said} ", end="", file=sys.stderr, flush=True)
+    def show(sample: Sample) -> None:
+        nonlocal printed_s
+        if time.monotonic() > printed_s + 1.0:
+            printed_s = time.monotonic()
+            text = f"{sample.finished} requests done, {sample.t_s:.0f} s in virtual time"
+            print(f"{_CLEAR}{text} ", end="", file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def _fit(args: argparse.Namespace) -> int:
@@ -119,7 +118,7 @@ def _fit(args: argparse.Namespace) -> int:
     runs = user_runs(args.runs, profile(args.profile), args.sglang)
     kinds = " and ".join(sorted({str(run.report.provenance.kind) for run in runs}))
     versions = ", ".join(sorted({run.sglang for run in runs}))
-    progress = _progress if sys.stderr.isatty() else None
+    progress = _show_fit if sys.stderr.isatty() else None
     found = fit(
         runs, Constants.fitted(), on_progress=progress, version=f"{kinds}, SGLang {versions}"
     )
@@ -134,9 +133,9 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(simulations: int, off: float) -> None:
-    said = f"{simulations} simulations of the runs, {off:.1%} off "
-    print(f"{_CLEAR}{said}", end="", file=sys.stderr, flush=True)
+def _show_fit(simulations: int, off: float) -> None:
+    text = f"{simulations} simulations of the runs, {off:.1%} off "
+    print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print(found: Fit, out: Path | None) -> None:

@@ -61,10 +61,15 @@ class ReportComparison:
             raise InvalidValue(
                 "no report to compare", "give one or more, as in compare_reports(a, b)"
             )
+        for one in self.reports:
+            if not isinstance(one, Report):
+                raise InvalidValue(
+                    f"{type(one).__name__} is no report", "of a published run, give its .report"
+                )
 
     @property
     def cells(self) -> list[list[str]]:
-        """The table: a head, a row a figure (with its ratio to the first report), the labels."""
+        """The table: a head, one row per figure (with its ratio to the first report), the labels."""
         kinds = ["", *(str(report.provenance.kind) for report in self.reports)]
         versions = ["SGLang", *(version(report) or "–" for report in self.reports)]
         body = [self._texts(row) for row in self._rows()]
@@ -165,7 +170,7 @@ def compare_reports(*reports: Report) -> ReportComparison:
 
     Each column says its kind (published, simulated, measured) and the version of SGLang, where
     that is known; ITL is compared per token with per token, and per chunk with per chunk.
-    Raises InvalidValue without a report.
+    Raises InvalidValue without a report, or for something else.
     """
     return ReportComparison(reports)
 
