@@ -176,7 +176,8 @@ def test_a_prompt_longer_than_the_model_takes_is_the_servers_word(twin, capsys):
     url = twin().url
     options = ["--input-len", "300000", "--output-len", "4", "--num-prompts", "2"]
     assert main(["bench", "--url", url, *options, "--range-ratio", "1"]) == 2
-    assert "HTTP 400" in capsys.readouterr().err
+    said = "The input (300000 tokens) is longer than the model's context length (262144 tokens)."
+    assert f"in the stream: {said}\n" in capsys.readouterr().err
 
 
 def test_the_progress_line_tells_rate_and_trouble():

@@ -353,7 +353,7 @@ def test_the_version_of_a_server_is_read_from_its_label(both: tuple[Report, Repo
 
 
 @pytest.mark.parametrize("reports", [(), (published("cookbook-latency"),)], ids=["none", "a run"])
-def test_no_report_is_an_error_of_two_lines(reports: tuple[Any, ...]) -> None:
+def test_no_report_is_an_error_of_two_lines(reports: tuple[object, ...]) -> None:
     with pytest.raises(KitError, match="no report") as caught:
         compare_reports(*reports)
     assert len(str(caught.value).splitlines()) == 2

@@ -69,7 +69,7 @@ class ReportComparison:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The table: a head, one row per figure (with its ratio to the first report), the labels."""
+        """The table: a head, one row per figure with its ratio to the first report, the labels."""
         kinds = ["", *(str(report.provenance.kind) for report in self.reports)]
         versions = ["SGLang", *(version(report) or "–" for report in self.reports)]
         body = [self._texts(row) for row in self._rows()]
