@@ -93,14 +93,7 @@ class Stream:
         if self.thinking:
             message["reasoning_content"] = self.thinking
         if self.tool_calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments},
-                }
-                for _, call in sorted(self.tool_calls.items())
-            ]
+            message["tool_calls"] = [call.entry for _, call in sorted(self.tool_calls.items())]
         return message
 
     def _begin(self) -> None:

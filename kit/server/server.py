@@ -255,27 +255,18 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
             env={**os.environ, **dict(command.env)},
             start_new_session=True,
         )
-    server = Server(
+    entry = registry.Entry(
         title=command.title,
         url=command.url,
-        log=path,
+        port=command.port,
         group=process.pid,
-        group_started=started(process.pid),
-        command=command,
+        group_started=started(process.pid) or "",
+        log=str(path),
         stop_argv=command.stop_argv,
-        process=process,
     )
-    registry.note(
-        registry.Entry(
-            title=server.title,
-            url=server.url,
-            port=command.port,
-            group=process.pid,
-            group_started=server.group_started or "",
-            log=str(path),
-            stop_argv=command.stop_argv,
-        )
-    )
+    registry.note(entry)
+    server = _of_entry(entry)
+    server.command, server.process = command, process
     return server
 
 
@@ -316,19 +307,23 @@ def adopt(url: str) -> Server:
         if model is None:
             raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
         return Server(title=model, url=url, log=None, group=None)
+    return _of_entry(ours)
+
+
+def _of_entry(entry: registry.Entry) -> Server:
     return Server(
-        title=ours.title,
-        url=ours.url,
-        log=Path(ours.log),
-        group=ours.group,
-        group_started=ours.group_started,
-        stop_argv=ours.stop_argv,
+        title=entry.title,
+        url=entry.url,
+        log=Path(entry.log),
+        group=entry.group,
+        group_started=entry.group_started,
+        stop_argv=entry.stop_argv,
     )
 
 
 def running() -> tuple[Server, ...]:
     """The servers of this kit that run on this machine, whoever started them."""
-    return tuple(adopt(entry.url) for entry in registry.running())
+    return tuple(map(_of_entry, registry.running()))
 
 
 def stop(port: int | None = None) -> tuple[str, ...]:

@@ -286,14 +286,7 @@ def _message(turn: chat.Stream, calls: Iterable[ToolCall]) -> Message:
     message = turn.message
     if "tool_calls" in message:
         message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": calling.history_arguments(call.arguments),
-                },
-            }
+            replace(call, arguments=calling.history_arguments(call.arguments)).entry
             for call in calls
         ]
     return message
