@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from kit import deployment_matrix
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile, cookbook, profile, profiles
 from kit.sizing import FITS_TOKENS, MemoryPlan, explain, plan
+from kit.sizing.ledger import LABELS
 
 DOCS = Path(__file__).parents[1] / "docs"
 NO_MTP = {"mtp": None}
@@ -235,6 +237,29 @@ def test_every_profile_of_the_cookbook_has_a_page_without_surprises(p: Profile) 
     assert made.fits == (made.max_running_requests >= 1 and made.kv_tokens >= FITS_TOKENS)
     assert made.fits or explain(made).remedies
     assert all(isinstance(reason, str) and reason for reason in explain(made).reasons)
+
+
+def test_reasons_and_remedies_are_computed_when_they_are_read_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[MemoryPlan] = []
+    module = importlib.import_module("kit.sizing.explain")
+    monkeypatch.setattr(module, "remedies", lambda memory: asked.append(memory) or ())
+    memory = plan(profile("h200x8"))
+    explained = explain(memory)
+    assert not asked
+    assert explained.reasons is explained.reasons
+    assert explained.remedies == ()
+    assert asked == [memory]
+
+
+def test_the_parts_of_a_ledger_are_its_fields_under_their_labels() -> None:
+    rank = plan(profile("h200x8"), "0.5.9").rank(3)
+    fields = {name for name in vars(rank) if name not in ("rank", "limit_gib")}
+    assert {name for name, _ in LABELS} == fields
+    assert dict(rank.entries)["KV cache"] == rank.kv_cache_gib
+    assert "MTP's KV cache, outside the budget" in dict(rank.entries)
+    assert "MTP's KV cache, outside the budget" not in dict(plan(profile("h200x8")).rank(3).entries)
 
 
 def test_remedies_hold_what_they_promise() -> None:

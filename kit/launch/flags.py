@@ -89,7 +89,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class FlagRule:
     """A rule of data/flag_rules.toml, which explains the fields."""
 
     when: dict[str, Any]
@@ -116,9 +116,9 @@ class Rule:
 class FlagRules:
     """The whole of data/flag_rules.toml."""
 
-    rule: tuple[Rule, ...]
-    env: tuple[Rule, ...]
-    left_out: tuple[Rule, ...]
+    rule: tuple[FlagRule, ...]
+    env: tuple[FlagRule, ...]
+    left_out: tuple[FlagRule, ...]
     change: tuple[Change, ...]
     vision_backends: dict[str, list[str]]
 
@@ -127,7 +127,7 @@ class FlagRules:
 def flag_rules() -> FlagRules:
     data = load_data.toml("flag_rules.toml")
     rows: dict[str, Any] = {
-        kind: tuple(Rule(**row) for row in data[kind]) for kind in ("rule", "env", "left_out")
+        kind: tuple(FlagRule(**row) for row in data[kind]) for kind in ("rule", "env", "left_out")
     }
     return FlagRules(**{**data, **rows, "change": tuple(Change(**row) for row in data["change"])})
 

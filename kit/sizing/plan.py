@@ -74,11 +74,6 @@ class MemoryPlan:
         """Tokens of a KV page."""
         return _page_size(self.profile)
 
-    @property
-    def longest_request(self) -> int:
-        """Tokens of the longest request that can be served."""
-        return min(self.kv_tokens, self.profile.context_tokens)
-
     def requests_at(self, context_tokens: int) -> int:
         """How many requests of `context_tokens` run at once. Raises InvalidValue below 1."""
         if context_tokens < 1:
