@@ -19,9 +19,10 @@ import platform
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kit.chat import Stream
 
 ROUNDS = 5
 SIZES = (1_000, 2_000, 4_000, 8_000, 16_000)
@@ -47,15 +48,12 @@ class Counted:
         return getattr(self._socket, name)
 
 
-@dataclass
-class Everything:
+class Everything(Stream):
     """A stream whose events have all arrived. `tick` is called before each chunk."""
 
-    events: list[tuple[Any, Any]]
-    tick: Any
-    provenance: Any
-    author: Any = None
-    asked_s: float = 0.0
+    def __init__(self, events: list[tuple[Any, Any]], tick: Any, endpoint: Any) -> None:
+        super().__init__(endpoint, {}, None, 1.0)
+        self.events, self.tick, self.asked_s = events, tick, 0.0
 
     def prepare(self) -> None:
         pass
@@ -65,7 +63,7 @@ class Everything:
             self.tick()
             if number % 100 == 0:
                 await asyncio.sleep(0.002)  # or zmq, flooded, would drop what this kernel prints
-            for event in chunk:
+            for event in self._add(chunk):
                 yield event
 
 
@@ -94,9 +92,9 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
     def tick() -> None:
         now[0] += 1 / rate
 
-    stream = Everything(list(chunks(tokens)), tick if rate else lambda: None, label)
     traits = {"model": "m", "kind": "twin", "speed": 1.0, "sglang": None, "provenance": label}
     endpoint = type("Endpoint", (), traits)
+    stream = Everything(list(chunks(tokens)), tick if rate else lambda: None, endpoint)
     clock = {"now_s": lambda: now[0]} if rate else {}
     view.DeltaBuffer = functools.partial(DeltaBuffer, **clock)  # type: ignore[misc]
     view.chat.stream = lambda *_, **__: stream  # type: ignore[assignment]

@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import random
 import re
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -15,13 +17,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from scripted import DONE, Drop, Scripted, finish, say, think, usage
 
-from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
+from kit.chat import Answer, Event, Finish, Stream, Thinking, ToolCall, Usage, WasThinking
 from kit.errors import StreamCut
 from kit.provenance import Author, AuthorKind, simulated
 from kit.views import StreamView, compare
 from kit.views.frontend import STATIC
 from kit.views.live import EVERY_S, Output
-from kit.views.widgets.reply import Tally
+from kit.views.reply import Tally
 from kit.views.widgets.stream_controller import EVERY_TOKENS, DeltaBuffer
 from kit.views.widgets.transcript import bundle, escape
 
@@ -37,15 +39,34 @@ class Clock:
         return self.s
 
 
-def tally(*steps: Event | float, speed: float = 1.0) -> Tally:
-    """Events at times: a number is a pause in seconds."""
+class Steps(Stream):
+    """A stream of events at times: a number is a pause in seconds."""
+
+    def __init__(self, steps: Sequence[Event | float], clock: Clock, **endpoint: Any) -> None:
+        server = SimpleNamespace(**{"provenance": simulated("a test"), **endpoint})
+        super().__init__(server, {}, None, 1.0)  # type: ignore[arg-type]
+        self.steps, self.clock = steps, clock
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        self.asked_s = self.clock.s
+        for step in self.steps:
+            if isinstance(step, float):
+                self.clock.s += step
+            else:
+                for event in self._add([step]):
+                    yield event
+
+
+def tally(*steps: Event | float, speed: float = 1.0, prompt: str = "?", **endpoint: Any) -> Tally:
+    """What is counted of the events."""
     clock = Clock()
-    counted = Tally("?", simulated("a test"), speed, clock, asked_s=clock.s)
-    for step in steps:
-        if isinstance(step, float):
-            clock.s += step
-        else:
-            counted.add(step)
+    counted = Tally(prompt, Steps(steps, clock, speed=speed, **endpoint), clock)
+
+    async def read() -> None:
+        async for _ in counted.events():
+            pass
+
+    asyncio.run(read())
     return counted
 
 
@@ -81,17 +102,18 @@ def test_several_tokens_in_the_first_chunk_are_not_counted_as_speed() -> None:
 
 
 def test_counts_are_estimates_until_the_server_gives_its_own() -> None:
-    counted = tally(Thinking("a"), Thinking("b"), Answer("c"))
+    events = [Thinking("a"), Thinking("b"), Answer("c")]
+    counted = tally(*events)
     assert counted.tokens == (2, 1)
     assert not counted.exact
-    counted.add(Usage(9, 30, None))  # a server that does not tell thinking from answer
+    counted = tally(*events, Usage(9, 30, None))  # it does not tell thinking from answer
     assert sum(counted.tokens) == 30
     assert not counted.exact
 
 
 def test_text_that_was_thinking_moves_with_its_count() -> None:
     counted = tally(Answer("let me"), Answer(" see"), WasThinking(), Answer("36"))
-    assert (counted.thinking, counted.answer) == ("let me see", "36")
+    assert (counted.stream.thinking, counted.stream.answer) == ("let me see", "36")
     assert counted.tokens == (2, 1)
 
 
@@ -114,7 +136,7 @@ def test_a_fast_stream_is_sent_in_gathered_messages_and_loses_nothing() -> None:
         box = DeltaBuffer(page.send, 0, lambda: (0, 0, 1.0, 2.0), clock)
         for i, word in enumerate(words):
             clock.s += 0.001
-            (box.thinking if i < 4_000 else box.answer)(word)
+            box.add(word, thinking=i < 4_000)
         box.flush()
 
     asyncio.run(feed())
@@ -127,9 +149,9 @@ def test_a_slow_stream_is_not_held_back() -> None:
 
     async def feed() -> None:
         box = DeltaBuffer(page.send, 0, lambda: (0, 0, None, None))
-        box.answer("first")
+        box.add("first", thinking=False)
         assert len(page.messages) == 1
-        box.answer(" second")  # and then the model thinks for a while
+        box.add(" second", thinking=False)  # and then the model thinks for a while
         await asyncio.sleep(3 * EVERY_S)
 
     asyncio.run(feed())
@@ -208,9 +230,10 @@ def test_a_fence_that_was_cut_off_does_not_swallow_what_follows() -> None:
 
 
 def test_the_text_says_what_its_figures_are_worth_and_who_wrote_it() -> None:
-    counted = tally(0.25, Thinking("hm"), 1.0, Answer("36"), Finish("length"), Usage(9, 21, 10))
-    counted.author = Author(AuthorKind.AUTHORED)
-    counted.add(ToolCall(0, "a", "weather", '{"city": "Paris"}', done=True))
+    call = ToolCall(0, "a", "weather", '{"city": "Paris"}', done=True)
+    events = [Thinking("hm"), 1.0, Answer("36"), Finish("length"), Usage(9, 21, 10), call]
+    counted = tally(0.25, *events)
+    counted.stream.author = Author(AuthorKind.AUTHORED)
     shown = bundle([("Instruct", counted.reply(), StreamCut("it broke", "ask again", "hm36"))])
     for text in shown.values():
         for part in ("Instruct", "hm", "36", "weather", "TTFT 250 ms", "10 thinking tokens"):
@@ -227,10 +250,9 @@ def test_the_text_says_what_its_figures_are_worth_and_who_wrote_it() -> None:
 
 def test_no_field_of_a_reply_brings_html_into_the_markdown() -> None:
     evil = "`x` <img src=x onerror=a()>"
-    counted = Tally(evil, simulated(evil), author=Author(AuthorKind.MODEL, evil))
     events = [Thinking(evil), Answer(evil), ToolCall(0, evil, evil, evil), Finish(evil)]
-    for event in events:
-        counted.add(event)
+    counted = tally(*events, prompt=evil, provenance=simulated(evil))
+    counted.stream.author = Author(AuthorKind.MODEL, evil)
     text = bundle([(evil, counted.reply(), StreamCut(evil, evil))])["text/markdown"]
     ours = re.compile(r"</?(?:pre|code|details|summary)>")
     assert not COULD_OPEN_A_TAG.search(ours.sub("", text))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from kit.errors import UnknownName
+from kit.errors import InvalidValue, UnknownName
 from kit.hardware import Profile, profile
 from kit.models import model
 from kit.sizing import plan
@@ -137,9 +137,9 @@ def test_machines_side_by_side_say_which_fit():
 
 
 def test_no_machines_are_an_error():
-    with pytest.raises(ValueError, match="no plans"):
+    with pytest.raises(InvalidValue, match="no plans"):
         ledgers([])
-    with pytest.raises(ValueError, match="no plans"):
+    with pytest.raises(InvalidValue, match="no plans"):
         concurrency([])
 
 

@@ -1,8 +1,9 @@
 import pytest
 
+from kit.errors import InvalidValue
 from kit.provenance import simulated
 from kit.views.figures.timeline import timeline
-from kit.views.widgets.reply import Reply
+from kit.views.reply import Reply
 
 
 def reply(thinking_tokens, answer_tokens, ttft_ms=200.0, rate=100.0):
@@ -34,5 +35,5 @@ def test_thinking_stands_between_the_question_and_the_first_word():
 def test_answers_without_times_are_left_out_and_none_at_all_is_an_error():
     figure = timeline([reply(300, 100), reply(0, 100, ttft_ms=None)])
     assert len(figure.data[0].y) == 1
-    with pytest.raises(ValueError, match="times"):
+    with pytest.raises(InvalidValue, match="times"):
         timeline([reply(0, 1, rate=None)])

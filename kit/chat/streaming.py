@@ -123,14 +123,14 @@ class Stream:
         self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
 
-    def _take(self, chunk: object) -> list[Event]:
+    def _take(self, chunk: object) -> Iterator[Event]:
         if not isinstance(chunk, dict):
             raise ValueError(f"a chunk that is no object: {str(chunk)[:60]}")
         return self._add(self._parser.feed(chunk))
 
-    def _end(self) -> list[Event]:
+    def _end(self) -> Iterator[Event]:
         """The last events, once the server has closed. Raises where it closed too early."""
-        events = self._add(self._parser.flush())
+        yield from self._add(self._parser.flush())
         if self.finish_reason is None:
             if self._media_type != "text/event-stream":
                 raise ValueError(self._media_type or "no content type")
@@ -139,9 +139,9 @@ class Stream:
                 "what had arrived is kept; ask again, and read the server's log if it breaks again",
                 self.thinking + self.answer,
             )
-        return events
 
-    def _add(self, events: list[Event]) -> list[Event]:
+    def _add(self, events: list[Event]) -> Iterator[Event]:
+        """Each event, added up: what the stream holds is what its reader has been given."""
         for event in events:
             match event:
                 case Thinking(text):
@@ -157,7 +157,7 @@ class Stream:
                     self.usage = event
                 case Finish(reason):
                     self.finish_reason = reason
-        return events
+            yield event
 
     def _explain(self, error: Exception) -> EndpointError:
         return explain(error, self.endpoint, self.thinking + self.answer, self._stall_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kit.errors import UnknownName
 from kit.pocket import PARTS, Part, Sweep
 from kit.provenance import Provenance
 from kit.speed.speculation import published_lengths
@@ -28,7 +29,11 @@ def acceptance(
     published. Right, the speed it came to, in times of the same server without drafts.
 
     `here` are accept lengths just measured on a server with `drafts` draft tokens: stars.
+    Raises UnknownName for a part that is neither thinking nor answer.
     """
+    for part in here or {}:
+        if part not in PARTS:
+            raise UnknownName("part of an answer", part, PARTS)
     steps = list(sweep.steps)
     provenance = _provenance(sweep)
     fastest = max(sweep.times_plain(part, k) for part in PARTS for k in steps)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from kit.bench.report import Report
-from kit.errors import InvalidValue
+from kit.errors import InvalidValue, UnknownName
 from kit.provenance import Provenance
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
@@ -39,8 +39,11 @@ def sweep(
     lines. The knee is the smallest concurrency that gives 90 % of its line's best throughput:
     beyond it there are hardly more tokens, only longer waits. A line that ends there has not
     shown its knee, and says so.
-    Raises InvalidValue for fewer than two points, or a report without concurrency or times.
+    Raises InvalidValue for fewer than two points, or a report without concurrency or times,
+    UnknownName for another latency.
     """
+    if against not in _AXES:
+        raise UnknownName("latency of a sweep", against, _AXES)
     lines = _lines(points)
     traces: list[Any] = []
     notes: list[dict[str, Any]] = []

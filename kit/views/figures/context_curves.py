@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kit.errors import InvalidValue
 from kit.models import ModelSpec
 from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan
@@ -61,12 +62,15 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
 def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None) -> Figure:
     """How many requests run at once, by their length: the state's cap, then the cache's slope.
 
-    `names` are the lines' labels; else the profiles'. Raises ValueError for no plans.
+    `names` are the lines' labels; else the profiles'. Raises InvalidValue for no plans, and for
+    fewer or more names than plans.
     """
     plans = tuple(plans)
     if not plans:
-        raise ValueError("no plans to draw")
+        raise InvalidValue("no plans to draw", "give at least one: concurrency([plan(profile)])")
     labels = tuple(names) if names is not None else tuple(plan.profile.name for plan in plans)
+    if len(labels) != len(plans):
+        raise InvalidValue(f"{len(labels)} names for {len(plans)} plans", "give a name per plan")
     lines = [
         (label, [float(at_once(plan, n)) for n in LENGTHS])
         for label, plan in zip(labels, plans, strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kit.errors import InvalidValue
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views import theme
 from kit.views.figure import Figure
@@ -56,11 +57,11 @@ def ledger(plan: MemoryPlan) -> Figure:
 def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
     """Machines side by side: of each its fullest rank, against its own card.
 
-    Raises ValueError for no plans at all.
+    Raises InvalidValue for no plans at all.
     """
     plans = tuple(plans)
     if not plans:
-        raise ValueError("no plans to draw")
+        raise InvalidValue("no plans to draw", "give at least one: ledgers([plan(profile)])")
     ranks = [fullest(plan) for plan in plans]
     fit = [machine(plan.profile) for plan in plans if plan.fits]
     not_fit = [machine(plan.profile) for plan in plans if not plan.fits]

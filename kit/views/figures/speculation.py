@@ -159,7 +159,7 @@ def draft_steps(
     lines = [
         (
             f"{n} at once",
-            theme.COLOURS[i],
+            theme.COLOURS[i % len(theme.COLOURS)],
             _DASHES[i % 3],
             [
                 step_cost(machine, n, context_tokens).speedup(length)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
-from kit.views.widgets.reply import Reply
+from kit.views.reply import TRUSTED_SPEED, Reply
 
 _PARTS = (
     ("before the first token", theme.PALE),
@@ -49,10 +50,13 @@ class Spans:
 
 
 def timeline(replies: Sequence[Reply]) -> Figure:
-    """Replies as stacked bars, one under the other. Raises ValueError where none has times."""
+    """Replies as stacked bars, one under the other. Raises InvalidValue where none has times."""
     timed = [(reply, spans) for reply in replies if (spans := Spans.of(reply)) is not None]
     if not timed:
-        raise ValueError("none of these answers has times: were they stopped before they began?")
+        raise InvalidValue(
+            "none of these answers has times",
+            f"ask again and let it finish, of a twin at speed {TRUSTED_SPEED:g} at most",
+        )
     names = [_name(reply) for reply, _ in timed]
     bars = [
         go.Bar(

@@ -7,12 +7,12 @@ Below the controls is a drawing, which every change redraws.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import KitError
+from kit.errors import KitError, UnknownName
 from kit.hardware import SGLANG, Mtp, Profile
 from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import ipywidgets
 
 CONTEXTS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
+_FIELDS = {field.name for field in fields(Profile)} | {"requests", "tokens"}
 STATE_DTYPES = ("float32", "bfloat16")
 
 
@@ -45,8 +46,12 @@ class Sliders(ControlledOutput):
     def set(self, **changes: Any) -> None:
         """Change fields of the profile, `requests` or `tokens`; plan anew, and redraw.
 
-        `requests` is also what `--max-running-requests` is set to.
+        `requests` is also what `--max-running-requests` is set to. Raises UnknownName for a
+        field there is not.
         """
+        for name in changes:
+            if name not in _FIELDS:
+                raise UnknownName("field of a profile", name, _FIELDS)
         if "requests" in changes:
             self.requests = changes["max_running_requests"] = changes.pop("requests")
         self.tokens = changes.pop("tokens", self.tokens)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValue
-from kit.views.widgets.reply import Reply
+from kit.views.reply import Reply
 from kit.views.widgets.stream_controller import AnswerPane, StreamController
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from kit import chat
 from kit.chat import Answer, Event, Thinking, ToolCall, WasThinking
 from kit.errors import KitError
 from kit.views.live import LiveOutput, Throttle
-from kit.views.widgets.reply import Reply, Tally
+from kit.views.reply import STOPPED, Reply, Tally
 from kit.views.widgets.transcript import bundle
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EVERY_TOKENS = 20
 """A message goes before its time where so many pieces have come."""
-STOPPED = "stopped"
 
 
 @dataclass
@@ -38,28 +37,26 @@ class AnswerPane:
     tally: Tally | None = None
     error: KitError | None = None
 
-    def open(self, prompt: str) -> tuple[chat.Stream, Tally]:
-        """The stream that asks `prompt`, and a new tally for it."""
+    def ask(self, prompt: str) -> Tally:
+        """A tally of the stream that asks `prompt`; nothing is sent yet."""
         text = {"type": "text", "text": prompt}
         content = [*self.show, text] if self.show else prompt
         messages = [*self.history, {"role": "user", "content": content}]
         params = {**_usage_options(self.endpoint), **self.params}
         stream = chat.stream(self.endpoint, messages, self.thinking, **params)
-        self.tally = Tally(prompt, stream.provenance, self.endpoint.speed)
-        self.error = None
-        return stream, self.tally
+        self.tally, self.error = Tally(prompt, stream), None
+        return self.tally
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the page shows of it."""
-        tally = self.tally or Tally("", self.endpoint.provenance)
-        thinking, answer = tally.tokens
+        tally = self.tally or Tally("", chat.stream(self.endpoint, ""))
+        stream, (thinking, answer) = tally.stream, tally.tokens
         return {
             "status": self.status,
-            "thinking": tally.thinking,
-            "answer": tally.answer,
+            "thinking": stream.thinking,
+            "answer": stream.answer,
             "tools": [
-                {"name": call.name, "arguments": call.arguments}
-                for _, call in sorted(tally.tool_calls.items())
+                {"name": call.name, "arguments": call.arguments} for call in tally.tool_calls
             ],
             "thinking_tokens": thinking if self.tally else None,
             "answer_tokens": answer if self.tally else None,
@@ -67,9 +64,9 @@ class AnswerPane:
             "ttft_ms": tally.ttft_ms,
             "rate": tally.tokens_per_s,
             "finish": tally.finish_reason,
-            "kind": str(tally.provenance.kind),
-            "source": str(tally.provenance),
-            "author": str(tally.author) if tally.author else "",
+            "kind": str(stream.provenance.kind),
+            "source": str(stream.provenance),
+            "author": str(stream.author or ""),
             "error": [self.error.what, self.error.hint] if self.error else None,
         }
 
@@ -148,17 +145,15 @@ class StreamController:
         self._live.end(self._bundle())
 
     async def _ask(self) -> None:
-        opened = [self._open(number) for number in range(len(self.panes))]
-        for stream, _ in opened:
-            stream.prepare()
+        tallies = [self._open(number) for number in range(len(self.panes))]
+        for tally in tallies:
+            tally.stream.prepare()
         loop = asyncio.get_running_loop()
-        self._streams = [
-            loop.create_task(self._answer(number, *each)) for number, each in enumerate(opened)
-        ]
+        self._streams = [loop.create_task(self._answer(*each)) for each in enumerate(tallies)]
         await asyncio.gather(*self._streams)
 
-    def _open(self, number: int) -> tuple[chat.Stream, Tally]:
-        stream, tally = self.panes[number].open(self.prompt)
+    def _open(self, number: int) -> Tally:
+        tally = self.panes[number].ask(self.prompt)
         if self._live.widget:
             self._buffers[number] = DeltaBuffer(
                 self._live.widget.send,
@@ -166,38 +161,32 @@ class StreamController:
                 lambda: (*tally.tokens, tally.ttft_ms, tally.tokens_per_s),
             )
         self._show(number, "waiting")
-        return stream, tally
+        return tally
 
-    async def _answer(self, number: int, stream: chat.Stream, tally: Tally) -> None:
+    async def _answer(self, number: int, tally: Tally) -> None:
         pane = self.panes[number]
         try:
-            async for event in stream:
-                if tally.asked_s is None:
-                    tally.author, tally.asked_s = stream.author, stream.asked_s
-                    self._show(number, pane.status)
-                tally.add(event)
+            async for event in tally.events():
                 self._forward(number, event)
         except asyncio.CancelledError:
-            tally.finish_reason = STOPPED
+            tally.stopped = True
         except KitError as error:
             pane.error = error
-        ended = "error" if pane.error else STOPPED if tally.finish_reason == STOPPED else "done"
-        self._show(number, ended)
+        self._show(number, "error" if pane.error else STOPPED if tally.stopped else "done")
 
     def _forward(self, number: int, event: Event) -> None:
-        """News for the page: pieces of text gather, everything else is worth the full state."""
-        pane, buffer = self.panes[number], self._buffers.get(number)
+        """News for the page: pieces of text gather, everything else is worth the full state; so is
+        the first event, with which it is known who writes."""
+        status = "thinking" if isinstance(event, Thinking) else "answering"
+        buffer = self._buffers.get(number)
+        first = self.panes[number].status == "waiting"
         match event:
-            case Thinking(text):
-                pane.status = "thinking"
+            case Thinking(text) | Answer(text) if not first:
+                self.panes[number].status = status
                 if buffer:
-                    buffer.thinking(text)
-            case Answer(text):
-                pane.status = "answering"
-                if buffer:
-                    buffer.answer(text)
-            case WasThinking() | ToolCall(done=True):
-                self._show(number, "answering")
+                    buffer.add(text, status == "thinking")
+            case Thinking() | Answer() | WasThinking() | ToolCall(done=True):
+                self._show(number, status)
 
     def _show(self, number: int, status: str) -> None:
         self.panes[number].status = status
@@ -238,15 +227,9 @@ class DeltaBuffer:
         self._answer: list[str] = []
         self._throttle = Throttle(self._send_gathered, now_s)
 
-    def thinking(self, text: str) -> None:
-        self._thinking.append(text)
-        self._grown()
-
-    def answer(self, text: str) -> None:
-        self._answer.append(text)
-        self._grown()
-
-    def _grown(self) -> None:
+    def add(self, text: str, thinking: bool) -> None:
+        """A piece of the thinking, or of the answer."""
+        (self._thinking if thinking else self._answer).append(text)
         if len(self._thinking) + len(self._answer) >= EVERY_TOKENS:
             self._throttle.flush()
         else:

@@ -9,8 +9,8 @@ from typing import Any
 
 from kit.chat import Answer, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.tools import StepLimit, ToolEvent, ToolResult, ToolStarted
+from kit.views.reply import TRUSTED_SPEED
 
-_TRUSTED_SPEED = 10.0  # a faster twin answers sooner than this process can stamp
 _SHOWN_CHARS = 4000  # of arguments and results; the conversation has them whole
 
 
@@ -55,7 +55,7 @@ class TraceRows:
     @property
     def timed(self) -> bool:
         """Whether the times mean anything."""
-        return self.speed <= _TRUSTED_SPEED
+        return self.speed <= TRUSTED_SPEED
 
     @property
     def rate(self) -> float:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kit.errors import KitError
-from kit.views.widgets.reply import Reply
+from kit.views.reply import Reply
 
 _FENCE = re.compile(r"^[\s>]*(`{3,}(?=[^`]*$)|~{3,})")
 _CODE_OR_MATH = re.compile(r"(?<!\\)(`+)(?!`).+?(?<!`)\1(?!`)|(?<![\\$])\$[^$]+\$")

@@ -1,19 +1,20 @@
-"""Events of one answer → what a reader wants to see of it: the text, the counts, the times.
+"""A streamed answer, whole: its text, its counts, its times; and the tally that finds them.
 
-Pure: the clock is handed in. Live counts come from the server where it counts along, and are
-an estimate (a chunk, a token) where it does not; the final usage replaces them.
+Live counts come from the server where it counts along, and are an estimate (one token per chunk)
+where it does not; the final usage replaces them. The clock is handed in.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
-from kit.chat import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
+from kit.chat import Answer, Event, Stream, Thinking, ToolCall, Usage, WasThinking
 from kit.provenance import Author, Provenance
 
-_TRUSTED_SPEED = 10.0
+STOPPED = "stopped"
+TRUSTED_SPEED = 10.0
 """A faster twin answers sooner than this process can stamp: its times would be our own."""
 _SHORTEST_S = 0.05
 """A rate over less is the network's, not the model's."""
@@ -53,113 +54,117 @@ class Reply:
         )
 
 
-@dataclass
 class Tally:
-    """Adds up the events of one answer. Feed it with `add`; `asked_s` is when the request went."""
+    """Counts and times of one answer, found while its stream is read through `events`.
 
-    prompt: str
-    provenance: Provenance
-    speed: float = 1.0
-    now_s: Callable[[], float] = time.perf_counter
-    author: Author | None = None
-    asked_s: float | None = None
-    tool_calls: dict[int, ToolCall] = field(default_factory=dict)
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    _thinking: list[str] = field(default_factory=list)
-    _answer: list[str] = field(default_factory=list)
-    _thinking_chunks: int = 0
-    _answer_chunks: int = 0
-    _first_tokens: int = 0
-    _first_s: float | None = None
-    _last_s: float | None = None
+    What was said, and the usage, are the stream's own.
+    """
 
-    @property
-    def thinking(self) -> str:
-        return "".join(self._thinking)
+    def __init__(
+        self, prompt: str, stream: Stream, now_s: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.prompt = prompt
+        self.stream = stream
+        self.stopped = False  # by the reader
+        self._speed = stream.endpoint.speed
+        self._now_s = now_s
+        self._thinking_chunks = 0
+        self._answer_chunks = 0
+        self._first_tokens = 0
+        self._first_s: float | None = None
+        self._last_s: float | None = None
 
-    @property
-    def answer(self) -> str:
-        return "".join(self._answer)
+    async def events(self) -> AsyncIterator[Event]:
+        """The stream's events, each counted before it is given on. Raises as the stream does."""
+        async for event in self.stream:
+            self._count(event)
+            yield event
 
-    def add(self, event: Event) -> None:
+    def _count(self, event: Event) -> None:
         match event:
-            case Thinking(text):
-                self._thinking.append(text)
+            case Thinking():
                 self._thinking_chunks += 1
                 self._stamp()
-            case Answer(text):
-                self._answer.append(text)
+            case Answer():
                 self._answer_chunks += 1
                 self._stamp()
             case ToolCall():
-                self.tool_calls[event.index] = event
                 self._stamp()
             case WasThinking():
-                self._thinking += self._answer
-                self._answer.clear()
                 self._thinking_chunks += self._answer_chunks
                 self._answer_chunks = 0
             case Usage():
-                self.usage = event
                 if self._last_s == self._first_s:
                     self._first_tokens = event.completion_tokens
-            case Finish(reason):
-                self.finish_reason = reason
 
     def _stamp(self) -> None:
-        self._last_s = self.now_s()
+        self._last_s = self._now_s()
         if self._first_s is None:
             self._first_s = self._last_s
 
     @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """In the order of their index."""
+        return tuple(call for _, call in sorted(self.stream.tool_calls.items()))
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The server's word, or "stopped" where the reader stopped it."""
+        return STOPPED if self.stopped else self.stream.finish_reason
+
+    @property
     def exact(self) -> bool:
         """Whether the counts are the server's own, thinking and answer apart."""
-        return self.usage is not None and (
-            self.usage.reasoning_tokens is not None or not self._thinking_chunks
+        usage = self.stream.usage
+        return usage is not None and (
+            usage.reasoning_tokens is not None or not self._thinking_chunks
         )
 
     @property
     def tokens(self) -> tuple[int, int]:
         """(thinking, answer): the server's count, or one per chunk."""
-        if self.usage is None:
+        usage = self.stream.usage
+        if usage is None:
             return self._thinking_chunks, self._answer_chunks
-        total = self.usage.completion_tokens
-        thinking = self.usage.reasoning_tokens
+        thinking = usage.reasoning_tokens
         if thinking is None:
             chunks = self._thinking_chunks + self._answer_chunks
-            thinking = round(total * self._thinking_chunks / chunks) if chunks else 0
-        return thinking, total - thinking
+            share = self._thinking_chunks / chunks if chunks else 0
+            thinking = round(usage.completion_tokens * share)
+        return thinking, usage.completion_tokens - thinking
 
     @property
     def ttft_ms(self) -> float | None:
-        if self._first_s is None or self.asked_s is None or self.speed > _TRUSTED_SPEED:
+        """From the request to the first token, on the server's clock."""
+        asked_s = self.stream.asked_s
+        if self._first_s is None or asked_s is None or self._speed > TRUSTED_SPEED:
             return None
-        return (self._first_s - self.asked_s) * self.speed * 1000
+        return (self._first_s - asked_s) * self._speed * 1000
 
     @property
     def tokens_per_s(self) -> float | None:
         """Tokens after the first chunk over the time since it."""
-        if self._first_s is None or self._last_s is None or self.speed > _TRUSTED_SPEED:
+        if self._first_s is None or self._last_s is None or self._speed > TRUSTED_SPEED:
             return None
-        elapsed = (self._last_s - self._first_s) * self.speed
+        elapsed = (self._last_s - self._first_s) * self._speed
         more = sum(self.tokens) - max(self._first_tokens, 1)
         return more / elapsed if more > 0 and elapsed >= _SHORTEST_S else None
 
     def reply(self) -> Reply:
+        """The answer as it stands."""
         thinking, answer = self.tokens
         return Reply(
             prompt=self.prompt,
-            thinking=self.thinking,
-            answer=self.answer,
-            tool_calls=tuple(call for _, call in sorted(self.tool_calls.items())),
-            usage=self.usage,
+            thinking=self.stream.thinking,
+            answer=self.stream.answer,
+            tool_calls=self.tool_calls,
+            usage=self.stream.usage,
             finish_reason=self.finish_reason,
             ttft_ms=self.ttft_ms,
             tokens_per_s=self.tokens_per_s,
             thinking_tokens=thinking,
             answer_tokens=answer,
             exact=self.exact,
-            author=self.author,
-            provenance=self.provenance,
+            author=self.stream.author,
+            provenance=self.stream.provenance,
         )
