@@ -114,8 +114,9 @@ class Report:
     @property
     def request_rate(self) -> float | str | None:
         """Requests per second that the client tries to send; "inf" for no limit."""
-        rate = self.workload.request_rate if self.workload else self.arguments.get("request_rate")
-        return "inf" if rate == math.inf else rate
+        if self.workload is None:
+            return self.arguments.get("request_rate")
+        return "inf" if math.isinf(self.workload.request_rate) else self.workload.request_rate
 
     @property
     def max_concurrency(self) -> int | None:

@@ -5,6 +5,8 @@ explained(report, run.report)
 
 from __future__ import annotations
 
+import math
+
 from kit.bench.metric_list import Metric
 from kit.bench.report import Report
 from kit.provenance import Provenance
@@ -58,6 +60,6 @@ def _shown(value: object) -> str:
 
 
 def _ratio(value: object, other: object) -> str:
-    if not isinstance(value, int | float) or not isinstance(other, int | float) or not other:
+    if not isinstance(value, int | float) or not isinstance(other, int | float):
         return ""
-    return f"{value / other:.2f}"
+    return f"{value / other:.2f}" if math.isfinite(value) and other else ""
