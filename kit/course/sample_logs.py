@@ -3,8 +3,9 @@
     >>> recorded("flag-gone").lines()[-1]
     'sglang serve: error: unrecognized arguments: --mamba-scheduler-strategy extra_buffer'
 
-They are of the released 0.5.23 on a CPU (deploy/sglang-cpu), serving a toy: the words are
-SGLang's, the sizes and times are the toy's.
+Most are of the released 0.5.23 on a CPU (deploy/sglang-cpu), serving a toy: the words are
+SGLang's, the sizes and times are the toy's. Two are of an H200, with dummy weights: a rank of the
+397B (`kit rehearse`), and the 35B whole.
 """
 
 from __future__ import annotations
@@ -18,21 +19,27 @@ from kit.provenance import Provenance, measured
 from kit.server import log
 
 _WHERE = "SGLang 0.5.23 on a CPU with a toy model, recorded 2026-11-22"
+_KEYS = ("title", "flags", "where", "went_well")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One log. `flags` are what differed from the usual start of `cpu-tiny`."""
+    """One log. `flags` are what differed from the usual start of `cpu-tiny`, or of the plan.
+
+    `went_well` where the server came up, and no failure is to be found.
+    """
 
     name: str
     title: str
     flags: tuple[str, ...]
     text: str
+    where: str = _WHERE
+    went_well: bool = False
 
     @property
     def provenance(self) -> Provenance:
         """What its sizes and times are worth."""
-        return measured(_WHERE)
+        return measured(self.where)
 
     def lines(self) -> list[str]:
         """Its lines, a progress bar's redraws one by one."""
@@ -54,10 +61,9 @@ def recorded(name: str) -> Recording:
 def recordings() -> dict[str, Recording]:
     """Every recording by name: the one that went well first."""
     folder = load_data.path("recorded")
-    index = load_data.toml("recorded/index.toml")
-    return {
-        name: Recording(
-            name, row["title"], tuple(row["flags"]), (folder / f"{name}.log").read_text("utf-8")
-        )
-        for name, row in index.items()
-    }
+    found = {}
+    for name, row in load_data.toml("recorded/index.toml").items():
+        load_data.known_keys("recorded/index.toml", row, _KEYS)
+        text = (folder / f"{name}.log").read_text("utf-8")
+        found[name] = Recording(name, text=text, **{**row, "flags": tuple(row["flags"])})
+    return found

@@ -113,13 +113,15 @@ class Ledger:
     def beside(self, plan: MemoryPlan) -> tuple[LedgerRow, ...]:
         """What was planned and what the server reports, row by row."""
         planned = plan.ranks[0]
+        weights_gib = planned.weights_gib + planned.weights_copied_gib
+        kv_gib = planned.kv_cache_gib + (planned.mtp_kv_outside_gib or 0.0)
         return (
-            LedgerRow("weights", "GiB", planned.weights_gib, self.weights_gib),
+            LedgerRow("weights", "GiB", weights_gib, self.weights_gib),
             LedgerRow("state slots", "", plan.slots, self.slots),
             LedgerRow("GDN states", "GiB", planned.gdn_states_gib, self.states_gib),
             LedgerRow("MTP snapshots", "GiB", planned.mtp_snapshots_gib, self.snapshots_gib),
             LedgerRow("KV tokens", "", plan.kv_tokens, self.kv_tokens),
-            LedgerRow("KV cache", "GiB", planned.kv_cache_gib, self.kv_gib),
+            LedgerRow("KV cache", "GiB", kv_gib, self.kv_gib),
             LedgerRow(
                 "max running requests", "", plan.max_running_requests, self.max_running_requests
             ),
@@ -196,7 +198,7 @@ def _with(found: Ledger, figures: dict[str, str]) -> Ledger:
         weights_gib=plus(found.weights_gib, "weights_gib"),
         slots=most(found.slots, "slots"),
         states_gib=plus(found.states_gib, "conv_gib", "ssm_gib"),
-        snapshots_gib=plus(found.snapshots_gib, "snapshots_gib"),
+        snapshots_gib=plus(found.snapshots_gib, "snapshots_gib", "snapshots_conv_gib"),
         kv_tokens=last(most(found.kv_tokens, "kv_tokens"), "max_total_num_tokens"),
         kv_gib=plus(found.kv_gib, "k_gib", "v_gib"),
         graphs_gib=plus(found.graphs_gib, "graphs_gib"),
