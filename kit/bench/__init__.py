@@ -23,10 +23,13 @@ A module imports those above it, never those below:
     user_runs      a reader's own result files, as runs to fit
     fit            constants of the speed model from runs
     compare        a prediction against a published or measured report
+    measured       rehearsals that ran: one rank of a plan, measured beside predicted
+    rehearse       a rehearsal carried out: started, measured, ended
 """
 
 from kit.bench.client import run as measure
 from kit.bench.goodput import Slo
+from kit.bench.measured import MeasuredRank, measured_rank, measured_ranks
 from kit.bench.published import published, published_cells, published_runs
 from kit.bench.record import Record
 from kit.bench.report import Report, Stats
@@ -37,6 +40,7 @@ from kit.bench.simulated import predict, simulate
 from kit.bench.workload import Workload
 
 __all__ = [
+    "MeasuredRank",
     "Record",
     "Report",
     "Sample",
@@ -45,6 +49,8 @@ __all__ = [
     "Workload",
     "accept_length",
     "measure",
+    "measured_rank",
+    "measured_ranks",
     "predict",
     "published",
     "published_cells",

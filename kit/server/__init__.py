@@ -2,6 +2,7 @@
 
 command    what is started, as a dataclass: of a launch plan, as a process or in a container
 cpu        the released SGLang on this machine's CPU
+rehearse   one rank of a launch plan as a command
 preflight  what would fail before anything is started
 server     start, follow, adopt, stop
 log        SGLang's start-up log → events and sizes

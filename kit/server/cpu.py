@@ -122,11 +122,12 @@ def tiny(
     kind: TinyKind = "dense",
     options: Options | None = None,
     without: tuple[str, ...] = (),
+    checkpoint: Path | None = None,
 ) -> ServerCommand:
     """The toy's server. `options` go before the usual ones and `without` are left out, to break it.
 
-    Makes the checkpoint where there is none yet (6 s, 3 MB). Raises LaunchError where SGLang for
-    CPUs is not installed.
+    `checkpoint` is another one than the toy's, which is made where there is none yet (6 s, 3 MB).
+    Raises LaunchError where SGLang for CPUs is not installed.
     """
     _insist_on_sglang()
     return _command(
@@ -134,7 +135,7 @@ def tiny(
         port,
         {**_TINY_OPTIONS, **(options or {})},
         without=without,
-        checkpoint=tiny_checkpoint(kind),
+        checkpoint=checkpoint or tiny_checkpoint(kind),
         weights_gb=0.003,
         source="a toy on a CPU: its speed and its text say nothing about Qwen3.5",
     )

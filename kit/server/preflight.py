@@ -112,7 +112,9 @@ def _gpus(command: ServerCommand) -> Check | None:
     return Check("GPUs", True, str(here))
 
 
-def _weights(command: ServerCommand) -> Check:
+def _weights(command: ServerCommand) -> Check | None:
+    if "dummy" in command.argv:  # --load-format: SGLang makes them up
+        return None
     if is_local(command.checkpoint):
         return _folder(Path(command.checkpoint).expanduser(), command.checkpoint)
     held_gb = cached_gb(command.checkpoint)

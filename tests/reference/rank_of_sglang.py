@@ -1,5 +1,6 @@
 """python rank_of_sglang.py MODEL RANKS: bytes that SGLang's own layers hold on one rank, as JSON.
 
+MODEL is a name, or a folder with a config.json, quantised to FP8 where that says so.
 SGLang's model classes are built on the meta device as rank 0 of RANKS, in a process group
 whose other members are pretended (torch's "fake" backend). Nothing is allocated.
 """
@@ -22,8 +23,10 @@ SHARED_WITH_THE_MODEL = ("embed_tokens", "lm_head")
 
 
 def main(name: str, ranks: int) -> dict[str, int]:
-    folder = Path(tempfile.mkdtemp())
-    write_shape(name, folder)
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = Path(tempfile.mkdtemp())
+        write_shape(name, folder)
     config = _publish(folder, ranks)
     # With the names that SGLang's CPU path adds where it pads heads; nothing is padded here.
     text = config.text_config
@@ -32,11 +35,17 @@ def main(name: str, ranks: int) -> dict[str, int]:
     import sglang.srt.models.qwen3_5 as models
     from sglang.srt.models.qwen3_5_mtp import Qwen3_5ForCausalLMMTP
 
-    moe = name in ("397b", "122b", "35b")
-    network = getattr(models, f"Qwen3_5{'Moe' if moe else ''}ForConditionalGeneration")
+    network = getattr(models, config.architectures[0])
+    quantised = None
+    if given := getattr(config, "quantization_config", None):
+        from sglang.srt.layers.quantization.fp8 import Fp8Config
+
+        quantised = Fp8Config.from_config(given)
+        quantised.packed_modules_mapping = network.packed_modules_mapping
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("meta"):
-        head, main_model = Qwen3_5ForCausalLMMTP(config), network(config)
+        head = Qwen3_5ForCausalLMMTP(config, quant_config=quantised)
+        main_model = network(config, quant_config=quantised)
     own = [
         p
         for key, p in head.named_parameters()
