@@ -21,7 +21,7 @@ from kit.models.spec import FAMILY
 from kit.rules import holds
 from kit.scheduler import acceptance
 from kit.scheduler import config as scheduler_config
-from kit.sizing import accounting
+from kit.sizing import accounting, plan
 
 UNKNOWN = "unheard_of"
 
@@ -31,6 +31,7 @@ def every_rule() -> None:
     list(flags.rule_flags(p, "0.5.23"))
     list(flags.rule_env(p, "0.5.23"))
     list(flags.left_out(p, "0.5.23", set()))
+    flags.changes("0.5.9", "0.5.23")
 
 
 # file → who reads it, and what they remember of it
@@ -50,7 +51,7 @@ READERS: dict[str, tuple[Callable[[], object], tuple[Any, ...]]] = {
     "recipes/reach.toml": (lambda: render.ways(1), ()),
     "recipes/skypilot.toml": (lambda: launch_plan(profile("h200x8")).form("skypilot"), ()),
     "sampling.toml": (sampling.settings, (sampling.settings,)),
-    "scheduler.toml": (scheduler_config.constants, (scheduler_config.constants,)),
+    "scheduler.toml": (lambda: scheduler_config.Rules.of(plan(profile("h200x8"))), ()),
     "report_metrics.toml": (metric_list.read, ()),
     "acceptance.toml": (acceptance.default_accept_length, ()),
 }

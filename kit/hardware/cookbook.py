@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -11,6 +11,8 @@ from kit import load_data
 from kit.hardware.profile_names import title
 from kit.models import model
 from kit.rules import holds
+
+FILE = "cookbook_matrix.toml"
 
 
 @dataclass(frozen=True)
@@ -63,42 +65,28 @@ class _Given:
         }
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """What follows from a choice: fields that are set where the facts of `when` hold."""
-
-    when: dict[str, Any]
-    set: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Matrix:
-    hardware: list[str]
-    source: str
-    cells: dict[str, dict[str, dict[str, dict[str, Any]]]]
-    rules: list[dict[str, Any]]
-
-
 @cache
 def cells() -> tuple[MatrixCell, ...]:
     """Every cell of the matrix, under both strategies, in the page's order."""
-    return tuple(_cells(_Matrix(**load_data.toml("cookbook_matrix.toml"))))
+    return tuple(_cells(load_data.toml(FILE)))
 
 
-def _cells(matrix: _Matrix) -> Iterator[MatrixCell]:
-    rules = [_Rule(**row) for row in matrix.rules]
-    for name, by_precision in matrix.cells.items():
+def _cells(matrix: dict[str, Any]) -> Iterator[MatrixCell]:
+    load_data.known_keys(FILE, matrix, ("hardware", "source", "cells", "rules"))
+    for rule in matrix["rules"]:
+        load_data.known_keys(FILE, rule, ("when", "set"))
+    for name, by_precision in matrix["cells"].items():
         for precision, row in by_precision.items():
-            load_data.known_keys("cookbook_matrix.toml", row, ("all", *matrix.hardware))
-            for gpu in matrix.hardware:
+            load_data.known_keys(FILE, row, ("all", *matrix["hardware"]))
+            for gpu in matrix["hardware"]:
                 cell = row.get(gpu, row.get("all"))
                 if cell is not None:
-                    given = _Given(source=matrix.source, **cell)
-                    yield from _strategies((name, precision, gpu), given, rules)
+                    given = _Given(source=matrix["source"], **cell)
+                    yield from _strategies((name, precision, gpu), given, matrix["rules"])
 
 
 def _strategies(
-    place: tuple[str, str, str], given: _Given, rules: Sequence[_Rule]
+    place: tuple[str, str, str], given: _Given, rules: list[dict[str, Any]]
 ) -> Iterator[MatrixCell]:
     with_mtp, without = (
         _cell(given.fields(*place, mtp), given.pages, rules) for mtp in (True, False)
@@ -109,11 +97,11 @@ def _strategies(
     yield replace(without, default=not with_mtp.mtp or not same_ranks)
 
 
-def _cell(fields: dict[str, Any], pages: str, rules: Sequence[_Rule]) -> MatrixCell:
+def _cell(fields: dict[str, Any], pages: str, rules: list[dict[str, Any]]) -> MatrixCell:
     moe = model(fields["model"]).num_experts > 0
     for rule in rules:
-        if holds(rule.when, {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}):
-            fields = {**fields, **rule.set}
+        if holds(rule["when"], {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}):
+            fields = {**fields, **rule["set"]}
     return MatrixCell(
         model=fields["model"],
         precision=fields["precision"],

@@ -50,29 +50,24 @@ class Gpu:
         return self.maker == "nvidia"
 
     @property
-    def sm(self) -> int:
-        """NVIDIA's architecture as a number: 90 for sm90; 0 for other makers."""
-        return int(self.arch.removeprefix("sm")) if self.is_nvidia else 0
-
-    @property
-    def gfx(self) -> int:
-        """AMD's architecture as a number: 942 for gfx942; 0 for other makers."""
-        return int(self.arch.removeprefix("gfx")) if self.is_amd else 0
+    def arch_number(self) -> int:
+        """90 for sm90, 942 for gfx942, 0 for a CPU. Compare it within one maker only."""
+        return int("".join(c for c in self.arch if c.isdigit()) or 0)
 
     @property
     def is_sm90(self) -> bool:
         """Hopper. The names are those of SGLang's `srt/utils/common.py`."""
-        return self.sm // 10 == 9
+        return self.is_nvidia and self.arch_number // 10 == 9
 
     @property
     def is_sm100(self) -> bool:
         """Blackwell for data centres (B200, GB200, B300), not the RTX GPUs."""
-        return self.sm // 10 == 10
+        return self.is_nvidia and self.arch_number // 10 == 10
 
     @property
     def compute_capability(self) -> str:
         """As NVIDIA writes it: "9.0"; of other makers the architecture."""
-        return f"{self.sm // 10}.{self.sm % 10}" if self.is_nvidia else self.arch
+        return f"{self.arch_number / 10:.1f}" if self.is_nvidia else self.arch
 
     @property
     def provenance(self) -> Provenance:

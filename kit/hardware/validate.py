@@ -153,15 +153,16 @@ def obstacle(p: Profile) -> str | None:
     recipe, gpu = precision(p.precision), p.gpu
     if gpu.is_cpu:
         return None if recipe.cpu else f"{recipe.title} does not run on a CPU"
-    if gpu.is_amd and not recipe.gfx:
+    least = recipe.gfx if gpu.is_amd else recipe.sm
+    if gpu.is_amd and not least:
         return f"{recipe.title} has no kernels on AMD; MXFP4 is its four-bit format"
-    if gpu.is_nvidia and not recipe.sm:
+    if not least:
         return f"{recipe.title} checkpoints are AMD's; NVFP4 is the four-bit format here"
-    if gpu.gfx < recipe.gfx and gpu.is_amd:
-        return f"{recipe.title} needs gfx{recipe.gfx} (MI355X); {gpu.name} is older"
-    if gpu.sm < recipe.sm and gpu.is_nvidia:
+    if gpu.arch_number < least and gpu.is_amd:
+        return f"{recipe.title} needs gfx{least} (MI355X); {gpu.name} is older"
+    if gpu.arch_number < least:
         return (
-            f"{recipe.title} needs compute capability {recipe.sm / 10:.1f}; "
+            f"{recipe.title} needs compute capability {least / 10:.1f}; "
             f"{gpu.name} has {gpu.compute_capability}"
         )
     return _blocks(p)

@@ -48,7 +48,7 @@ def container(plan: LaunchPlan) -> Container:
 def image(plan: LaunchPlan) -> str:
     """The image that holds the plan's version, or the one nearest to it."""
     found = container(plan)
-    arch = "mi35x" if plan.profile.gpu.gfx >= 950 else "mi30x"
+    arch = "mi35x" if plan.profile.gpu.arch == "gfx950" else "mi30x"
     return found.image.format(version=found.sglang or plan.sglang, arch=arch)
 
 

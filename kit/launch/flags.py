@@ -112,29 +112,18 @@ class FlagRule:
         return holds(self.when, _facts(profile))
 
 
-@dataclass(frozen=True)
-class FlagRules:
-    """The whole of data/flag_rules.toml."""
-
-    rule: tuple[FlagRule, ...]
-    env: tuple[FlagRule, ...]
-    left_out: tuple[FlagRule, ...]
-    change: tuple[Change, ...]
-    vision_backends: dict[str, list[str]]
-
-
 @cache
-def flag_rules() -> FlagRules:
+def flag_rules(kind: str) -> tuple[FlagRule, ...]:
+    """The rules of one kind: "rule", "env" or "left_out"."""
     data = load_data.toml("flag_rules.toml")
-    rows: dict[str, Any] = {
-        kind: tuple(FlagRule(**row) for row in data[kind]) for kind in ("rule", "env", "left_out")
-    }
-    return FlagRules(**{**data, **rows, "change": tuple(Change(**row) for row in data["change"])})
+    known = ("rule", "env", "left_out", "change", "vision_backends")
+    load_data.known_keys("flag_rules.toml", data, known)
+    return tuple(FlagRule(**row) for row in data[kind])
 
 
 def rule_flags(profile: Profile, sglang: str) -> Iterator[tuple[str, str | None]]:
     """(key, value) of the flags that follow from the machine and the checkpoint."""
-    for rule in flag_rules().rule:
+    for rule in flag_rules("rule"):
         if rule.holds(profile, sglang):
             for key, value in rule.set.items():
                 yield key, None if value is True else value
@@ -142,7 +131,7 @@ def rule_flags(profile: Profile, sglang: str) -> Iterator[tuple[str, str | None]
 
 def rule_env(profile: Profile, sglang: str) -> Iterator[Variable]:
     """The variables that follow from the machine."""
-    for rule in flag_rules().env:
+    for rule in flag_rules("env"):
         if rule.holds(profile, sglang):
             for name, value in rule.set.items():
                 yield Variable(name, value, rule.reason, rule.source)
@@ -150,7 +139,7 @@ def rule_env(profile: Profile, sglang: str) -> Iterator[Variable]:
 
 def left_out(profile: Profile, sglang: str, given: set[str]) -> Iterator[LeftOut]:
     """What the source pages' commands have and this version does not need."""
-    for rule in flag_rules().left_out:
+    for rule in flag_rules("left_out"):
         if rule.flag not in given and rule.holds(profile, sglang):
             yield LeftOut(rule.flag, rule.reason, rule.source)
 
@@ -158,7 +147,8 @@ def left_out(profile: Profile, sglang: str, given: set[str]) -> Iterator[LeftOut
 def changes(since: str, until: str) -> tuple[Change, ...]:
     """(version, what changed) between two versions, the first excluded."""
     first, last = parse(since), parse(until)
-    return tuple(row for row in flag_rules().change if first < parse(row.since) <= last)
+    rows = [Change(**row) for row in load_data.toml("flag_rules.toml")["change"]]
+    return tuple(row for row in rows if first < parse(row.since) <= last)
 
 
 def _facts(p: Profile) -> dict[str, Any]:

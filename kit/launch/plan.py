@@ -162,7 +162,6 @@ def launch_plan(
     fit its GPUs, and for options that do not go together.
     """
     chosen = replace(options or LaunchOptions(), **given)
-    validate.version(sglang)
     profile = validate.resolved(profile, sglang, chosen)
     validate.options_go_together(profile, chosen)
     memory = plan(profile, sglang=sglang)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kit import load_data
 from kit.errors import InvalidValue, UnknownName
-from kit.hardware import SGLANG, Profile
-from kit.launch.flags import flag_rules
+from kit.hardware import Profile
 from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
-from kit.sizing.accounting import parse
 from kit.sizing.mem_fraction import aiter_share
 
-OLDEST = "0.5.9"
 THINKING_FLOOR = 131_072
 MEDIA_ROOM = 0.05  # of the GPU's memory, left to image features beside the static share
 
@@ -26,14 +24,6 @@ def resolved(profile: Profile, sglang: str, options: LaunchOptions) -> Profile:
         less = round(profile.mem_fraction_static - MEDIA_ROOM, 3)
         profile = replace(profile, mem_fraction_static=less)
     return profile
-
-
-def version(sglang: str) -> None:
-    if parse(sglang) < parse(OLDEST):
-        raise InvalidValue(
-            f"SGLang {sglang} is older than Qwen3.5",
-            f"take {OLDEST} or newer; {SGLANG} is known best",
-        )
 
 
 def options_go_together(p: Profile, options: LaunchOptions) -> None:
@@ -65,7 +55,7 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
 
 
 def _vision_backend(backend: str, p: Profile) -> None:
-    known = flag_rules().vision_backends
+    known = load_data.toml("flag_rules.toml")["vision_backends"]
     if backend not in known:
         raise UnknownName("vision attention backend", backend, known)
     if p.gpu.arch not in known[backend]:

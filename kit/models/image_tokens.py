@@ -37,9 +37,11 @@ def smart_resize(
     factor: int = TOKEN_SIDE,
     min_pixels: int = MIN_PIXELS,
     max_pixels: int = MAX_PIXELS,
+    frames: int = 1,
 ) -> tuple[int, int]:
     """(height, width) in pixels that the vision tower sees; both multiples of `factor`.
 
+    The limits are those of all `frames` together.
     Raises InvalidValue for sides under 1, or one 200 times the other.
     """
     if height < 1 or width < 1:
@@ -53,12 +55,12 @@ def smart_resize(
         )
     rows = round(height / factor) * factor
     columns = round(width / factor) * factor
-    if rows * columns > max_pixels:
-        shrink = math.sqrt(height * width / max_pixels)
+    if frames * rows * columns > max_pixels:
+        shrink = math.sqrt(frames * height * width / max_pixels)
         rows = max(factor, math.floor(height / shrink / factor) * factor)
         columns = max(factor, math.floor(width / shrink / factor) * factor)
-    elif rows * columns < min_pixels:
-        grow = math.sqrt(min_pixels / (height * width))
+    elif frames * rows * columns < min_pixels:
+        grow = math.sqrt(min_pixels / (frames * height * width))
         rows = math.ceil(height * grow / factor) * factor
         columns = math.ceil(width * grow / factor) * factor
     return rows, columns
@@ -112,27 +114,10 @@ def video_cost(
     least, most = _SGLANG_FRAME_PIXELS
     most = int(max(min(most, _SGLANG_VIDEO_PIXELS / taken * _TEMPORAL_PATCH), int(least * 1.05)))
     rows, columns = smart_resize(height, width, _SGLANG_SIDE, least, most)
-    rows, columns = _resize_frames(taken, rows, columns, *pixels)
+    rows, columns = smart_resize(rows, columns, TOKEN_SIDE, *pixels, taken)
     ends = zip(frames[::2], frames[1::2], strict=True)
     return VideoCost(frames, columns, rows, tuple((a + b) / 2 / fps for a, b in ends))
 
 
 def _even(number: float) -> int:
     return math.floor(number / _TEMPORAL_PATCH) * _TEMPORAL_PATCH
-
-
-def _resize_frames(
-    count: int, height: int, width: int, min_pixels: int, max_pixels: int
-) -> tuple[int, int]:
-    """(height, width) of every frame: `smart_resize` again, the limits those of all together."""
-    rows = round(height / TOKEN_SIDE) * TOKEN_SIDE
-    columns = round(width / TOKEN_SIDE) * TOKEN_SIDE
-    if count * rows * columns > max_pixels:
-        shrink = math.sqrt(count * height * width / max_pixels)
-        rows = max(TOKEN_SIDE, math.floor(height / shrink / TOKEN_SIDE) * TOKEN_SIDE)
-        columns = max(TOKEN_SIDE, math.floor(width / shrink / TOKEN_SIDE) * TOKEN_SIDE)
-    elif count * rows * columns < min_pixels:
-        grow = math.sqrt(min_pixels / (count * height * width))
-        rows = math.ceil(height * grow / TOKEN_SIDE) * TOKEN_SIDE
-        columns = math.ceil(width * grow / TOKEN_SIDE) * TOKEN_SIDE
-    return rows, columns

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from kit import load_data
 from kit.hardware import Profile
@@ -11,8 +11,7 @@ from kit.sizing import MemoryPlan
 from kit.sizing.accounting import capacity, parse
 
 
-@dataclass(frozen=True)
-class VersionRules:
+class VersionRules(NamedTuple):
     """What SGLang does from version `since` on; `data/scheduler.toml` explains the fields."""
 
     since: str
@@ -21,8 +20,7 @@ class VersionRules:
     overlap_mtp: bool
 
 
-@dataclass(frozen=True)
-class Constants:
+class Constants(NamedTuple):
     """The whole of `data/scheduler.toml`, which explains the fields."""
 
     max_prefill_tokens: int
@@ -33,16 +31,7 @@ class Constants:
     new_token_ratio_decay_steps: int
     retract_decode_steps: int
     state_chunk_tokens: int
-    version: tuple[VersionRules, ...]
-
-    def of_version(self, sglang: str) -> VersionRules:
-        return [row for row in self.version if parse(row.since) <= parse(sglang)][-1]
-
-
-@functools.cache
-def constants() -> Constants:
-    data = load_data.toml("scheduler.toml")
-    return Constants(**{**data, "version": tuple(VersionRules(**row) for row in data["version"])})
+    version: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -72,8 +61,9 @@ class Rules:
     @classmethod
     def of(cls, memory: MemoryPlan) -> Rules:
         """The rules of the server that `memory` plans."""
-        data, p = constants(), memory.profile
-        version = data.of_version(memory.sglang)
+        data, p = Constants(**load_data.toml("scheduler.toml")), memory.profile
+        versions = [VersionRules(**row) for row in data.version]
+        version = [v for v in versions if parse(v.since) <= parse(memory.sglang)][-1]
         initial = data.init_new_token_ratio
         least = initial * data.min_new_token_ratio_factor
         overlap = (

@@ -32,7 +32,7 @@ def kit_takes(card: Gpu, backend: str) -> bool:
 
 def on(card: Gpu, stack: ExitStack) -> None:
     """`vision.py` as if it had been imported on a machine with this GPU."""
-    capability = divmod(card.sm, 10) if card.is_nvidia else (9, 4)
+    capability = divmod(card.arch_number, 10) if card.is_nvidia else (9, 4)
     if not card.is_cpu:
         stack.enter_context(pretend.override_platform(**pretend.facts(card)))
     for name, value in {

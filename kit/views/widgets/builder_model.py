@@ -21,7 +21,7 @@ from kit.hardware.validate import obstacle, transport_obstacle
 from kit.launch import LaunchOptions, LaunchPlan, launch_plan
 from kit.launch.flags import changes
 from kit.launch.render import FORMS
-from kit.launch.validate import OLDEST, THINKING_FLOOR
+from kit.launch.validate import THINKING_FLOOR
 from kit.models import ModelSpec, family, model
 from kit.models.precision import precision, precisions
 from kit.sizing import YARN_TOKENS, plan
@@ -136,8 +136,8 @@ def settled(wish: Wish, base: Profile | None = None) -> Settled:
 
 def versions() -> tuple[str, ...]:
     """SGLang's versions at which something of a command changed, the newest first."""
-    known = {OLDEST, SGLANG, *(row.since for row in table().version)}
-    known |= {since for since, _ in changes(OLDEST, SGLANG)}
+    counted = [row.since for row in table().version]
+    known = {SGLANG, *counted, *(since for since, _ in changes(counted[0], SGLANG))}
     return tuple(sorted(known, key=lambda v: [int(n) for n in v.split(".")], reverse=True))
 
 
