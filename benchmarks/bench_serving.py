@@ -1,4 +1,4 @@
-"""SGLang's own bench_serving and `kit bench` measure the same twin: row beside row.
+"""SGLang's own bench_serving and `kit bench` measure the same twin: row by row.
 
 python benchmarks/bench_serving.py [--prompts 12] [--profile b200x8] [--json]
 
@@ -74,7 +74,7 @@ def ours(url: str, backend: str, args: argparse.Namespace, out: Path) -> Report:
 
 
 def compared(backend: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Each row that both print: label, theirs, ours, ratio, and a word where it needs one."""
+    """Each row that both print: label, theirs, ours, ratio."""
     found: list[Report] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, measure in enumerate((theirs, ours)):

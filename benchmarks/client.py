@@ -4,8 +4,8 @@ python benchmarks/client.py [--rounds 5] [--streams 256] [--clients ours,rust,py
 
 The server (`known_server.c`, compiled here: needs a C compiler) writes each chunk at a set time
 after it has read the request, and logs when it really did; that log is the truth. Server and
-client have a core each. CPU a chunk is what 200 chunks more in each stream cost, parsing included:
-start, connecting and sending cancel out. The peers need `make sglang-cpu`.
+client have a core each. CPU per chunk is what 200 more chunks in each stream cost, parsing
+included: start, connecting and sending cancel out. The peers need `make sglang-cpu`.
 """
 
 import argparse
@@ -42,7 +42,7 @@ PEERS = ("ours", "rust", "python")
 def client(kind: str) -> None:
     run = {"ours": _ours, "rust": _rust, "python": _python}[kind]
     said = os.dup(1)
-    os.dup2(2, 1)  # the peers print their tables; ours to read is the line of figures
+    os.dup2(2, 1)  # the peers print tables to stdout; only the line of figures is read here
     for line in sys.stdin:
         job = json.loads(line)
         before = _cpu_s()
@@ -237,8 +237,8 @@ COLUMNS = (
     ("cpu_us", "CPU µs per chunk", "{:.1f}"),
     ("ttft_error_ms", "TTFT error, ms", "{:+.2f}"),
     ("tpot_error", "TPOT error", "{:+.2%}"),
-    ("itl_token", "ITL a token, error", "{:+.2%}"),
-    ("itl_chunk", "ITL a chunk, error", "{:+.2%}"),
+    ("itl_token", "ITL per token, err", "{:+.2%}"),
+    ("itl_chunk", "ITL per chunk, err", "{:+.2%}"),
 )
 
 
@@ -256,7 +256,7 @@ def _print(rounds: dict[str, list[dict[str, float]]], args: argparse.Namespace) 
     print(f"{'':<8}" + "".join(f"{title:>20}" for _, title, _ in COLUMNS))
     for kind, figures in middle.items():
         cells = [
-            form.format(figures[name]) if figures[name] == figures[name] else "not told"
+            form.format(figures[name]) if figures[name] == figures[name] else "not given"
             for name, _, form in COLUMNS
         ]
         print(f"{kind:<8}" + "".join(f"{cell:>20}" for cell in cells))

@@ -4,7 +4,7 @@
  *
  * Each answer's first event is due `ttft_us` after its request was read, the next ones `gap_us`
  * apart, each with `tokens` new tokens. GET /set?ttft_us=&gap_us=&tokens= sets the schedule and
- * forgets what was; GET /truth tells what was really written when. One thread, epoll, no HTTP
+ * forgets what was before; GET /truth says what was written when. One thread, epoll, no HTTP
  * beyond what benchmarks send. All answers have the same offsets, so what is due first was queued
  * first: two rings hold the whole schedule.
  */

@@ -6,7 +6,7 @@ Both engines answer the prompts of kit/data/pocket/recorded.json greedily: llama
 the twin's process, and the real SGLang with 0 to 3 drafts. Then SGLang is asked for thinking and
 for answers apart: a prompt goes on from `<think>` until the thinking ends, and from `</think>` to
 the end of the turn. That table is also written to kit/data/recorded/pocket_acceptance.json, which
-lesson 08 draws. SGLang's own profiler tells where a step's time goes. Needs `make sglang-cpu`.
+lesson 08 draws. SGLang's own profiler says where a step's time goes. Needs `make sglang-cpu`.
 """
 
 import argparse
@@ -84,17 +84,17 @@ def llama_alone() -> None:
 
 def llama(tokens: int) -> Row:
     asked = [sys.executable, __file__, "--llama"]
-    told = json.loads(subprocess.run(asked, check=True, capture_output=True).stdout)
+    found = json.loads(subprocess.run(asked, check=True, capture_output=True).stdout)
     package = sum(Path(str(f.locate())).stat().st_size for f in installed_files("xllamacpp") or ())
     return {
         "engine": "llama.cpp in the twin",
         "program_mib": package / 2**20,
         "weights_mib": (WEIGHTS / weights("pocket.json")["gguf"]).stat().st_size / 2**20,
-        "start_s": told["start_s"],
-        "memory_mib": told["memory_mib"],
-        "same": told["same"],
-        "tok_s": tokens / told["took"]["1"],
-        "tok_s_many": tokens / told["took"][str(STREAMS)],
+        "start_s": found["start_s"],
+        "memory_mib": found["memory_mib"],
+        "same": found["same"],
+        "tok_s": tokens / found["took"]["1"],
+        "tok_s_many": tokens / found["took"][str(STREAMS)],
     }
 
 
@@ -166,10 +166,10 @@ def thinking_and_answers(entries: list[dict[str, str]]) -> dict[str, list[str]]:
 def swept(url: str, steps: int, part: str, texts: list[str]) -> Row:
     """One line of the sweep: a stream alone, from each request's first token on."""
     rounds = [[generate(url, t, ENDS[part])["meta_info"] for t in texts] for _ in range(ROUNDS)]
-    told = rounds[0]
-    after_first = sum(one["completion_tokens"] - 1 for one in told)
-    verified = sum(one["spec_verify_ct"] for one in told) if steps else after_first
-    correct = sum(one["spec_num_correct_drafts"] for one in told) if steps else 0
+    first = rounds[0]
+    after_first = sum(one["completion_tokens"] - 1 for one in first)
+    verified = sum(one["spec_verify_ct"] for one in first) if steps else after_first
+    correct = sum(one["spec_num_correct_drafts"] for one in first) if steps else 0
     decode_s = statistics.median(
         sum(one["e2e_latency"] - one["first_token_latency"] for one in one_round)
         for one_round in rounds
@@ -178,7 +178,7 @@ def swept(url: str, steps: int, part: str, texts: list[str]) -> Row:
         "steps": steps,
         "part": part,
         "requests": len(texts),
-        "tokens": sum(one["completion_tokens"] for one in told),
+        "tokens": sum(one["completion_tokens"] for one in first),
         "verify_steps": verified,
         "accept_length": round(1 + correct / verified, 3) if steps else None,
         "output_throughput": round(after_first / decode_s, 1),
@@ -206,7 +206,7 @@ def stages(running: Server, prompt: str) -> Row:
     return {name: round(share, 3) for name, share in shares.items()}
 
 
-# --- what is told
+# --- what is printed and recorded
 
 
 def recorded(rows: list[Row], shares: dict[int, Row]) -> Row:
@@ -215,9 +215,9 @@ def recorded(rows: list[Row], shares: dict[int, Row]) -> Row:
     return {
         "provenance": {"kind": "measured", "source": f"{where}, {about['name']}, greedy"},
         "sha256": about["sha256"],
-        "columns": "one request at a time, from its first token on; accept_length: tokens a verify "
-        "step; output_throughput: tokens/s; step_ms: a step with its drafts; shares: of a step's "
-        "time, by SGLang's profiler, by number of drafts",
+        "columns": "one request at a time, from its first token on; accept_length: tokens per "
+        "verify step; output_throughput: tokens/s; step_ms: a step with its drafts; shares: of a "
+        "step's time, by SGLang's profiler, by number of drafts",
         "rows": rows,
         "shares": {str(steps): share for steps, share in shares.items()},
     }

@@ -1,4 +1,4 @@
-"""Prediction: every published row, leaving one run out, and how each figure leans on the constants.
+"""Prediction: every published row, leaving one run out, how figures depend on the constants.
 
 python benchmarks/predict.py            a minute or two; --quick leaves the fits out
 """
@@ -79,8 +79,8 @@ def sensitivity() -> None:
             print(f"  {name:<26} × {factor:<5} {cells}")
 
 
-def beside_others() -> None:
-    print("\npredicted / published beside other tools, which were not fitted to these runs")
+def other_tools() -> None:
+    print("\npredicted / published next to other tools, which were not fitted to these runs")
     for run in published_runs():
         ours = headline(run, Constants.fitted())
         print(f"  {run.name}")
@@ -100,7 +100,7 @@ def main() -> None:
     if not quick:
         leave_one_out()
         sensitivity()
-    beside_others()
+    other_tools()
     print("\nsimulated against published (sources in kit/data/published)")
 
 

@@ -4,6 +4,7 @@ python benchmarks/report.py            all, some minutes
 python benchmarks/report.py import_time stream_view
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -32,16 +33,14 @@ def part(script: Path) -> str:
         [sys.executable, str(script)], capture_output=True, text=True, check=False
     )
     print(f"{script.stem} {time.monotonic() - began:.0f} s", flush=True)
-    said = done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-2000:]
+    output = done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-2000:]
     return (
         f"## {script.stem}\n\n{purpose}\n\n"
-        f"    python benchmarks/{script.name}\n\n```text\n{said}\n```\n"
+        f"    python benchmarks/{script.name}\n\n```text\n{output}\n```\n"
     )
 
 
 def machine() -> str:
-    import os
-
     cores = os.cpu_count()
     return f"Measured on {platform.machine()}, {cores} cores, Python {platform.python_version()}."
 

@@ -1,4 +1,4 @@
-"""Simulation: seconds for a published run, and time a token from 10⁵ to 10⁷ tokens.
+"""Simulation: seconds for a published run, and time per token from 10⁵ to 10⁷ tokens.
 
 python benchmarks/simulation.py            --tokens 1e5 1e6 for fewer
 """
@@ -31,7 +31,7 @@ def timed(run: str) -> None:
 
 
 def scaled(machine: str, tokens: int) -> float:
-    """Seconds a token. Rounds for small sizes only: a large one is its own mean."""
+    """Seconds per token. Several rounds for small sizes only: a large one is its own mean."""
     work = Workload(1000, OUTPUT_LEN, max(2 * tokens // OUTPUT_LEN, 1), max_concurrency=100)
     took = []
     for _ in range(ROUNDS if tokens <= 10**5 else 1):
@@ -57,7 +57,7 @@ def main() -> None:
     print("\ncost by size, 100 requests at a time (with MTP, and without)")
     for machine in ("h200x8", "b200x8"):
         each = [scaled(machine, tokens) for tokens in sizes]
-        print(f"  {machine:<8} time a token, largest to smallest: {each[-1] / each[0]:.2f}")
+        print(f"  {machine:<8} time per token, largest to smallest: {each[-1] / each[0]:.2f}")
     print("\nmeasured on this machine; what is simulated are H200 and B200 servers")
 
 

@@ -1,4 +1,4 @@
-"""The stream view: bytes on the wire and kernel time for a token, in a real IPython kernel.
+"""The stream view: bytes on the wire and kernel time per token, in a real IPython kernel.
 
 python benchmarks/stream_view.py            about a minute
 

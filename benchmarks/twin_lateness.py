@@ -7,10 +7,10 @@ python benchmarks/twin_lateness.py [--rounds 5] [--cases alone,rust,many]
            set so that some 1,100 chunks per second go out, as in the cookbook's throughput run
     many   the same with 990 and ten, on a profile that runs them all at once
 
-What is read here is read by a plain epoll reader, which stamps with the clock that the twin
-itself goes by (CLOCK_MONOTONIC). The twin tells when each part was due in an SSE comment, which
-it sends only on the header `x-kit-schedule`. Lateness holds the twin's own delay, the way through
-the kernel, and the reader's delay. The Rust client needs `make sglang-cpu`.
+The streams read here are read by a plain epoll reader, which stamps with the clock that the twin
+itself uses (CLOCK_MONOTONIC). The twin says when each part was due in an SSE comment, which it
+sends only for the header `x-kit-schedule`. Lateness includes the twin's own delay, the way
+through the kernel, and the reader's delay. The Rust client needs `make sglang-cpu`.
 """
 
 import argparse
@@ -181,14 +181,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", default=",".join(CASES))
     args = parser.parse_args()
-    told = {}
+    results = {}
     for name in args.cases.split(","):
         if CASES[name].held and not cpu.installed():
-            told[name] = "not measured: SGLang's Rust client is not here (make sglang-cpu)"
+            results[name] = "not measured: SGLang's Rust client is not here (make sglang-cpu)"
         else:
-            told[name] = measure(CASES[name], args.rounds)
+            results[name] = measure(CASES[name], args.rounds)
     source = f"this machine, Python {platform.python_version()}, medians of {args.rounds} rounds"
-    print(json.dumps({**told, "provenance": {"kind": "measured", "source": source}}, indent=2))
+    print(json.dumps({**results, "provenance": {"kind": "measured", "source": source}}, indent=2))
 
 
 if __name__ == "__main__":
