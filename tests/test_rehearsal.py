@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kit.bench import measured_rank, measured_ranks
+from kit.bench import measured_rank, measured_ranks, simulate
+from kit.bench import rehearse as carried_out
 from kit.bench.measured import decode_steps
 from kit.bench.rehearse import workloads
 from kit.cli import main
@@ -16,6 +18,8 @@ from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
 from kit.launch.rehearsal import rehearsal, tiny
 from kit.models import ModelSpec
+from kit.server.command import ServerCommand
+from kit.server.processes import free_port, port_taken
 from kit.server.rehearse import prepare
 
 H200 = "h200-rank397-mtp"
@@ -126,6 +130,24 @@ def test_steps_with_a_prefill_between_do_not_count():
     (step,) = decode_steps("\n".join(log))
     assert (step.requests, step.context, step.ms) == (2, 50, 10.0)
     assert list(decode_steps("\n".join(log[:-1]))) == []
+
+
+def test_what_was_measured_before_the_time_was_up_is_kept(tmp_path, monkeypatch):
+    one, port = rehearsal(tiny()), free_port()
+    argv = (sys.executable, str(Path(__file__).with_name("fake_sglang.py")), str(port), "dummy")
+    fake = ServerCommand("fake", argv, "127.0.0.1", port, "0.5.23", "none", 0.0, outlives=False)
+    works = [work for _, _, work in workloads(one)]
+    reports = iter([simulate(one.rank, works[0]), None])  # None: out of time
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(carried_out, "prepare", lambda one, folder: fake)
+    monkeypatch.setattr(carried_out, "_within", lambda *_: next(reports))
+    done = carried_out.rehearse(one, tmp_path / "cut", 1.0, say=lambda _: None)
+    assert list(done.prefill_ms) == [works[0].input_len]
+    assert done.stopped == f"prefill, {works[1].input_len} tokens"
+    assert f"- all from where it was stopped: {done.stopped}" in str(done)
+    assert not port_taken("127.0.0.1", port)
+    with pytest.raises(KitError, match="holds a rehearsal already"):
+        carried_out.rehearse(one, tmp_path / "cut", 1.0)
 
 
 def test_what_cannot_be_is_said_in_two_lines(tmp_path, capsys, monkeypatch):

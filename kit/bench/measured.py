@@ -78,7 +78,7 @@ class DecodeStep:
 @dataclass(frozen=True)
 class MeasuredRank:
     """A rehearsal that ran. `notes` say how it was done; `prefill_ms` are whole requests of one
-    output token, by prompt length."""
+    output token, by prompt length; `stopped` says where it was cut short."""
 
     name: str
     rehearsal: Rehearsal
@@ -87,6 +87,7 @@ class MeasuredRank:
     runs: dict[str, Report]
     prefill_ms: dict[int, list[float]]
     log: str
+    stopped: str | None = None
 
     @cached_property
     def model(self) -> SpeedModel:
@@ -135,6 +136,12 @@ class MeasuredRank:
             term = ", ".join(filter(None, [row.name, row.unit]))
             yield Row("memory, by the start log", term, row.reported, row.planned)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What one rank alone does not show, and what was not measured."""
+        cut = f"all from where it was stopped: {self.stopped}"
+        return (*self.rehearsal.missing, *([cut] if self.stopped else []))
+
     def to_json(self) -> dict[str, Any]:
         """The page as data."""
         return {
@@ -142,7 +149,7 @@ class MeasuredRank:
             "profile": self.rehearsal.name,
             "sglang": self.rehearsal.plan.sglang,
             "rows": [{**asdict(row), "ratio": row.ratio} for row in self.rows],
-            "missing": list(self.rehearsal.missing),
+            "missing": list(self.missing),
             "notes": list(self.notes),
             "provenance": self.provenance.to_json(),
             "predicted_provenance": self.model.provenance.to_json(),
@@ -160,7 +167,7 @@ class MeasuredRank:
             rows = [str(row) for row in self.rows if row.section == section]
             head = f"| {section:<34} |   measured |  predicted |      ratio |\n|---|---:|---:|---:|"
             parts.append("\n".join([head, *rows]))
-        for title, said in (("Not in it", one.missing), ("How it was done", self.notes)):
+        for title, said in (("Not in it", self.missing), ("How it was done", self.notes)):
             parts.append("\n".join([f"{title}:", "", *(f"- {line}" for line in said)]))
         return "\n\n".join(parts)
 
@@ -233,6 +240,7 @@ def measured_rank(where: str | Path) -> MeasuredRank:
         },
         prefill_ms={r["tokens"]: r["ms"] for r in results if r["kind"] == "prefill"},
         log=text,
+        stopped=next((r["at"] for r in results if r["kind"] == "stopped"), None),
     )
 
 

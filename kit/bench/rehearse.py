@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -81,6 +82,7 @@ def rehearse(
     begun = monotonic()
     until = begun + 60 * minutes - ENDING_S
     command = prepare(one, folder)
+    doing, done = "the start", False
     try:
         with server.launch(command, log=folder / "server.log") as running:
             say(f"the server starts; its log: {running.log}")
@@ -88,15 +90,19 @@ def rehearse(
             _write_about(one, running, folder)
             _note(folder, {"kind": "start", "seconds": round(monotonic() - begun, 1)})
             for kind, name, work in workloads(one):
-                say(f"{monotonic() - begun:6.1f} s  {kind}: {name}")
+                doing = f"{kind}, {name}"
+                say(f"{monotonic() - begun:6.1f} s  {doing}")
                 report = _within(running, work, until - monotonic())
                 if report is not None and report.completed:
                     _note(folder, _result(kind, name, report))
                 if report is None or report.completed != work.num_prompts:
-                    say("stopped: no time left, requests failed, or Ctrl-C")
                     break
+            else:
+                done = True
     except KeyboardInterrupt:
-        say("\nstopped")
+        say("")
+    if not done:
+        _note(folder, {"kind": "stopped", "at": doing})
     return measured_rank(folder)
 
 
@@ -128,7 +134,10 @@ def _note(folder: Path, result: dict[str, Any]) -> None:
 
 def _write_about(one: Rehearsal, running: Server, folder: Path) -> None:
     """What was started, as `kit.bench.measured` reads it."""
-    info, driver = running.info(), preflight.driver()
+    info, driver, wanted = running.info(), preflight.driver(), one.plan.profile.gpu
+    notes = list(one.notes)
+    if driver and wanted.key not in re.sub(r"\W", "", driver.gpus[0].lower()):
+        notes.append(f"the predictions are for {wanted.name}, which this GPU is not")
     about = {
         "profile": one.name,
         "mtp": one.plan.profile.mtp is not None,
@@ -136,10 +145,10 @@ def _write_about(one: Rehearsal, running: Server, folder: Path) -> None:
         "accept_length": one.accept_length,
         "random_ids": one.random_ids,
         "more_flags": one.more_flags,
-        "machine": str(driver) if driver else "this machine's CPU",
+        "machine": f"one {driver.gpus[0]}, driver {driver.version}" if driver else "a CPU",
         "attention_backend": info.get("attention_backend") or "SGLang's own choice of",
         "day": date.today().isoformat(),
-        "notes": one.notes,
+        "notes": notes,
         "log": "server.log",
     }
     (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -71,10 +71,10 @@ def _rehearse(args: argparse.Namespace) -> int:
     done = rehearse(one, folder, args.minutes, say=(lambda _: None) if quiet else print)
     (folder / "page.md").write_text(f"{done}\n", encoding="utf-8")
     (folder / "page.json").write_text(json.dumps(done.to_json(), indent=1), encoding="utf-8")
-    code = _show(done, args)
+    _show(done, args)
     if not quiet:
         print(f"\nkept in {folder}; this page again: kit rehearse --read {folder}")
-    return code
+    return 1 if done.stopped else 0
 
 
 def _chosen(args: argparse.Namespace) -> Rehearsal:
