@@ -203,7 +203,7 @@ def test_the_figure_draws_four_things_and_marks_mean_and_p99(run: Report) -> Non
         assert sum(trace.y) == pytest.approx(100, abs=0.1)
     assert figure.layout.meta["provenance"]["kind"] == "simulated"
     assert all(figure.layout[f"{axis}axis2"].title.text for axis in "xy")
-    assert "TTFT" in figure.words.table
+    assert "TTFT" in figure.table.markdown
 
 
 def test_a_thousand_requests_make_a_small_figure() -> None:
@@ -224,7 +224,7 @@ def test_what_failed_and_what_is_missing_is_in_the_sentence() -> None:
     partial = reported(
         records, 1.0, measured("a test"), missing=("8 of 10 requests: stopped with 3 in flight",)
     )
-    for shown in (results(partial).sentence, str(run_figure(partial).words)):
+    for shown in (results(partial).sentence, str(run_figure(partial).table)):
         assert "1 failed: HTTP 503" in shown
         assert "Missing: 8 of 10 requests" in shown
     nothing = reported(records[1:], 1.0, measured("a test"))
@@ -243,14 +243,14 @@ def test_the_knee_is_the_fewest_that_give_nine_tenths(points: list[Report]) -> N
         figure = sweep(points[::-1], against)  # in any order
         said = f"{points[at].workload.max_concurrency} at once"
         assert any(said in note.text for note in figure.layout.annotations)
-        assert said in figure.words.sentence
+        assert said in figure.table.sentence
         assert list(figure.data[0].y) == [round(rate, 1) for rate in rates]
 
 
 def test_a_sweep_that_still_rises_has_no_knee(points: list[Report]) -> None:
     figure = sweep(points[:3])
     assert knee(points[:3]) is None
-    assert "still rising at 16 at once" in figure.words.sentence
+    assert "still rising at 16 at once" in figure.table.sentence
 
 
 def test_points_that_fall_together_share_a_label(points: list[Report]) -> None:
@@ -265,7 +265,7 @@ def test_sources_are_told_apart(points: list[Report]) -> None:
     assert {trace.name for trace in figure.data if trace.mode != "markers"} == {
         "simulated", "measured",
     }  # fmt: skip
-    assert "measured · a server" in str(figure.words.provenance)
+    assert "measured · a server" in str(figure.table.provenance)
     assert figure.data[0].marker.symbol != figure.data[2].marker.symbol
 
 
@@ -277,7 +277,7 @@ def test_lines_of_one_kind_are_named_by_who_draws_them_or_by_their_source(
     assert named == [str(points[0].provenance), "simulated · another machine"]
     ours = sweep({"with MTP": points, "without": points[:2]})
     assert [trace.name for trace in ours.data if trace.mode != "markers"] == ["with MTP", "without"]
-    assert "without: still rising at 4" in ours.words.sentence
+    assert "without: still rising at 4" in ours.table.sentence
 
 
 def test_a_run_without_a_concurrency_is_no_point(run: Report) -> None:
@@ -292,7 +292,7 @@ def test_littles_law_finds_the_published_fourteen_seconds() -> None:
     row = published("cookbook-throughput").report
     waiting = row.request_throughput * row.ttft.mean / 1e3
     figure = little(predict("h200x8", like="cookbook-throughput"), cap=48)
-    told = float(figure.words.sentence.split("= ")[1].split()[0])
+    told = float(figure.table.sentence.split("= ")[1].split()[0])
     assert told == pytest.approx(waiting, rel=0.05)
     assert waiting == pytest.approx(100 - 48, rel=0.05)  # who has no slot waits
     assert any("48 at most" in note.text for note in figure.layout.annotations)
@@ -306,8 +306,8 @@ def test_the_arrows_stand_where_the_wait_is_the_mean() -> None:
 
 def test_a_single_request_has_a_queue_picture_too() -> None:
     lone = simulate(H200X8, Workload(100, 100, 1, max_concurrency=1))
-    assert "requests that wait" in little(lone).words.sentence
-    assert run_figure(lone).words is not None
+    assert "requests that wait" in little(lone).table.sentence
+    assert run_figure(lone).table is not None
 
 
 # --- side by side ---------------------------------------------------------------------------

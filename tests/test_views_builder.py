@@ -211,4 +211,4 @@ def test_a_recording_names_no_folder_of_the_machine_it_was_made_on():
 def test_every_flag_that_a_tip_advises_now_is_one_that_sglang_has():
     table = tips()
     assert len(table.rows) == 10
-    assert "--mm-feature-transport cuda_ipc" in table.table
+    assert "--mm-feature-transport cuda_ipc" in table.markdown

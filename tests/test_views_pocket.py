@@ -30,10 +30,10 @@ def test_a_figure_shows_its_provenance_and_says_in_words_what_it_shows(name):
     source = figure.layout.meta["provenance"]
     shown = " ".join(note.text for note in figure.layout.annotations).replace("<br>", " ")
     assert f"{source['kind']} · {source['source']}" in shown
-    assert figure.words.provenance.to_json() == source
+    assert figure.table.provenance.to_json() == source
     assert figure.layout.title.text
     assert figure.layout.xaxis.title.text
-    assert len(figure.words.sentence) > 40
+    assert len(figure.table.sentence) > 40
     assert len(figure.to_json()) <= 15_000
     assert all((note.font.size or 16) >= 13 for note in figure.layout.annotations)
 

@@ -60,7 +60,7 @@ def test_a_figure_shows_and_carries_its_provenance(name):
     source = figure.layout.meta["provenance"]
     shown = " ".join(note.text for note in figure.layout.annotations).replace("<br>", " ")
     assert f"{source['kind']} · {source['source']}" in shown
-    assert figure.words.provenance.to_json() == source
+    assert figure.table.provenance.to_json() == source
 
 
 @EVERY
@@ -72,8 +72,8 @@ def test_a_figure_is_small_enough_to_be_kept_in_a_notebook(name):
 def test_a_figure_has_a_title_axes_with_units_and_words(name):
     figure = FIGURES[name]
     assert figure.layout.title.text
-    assert len(figure.words.sentence) > 40
-    assert len(figure.words.table.splitlines()) >= 3
+    assert len(figure.table.sentence) > 40
+    assert len(figure.table.markdown.splitlines()) >= 3
     for axis in (figure.layout.xaxis, figure.layout.yaxis):
         named = axis.title.text or axis.ticktext or axis.visible is False
         assert named or axis.type == "category"
@@ -106,16 +106,16 @@ def test_what_does_not_fit_stands_over_the_line_and_says_how_much():
     memory = plan(TOO_SMALL)
     excess = memory.ranks[0].total_gib - memory.ranks[0].limit_gib
     figure = ledger(memory)
-    (over,) = [bar for bar in figure.data if bar.name == "over the card"]
+    (over,) = [bar for bar in figure.data if bar.name == "over the GPU"]
     assert over.y[0] == pytest.approx(excess, abs=0.01)
     assert over.marker.pattern.shape
     assert f"{excess:.1f} GiB too much" in " ".join(n.text for n in figure.layout.annotations)
-    assert f"{excess:.1f} GiB too much" in figure.words.sentence
+    assert f"{excess:.1f} GiB too much" in figure.table.sentence
 
 
 def test_the_words_of_a_ledger_have_every_entry():
     memory = plan(profile("h200x8"))
-    cells = dict(row[:2] for row in ledger(memory).words.rows)
+    cells = dict(row[:2] for row in ledger(memory).table.rows)
     for label, gib in memory.ranks[0].entries:
         assert cells[label] == f"{gib:.2f}"
 
@@ -145,7 +145,7 @@ def test_no_machines_are_an_error():
 
 def test_the_matrix_has_the_cookbooks_least_counts():
     figure = matrix("397b", gpus=("h100", "h200", "b200"), precisions=("bf16",))
-    assert {row[0]: row[1] for row in figure.words.rows} == {"H100": "16", "H200": "8", "B200": "8"}
+    assert {row[0]: row[1] for row in figure.table.rows} == {"H100": "16", "H200": "8", "B200": "8"}
 
 
 def test_each_cell_of_the_matrix_has_a_mark_of_its_own_level():
@@ -168,7 +168,7 @@ def test_a_cell_says_why():
 
 
 def test_the_matrix_offers_no_checkpoint_that_is_not_published():
-    for row in matrix("9b", gpus=("h200",), precisions=("bf16", "fp8")).words.rows:
+    for row in matrix("9b", gpus=("h200",), precisions=("bf16", "fp8")).table.rows:
         assert row == ("H200", "1", "–")
 
 
@@ -270,11 +270,11 @@ def test_neighbours_in_a_stack_differ_for_a_colour_blind_reader(kind):
 
 
 @pytest.mark.parametrize("ink", [theme.INK, theme.QUIET, theme.DEEP_RED])
-def test_ink_can_be_read_on_the_card(ink):
+def test_ink_can_be_read_on_the_paper(ink):
     def luminance(colour):
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear(colour), strict=True))
 
-    assert (luminance(theme.CARD) + 0.05) / (luminance(ink) + 0.05) >= 4.5  # WCAG AA
+    assert (luminance(theme.PAPER) + 0.05) / (luminance(ink) + 0.05) >= 4.5  # WCAG AA
 
 
 def test_every_control_has_a_label():

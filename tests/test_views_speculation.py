@@ -28,7 +28,7 @@ def test_a_figure_shows_and_carries_its_provenance(name):
     shown = " ".join(note.text for note in figure.layout.annotations).replace("<br>", " ")
     said = f"{source['kind']} · {source['source']}"
     assert said.replace(" ", "") in shown.replace(" ", "")
-    assert figure.words.provenance.to_json() == source
+    assert figure.table.provenance.to_json() == source
 
 
 @EVERY
@@ -37,8 +37,8 @@ def test_a_figure_is_small_and_says_in_words_what_it_shows(name):
     assert len(figure.to_json()) <= 15_000
     assert figure.layout.title.text
     assert figure.layout.xaxis.title.text
-    assert len(figure.words.sentence) > 40
-    assert len(figure.words.table.splitlines()) >= 3
+    assert len(figure.table.sentence) > 40
+    assert len(figure.table.markdown.splitlines()) >= 3
     assert all((note.font.size or 16) >= 13 for note in figure.layout.annotations)
 
 

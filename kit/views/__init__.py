@@ -33,7 +33,7 @@ from typing import Any
 _HOME = {
     "StreamView": "widgets.stream",
     "abilities": "figures.abilities",
-    "accept_lengths": "figures.speculation",
+    "accept_lengths": "figures.accept_lengths",
     "acceptance": "figures.acceptance",
     "builder": "widgets.builder",
     "claims": "figures.tables",
@@ -60,7 +60,7 @@ _HOME = {
     "startup": "widgets.startup",
     "sweep": "figures.bench_sweep",
     "timeline": "figures.timeline",
-    "tips": "figures.tips",
+    "tips": "figures.tables",
     "trace": "widgets.trace",
     "upload": "widgets.upload",
     "versus": "widgets.stream",

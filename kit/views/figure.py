@@ -1,4 +1,4 @@
-"""A figure and the words that say the same: a sentence, and a table.
+"""A figure, and a table that says the same under a sentence.
 
 Whoever cannot see the figure, or reads the notebook where figures do not draw, loses nothing.
 """
@@ -30,30 +30,30 @@ class FigureTable:
     folded: bool = True
 
     @property
-    def table(self) -> str:
-        """The table in Markdown; columns of figures to the right, of words to the left."""
+    def markdown(self) -> str:
+        """The table in Markdown; columns of numbers to the right, of words to the left."""
         rule = tuple("---:" if right else "---" for right in self._right())
         return "\n".join("| " + " | ".join(row) + " |" for row in (self.head, rule, *self.rows))
 
     def _right(self) -> tuple[bool, ...]:
-        """Which columns hold figures."""
+        """Which columns hold numbers."""
         columns = zip(*self.rows, strict=True)
-        return tuple(i > 0 and all(map(_figure, column)) for i, column in enumerate(columns))
+        return tuple(i > 0 and all(map(_is_number, column)) for i, column in enumerate(columns))
 
     def _repr_markdown_(self) -> str:
-        return f"{self.sentence}\n\n{self.table}\n\n*{self.provenance}*"
+        return f"{self.sentence}\n\n{self.markdown}\n\n*{self.provenance}*"
 
     def _repr_html_(self) -> str:
         """The sentence, and the table: folded away under it, or open and alone."""
         sides = ["right" if right else "left" for right in self._right()]
         body = "".join(_row("td", row, sides) for row in self.rows)
-        told = (
+        table = (
             f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
             f"<p><em>{escape(str(self.provenance))}</em></p>"
         )
         if self.folded:
-            told = f"<details><summary>The same as a table</summary>{told}</details>"
-        return f"<p>{escape(self.sentence)}</p>{told}"
+            table = f"<details><summary>The same as a table</summary>{table}</details>"
+        return f"<p>{escape(self.sentence)}</p>{table}"
 
     def __str__(self) -> str:
         return f"{self.sentence} ({self.provenance})"
@@ -62,26 +62,26 @@ class FigureTable:
 
 
 class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
-    """A plotly figure that carries its `words`, and shows them under itself."""
+    """A plotly figure that carries its `table`, and shows it under itself."""
 
     def __init__(
-        self, data: Any = None, layout: Any = None, words: FigureTable | None = None
+        self, data: Any = None, layout: Any = None, table: FigureTable | None = None
     ) -> None:
         super().__init__(data=data, layout=layout)
-        self._words = words
+        self._table = table
 
     @property
-    def words(self) -> FigureTable | None:
+    def table(self) -> FigureTable | None:
         """The sentence and the table that say what the figure shows."""
-        return self._words
+        return self._table
 
     def _ipython_display_(self) -> None:
         import plotly.io
         from IPython.display import display
 
         plotly.io.show(self, config=CONFIG)
-        if self._words is not None:
-            display(self._words)
+        if self._table is not None:
+            display(self._table)
 
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
     )
 
 
-def _figure(cell: str) -> bool:
+def _is_number(cell: str) -> bool:
     """A number, a share, or the dash or word that stands for none."""
     return cell in ("–", "fits", "tight", "no") or (
         cell.lstrip("~−-")[:1].isdigit() and (not any(c.isalpha() for c in cell))

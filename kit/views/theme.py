@@ -18,7 +18,7 @@ from kit.provenance import Provenance
 INK = "#1f2933"
 QUIET = "#52606d"
 GRID = "#d9e0e6"
-CARD = "#ffffff"
+PAPER = "#ffffff"
 
 # Okabe and Ito's eight, which people with any common colour blindness tell apart;
 # the yellow is darkened, so that it also stands out on white.
@@ -33,6 +33,7 @@ PURPLE = "#cc79a7"
 GREY = "#8a96a3"
 PALE = "#eef2f6"
 FAINT = "#cfe0ee"  # of the blue: the same thing, at rest
+VEIL = "rgba(255,255,255,.85)"  # behind a legend, over curves
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY)
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
@@ -52,8 +53,8 @@ _AXIS = {
 TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": FONT, "size": 16, "color": INK},
-        "paper_bgcolor": CARD,
-        "plot_bgcolor": CARD,
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
         "colorway": list(COLOURS),
         "title": {
             "x": 0.01,

@@ -41,7 +41,7 @@ def show(notebook: Notebook, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "cell", "shown"),
-    [("ledger", "\nledger(memory)", "the card: 140.4 GiB"), ("matrix", "matrix(", "GPTQ-Int4")],
+    [("ledger", "\nledger(memory)", "the GPU: 140.4 GiB"), ("matrix", "matrix(", "GPTQ-Int4")],
 )
 def test_a_figure_is_drawn_and_told(
     lesson: Notebook, screenshots: Path, name: str, cell: str, shown: str

@@ -11,6 +11,7 @@ from typing import Any
 from kit.pocket import CLAIM, Ability, ModelCard
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import axis, vertical
 
 _PLAIN = {  # the evaluation's names, for whoever has not read it
     "percent": "an easy percentage",
@@ -52,20 +53,20 @@ def abilities(card: ModelCard) -> Figure:
         height=230 + 36 * len(found),
         margin={"l": 310, "r": 30, "t": 92, "b": 130},
         showlegend=False,
-        xaxis={"title": {"text": "right answers (%), with 95 % intervals"}, "range": [-2, 104]},
+        xaxis=axis("right answers (%), with 95 % intervals", range=[-2, 104]),
         yaxis={"showgrid": False, "categoryorder": "array", "categoryarray": names},
-        shapes=[_line()],
+        shapes=[vertical(100 * CLAIM, dash="dot") | {"layer": "below"}],
     )
     claimed = [row for row in found if row.claimed]
     others = [row for row in found if not row.claimed]
     data = [_dots(claimed, theme.BLUE, "circle"), _dots(others, theme.RED, "circle-open")]
-    told = (
+    sentence = (
         f"The card claims {len(claimed)} of {len(found)} kinds of questions. "
         f"Best: {names[-1]} ({found[-1].share:.0%}); worst: {names[0]} ({found[0].share:.0%})."
     )
     head = ("kind of question", "right", "of", "share", "95 % interval", "claimed")
     rows = tuple(_row(row) for row in reversed(found))
-    return Figure(data, layout, FigureTable(told, head, rows, card.provenance))
+    return Figure(data, layout, FigureTable(sentence, head, rows, card.provenance))
 
 
 def _name(row: Ability) -> str:
@@ -98,9 +99,3 @@ def _row(row: Ability) -> tuple[str, ...]:
     claimed = "yes" if row.claimed else "no"
     share = f"{row.share:.0%}"
     return _name(row), str(row.right), str(row.asked), share, f"{low:.0%} to {high:.0%}", claimed
-
-
-def _line() -> dict[str, Any]:
-    ends = {"x0": 100 * CLAIM, "x1": 100 * CLAIM, "yref": "paper", "y0": 0, "y1": 1}
-    line = {"color": theme.INK, "width": 2, "dash": "dot"}
-    return {"type": "line", **ends, "line": line, "layer": "below"}

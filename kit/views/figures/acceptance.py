@@ -15,6 +15,7 @@ from kit.provenance import Provenance
 from kit.speed.speculation import published_lengths
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import axis, band, curve, heading, horizontal, note
 
 _LOOK = {"thinking": (theme.BLUE, "circle"), "answer": (theme.RED, "square")}
 _MODE = {"thinking": "thinking", "answer": "instruct"}  # what the published curves call them
@@ -36,6 +37,7 @@ def acceptance(
             raise UnknownName("part of an answer", part, PARTS)
     steps = list(sweep.steps)
     provenance = _provenance(sweep)
+    right: dict[str, Any] = {"xref": "x2 domain", "yref": "y2"}
     fastest = max(sweep.times_plain(part, k) for part in PARTS for k in steps)
     layout = theme.layout(
         "Drafts are accepted, and a CPU is no faster for it"
@@ -47,22 +49,17 @@ def acceptance(
         height=590,
         margin={"l": 78, "r": 24, "t": 132, "b": 204},
         legend={"orientation": "h", "x": 0, "y": -0.155, "yanchor": "top"},
-        xaxis={"title": {"text": "draft tokens per step"}, "dtick": 1, "domain": [0, 0.52]}
-        | {"range": [0.8, steps[-1] + 0.25]},
-        xaxis2={"title": {"text": "draft tokens per step"}, "dtick": 1, "domain": [0.64, 1]}
-        | {"range": [-0.25, steps[-1] + 0.25], "anchor": "y2"},
-        yaxis={
-            "title": {"text": "accept length (tokens per step)"},
-            "range": [1, steps[-1] + 1.05],
-        },
-        yaxis2={"title": {"text": "tokens per second, times plain"}, "anchor": "x2"}
-        | {"range": [0, max(1.25, fastest * 1.1)]},
-        shapes=[_slower(), _one()],
+        xaxis=_drafts_axis(steps, 0.8, (0, 0.52), "y"),
+        xaxis2=_drafts_axis(steps, -0.25, (0.64, 1), "y2"),
+        yaxis=axis("accept length (tokens per step)", range=[1, steps[-1] + 1.05]),
+        yaxis2=axis(
+            "tokens per second, times plain", range=[0, max(1.25, fastest * 1.1)], anchor="x2"
+        ),
+        shapes=[band(0, 1, **right), horizontal(1, dash="dot", **right)],
         annotations=[
-            _heading("what a step gives", 0.0),
-            _heading("what it comes to", 0.64),
-            _note("slower than without drafts", 0.98, 0.06)
-            | {"xref": "x2 domain", "yref": "y2", "xanchor": "right"},
+            heading("what a step gives", 0.0, yshift=8),
+            heading("what it comes to", 0.64, yshift=8),
+            note("slower than without drafts", 0.98, 0.06, xanchor="right", **right),
         ],
     )
     data = [line for part in PARTS for line in _left(sweep, part, steps)]
@@ -70,8 +67,15 @@ def acceptance(
     data += [
         _star(part, value, drafts or steps[-1]) for part, value in (here or {}).items() if value
     ]
-    words = FigureTable(_sentence(sweep, steps[-1]), *_table(sweep, steps), provenance)
-    return Figure(data, layout, words)
+    table = FigureTable(_sentence(sweep, steps[-1]), *_cells(sweep, steps), provenance)
+    return Figure(data, layout, table)
+
+
+def _drafts_axis(
+    steps: list[int], first: float, domain: tuple[float, float], anchor: str
+) -> dict[str, Any]:
+    ends = [first, steps[-1] + 0.25]
+    return axis("draft tokens per step", dtick=1, domain=domain, range=ends, anchor=anchor)
 
 
 def _provenance(sweep: Sweep) -> Provenance:
@@ -86,87 +90,44 @@ def _left(sweep: Sweep, part: Part, steps: list[int]) -> list[dict[str, Any]]:
     colour, mark = _LOOK[part]
     known = published_lengths(_MODE[part]).values
     return [
-        _line(
+        curve(
             f"397B, {_MODE[part]} (published)",
             steps,
             [known[k - 1] for k in steps],
-            {"color": theme.GREY, "width": 2.5, "dash": _DASH[part]},
-            {"symbol": f"{mark}-open", "size": 9},
+            theme.GREY,
+            _DASH[part],
+            f"{mark}-open",
+            width=2.5,
         ),
-        _line(
+        curve(
             f"{part}, by theory (computed)",
             steps,
             [sweep.expected(part, k) for k in steps],
-            {"color": colour, "width": 2, "dash": _THIN[part]},
+            colour,
+            _THIN[part],
+            width=2,
         ),
-        _line(
-            f"{part} (measured)",
-            steps,
-            [sweep.length(part, k) for k in steps],
-            {"color": colour, "width": 4, "dash": _DASH[part]},
-            {"symbol": mark, "size": 13},
-        ),
+        _measured(part, steps, [sweep.length(part, k) for k in steps]),
     ]
 
 
 def _right(sweep: Sweep, part: Part) -> dict[str, Any]:
-    colour, mark = _LOOK[part]
     steps = [0, *sweep.steps]
-    line = _line(
-        f"{part} (measured)",
-        steps,
-        [sweep.times_plain(part, k) for k in steps],
-        {"color": colour, "width": 4, "dash": _DASH[part]},
-        {"symbol": mark, "size": 13},
-    )
-    return line | {"xaxis": "x2", "yaxis": "y2", "showlegend": False}
+    place = {"xaxis": "x2", "yaxis": "y2", "showlegend": False}
+    return _measured(part, steps, [sweep.times_plain(part, k) for k in steps], **place)
 
 
-def _line(
-    name: str,
-    x: list[int],
-    y: list[float],
-    line: dict[str, Any],
-    marker: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers" if marker else "lines",
-        "name": name,
-        "x": x,
-        "y": [round(value, 3) for value in y],
-        "line": line,
-        "marker": marker or {},
-        "hovertemplate": "%{x}: %{y:.2f}<extra>" + name + "</extra>",
-    }
+def _measured(part: Part, steps: list[int], values: list[float], **more: Any) -> dict[str, Any]:
+    name, (colour, mark) = f"{part} (measured)", _LOOK[part]
+    return curve(name, steps, values, colour, _DASH[part], mark, width=4, size=13, **more)
 
 
 def _star(part: Part, value: float, drafts: int) -> dict[str, Any]:
-    name = f"{part}, now (measured)"
-    marker = {"symbol": "star", "size": 20, "color": _LOOK[part][0]}
+    colour = _LOOK[part][0]
+    marker = {"symbol": "star", "size": 20, "color": colour}
     marker["line"] = {"color": theme.INK, "width": 1.5}
-    return _line(name, [drafts], [value], {}) | {"mode": "markers", "marker": marker}
-
-
-def _slower() -> dict[str, Any]:
-    box = {"type": "rect", "xref": "x2 domain", "x0": 0, "x1": 1, "yref": "y2", "y0": 0, "y1": 1}
-    return {**box, "fillcolor": theme.PALE, "line": {"width": 0}, "layer": "below"}
-
-
-def _one() -> dict[str, Any]:
-    line = {"color": theme.INK, "width": 2, "dash": "dot"}
-    ends = {"xref": "x2 domain", "x0": 0, "x1": 1, "yref": "y2", "y0": 1, "y1": 1}
-    return {"type": "line", **ends, "line": line}
-
-
-def _heading(text: str, x: float) -> dict[str, Any]:
-    where = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "yshift": 8}
-    return _note(f"<b>{text}</b>", x, 1.0) | where | {"font": {"size": 17, "color": theme.INK}}
-
-
-def _note(text: str, x: float, y: float) -> dict[str, Any]:
-    font = {"size": 15, "color": theme.QUIET}
-    return {"text": text, "x": x, "y": y, "showarrow": False, "font": font}
+    name = f"{part}, now (measured)"
+    return curve(name, [drafts], [value], colour) | {"mode": "markers", "marker": marker}
 
 
 def _sentence(sweep: Sweep, drafts: int) -> str:
@@ -179,7 +140,7 @@ def _sentence(sweep: Sweep, drafts: int) -> str:
     )
 
 
-def _table(sweep: Sweep, steps: list[int]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _cells(sweep: Sweep, steps: list[int]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     head = ("by draft tokens", *map(str, steps))
     rows = []
     for part in PARTS:

@@ -15,8 +15,9 @@ from kit.bench.report import Report
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
-from kit.views.figures.bench_run import duration, stacked
+from kit.views.figures.bench_run import stacked
 from kit.views.figures.bench_series import Flow, cumulative
+from kit.views.figures.elements import axis, duration, horizontal, note, vertical
 
 _LEFT, _RIGHT = (0.0, 0.46), (0.58, 1.0)
 _WINDOW = 1.6  # of the wait drawn at the right: this many times as long
@@ -51,8 +52,18 @@ def little(report: Report, cap: int | None = None) -> Figure:
     window = (at_s - _WINDOW / 3 * wait_s, at_s + _WINDOW * wait_s)
     shapes, notes = _gaps(done, at_s, later_s)
     if cap is not None:
-        shapes.append(_line_across(cap))
-        notes.append(_cap_note(cap))
+        shapes.append(horizontal(cap, "x domain", width=2.5, dash="dash"))
+        notes.append(
+            note(
+                f"<b>the server runs {cap} at most</b>",
+                0.5,
+                cap,
+                colour=theme.PAPER,
+                xref="x domain",
+                yanchor="top",
+                yshift=-4,
+            )
+        )
     layout = theme.layout(
         "Who runs, and who waits for the first token",
         law,
@@ -61,24 +72,16 @@ def little(report: Report, cap: int | None = None) -> Figure:
         margin={"l": 84, "r": 30, "t": 110, "b": 176},
         legend={"orientation": "h", "x": 0, "y": -0.24, "yanchor": "top", "traceorder": "normal"},
         foot_px=122,
-        xaxis={"domain": _LEFT, "title": {"text": "seconds since the start"}, "anchor": "y"},
-        yaxis={"title": {"text": "requests in flight"}, "rangemode": "tozero", "anchor": "x"},
-        xaxis2={
-            "domain": _RIGHT,
-            "title": {"text": "seconds, a part of the run"},
-            "range": window,
-            "anchor": "y2",
-        },
-        yaxis2={
-            "title": {"text": "requests so far"},
-            "range": _counts_between(done, window),
-            "tickformat": ",",
-            "anchor": "x2",
-        },
+        xaxis=axis("seconds since the start", domain=_LEFT, anchor="y"),
+        yaxis=axis("requests in flight", rangemode="tozero", anchor="x"),
+        xaxis2=axis("seconds, a part of the run", domain=_RIGHT, range=window, anchor="y2"),
+        yaxis2=axis(
+            "requests so far", range=_counts_between(done, window), tickformat=",", anchor="x2"
+        ),
         shapes=shapes,
         annotations=notes,
     )
-    return Figure([*areas, *lines], layout, _words(report, done, cap, law))
+    return Figure([*areas, *lines], layout, _table(report, done, cap, law))
 
 
 def _law(report: Report, done: int) -> str:
@@ -143,37 +146,21 @@ def _gaps(
     sent = _by([r.sent_s for r in done], at_s)
     begun = _by([r.times_s[0] for r in done], at_s)
     axes = {"xref": "x2", "yref": "y2"}
-    line = {"color": theme.DEEP_RED, "width": 2.5}
+    red: dict[str, Any] = {"colour": theme.DEEP_RED, **axes}
     shapes = [
-        {"type": "line", **axes, "x0": at_s, "x1": at_s, "y0": begun, "y1": sent, "line": line},
-        {"type": "line", **axes, "x0": at_s, "x1": later_s, "y0": sent, "y1": sent, "line": line},
+        vertical(at_s, y=(begun, sent), width=2.5, **red),
+        horizontal(sent, x=(at_s, later_s), width=2.5, **red),
     ]
-    text = {"showarrow": False, "font": {"size": 15, "color": theme.DEEP_RED}, **axes}
-    notes: list[dict[str, Any]] = [
-        {**text, "text": f"<b>{sent - begun} wait</b>", "x": at_s,
-         "y": sent - 0.4 * (sent - begun), "xanchor": "left", "xshift": 6},
-        {**text, "text": f"<b>{later_s - at_s:.1f} s</b>", "y": sent,
-         "x": at_s + 0.64 * (later_s - at_s), "yanchor": "bottom", "yshift": 1},
-    ]  # fmt: skip
+    waiting, middle = f"<b>{sent - begun} wait</b>", sent - 0.4 * (sent - begun)
+    wait, along = f"<b>{later_s - at_s:.1f} s</b>", at_s + 0.64 * (later_s - at_s)
+    notes = [
+        note(waiting, at_s, middle, xanchor="left", xshift=6, **red),
+        note(wait, along, sent, yanchor="bottom", yshift=1, **red),
+    ]
     return shapes, notes
 
 
-def _line_across(cap: int) -> dict[str, Any]:
-    return {
-        "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": cap, "y1": cap,
-        "line": {"color": theme.INK, "width": 2.5, "dash": "dash"},
-    }  # fmt: skip
-
-
-def _cap_note(cap: int) -> dict[str, Any]:
-    return {
-        "text": f"<b>the server runs {cap} at most</b>", "showarrow": False,
-        "xref": "x domain", "yref": "y", "x": 0.5, "y": cap, "yanchor": "top", "yshift": -4,
-        "font": {"size": 15, "color": "#ffffff"},
-    }  # fmt: skip
-
-
-def _words(report: Report, done: Sequence[Record], cap: int | None, law: str) -> FigureTable:
+def _table(report: Report, done: Sequence[Record], cap: int | None, law: str) -> FigureTable:
     assert report.duration_s is not None
     running = sum(r.ended_s - r.times_s[0] for r in done) / report.duration_s
     waiting = sum(r.ttft_s for r in done) / report.duration_s

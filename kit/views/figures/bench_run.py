@@ -6,7 +6,6 @@ run_figure(report)      # of any report with records: measured or simulated
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,14 @@ from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.bench_series import Flow, Spread, gaps_s
+from kit.views.figures.elements import (
+    axis,
+    duration,
+    duration_axis,
+    heading,
+    horizontal,
+    vertical,
+)
 
 _LEFT, _RIGHT = (0.0, 0.56), (0.67, 1.0)
 _UPPER, _LOWER = (0.6, 1.0), (0.0, 0.4)
@@ -34,15 +41,18 @@ def run_figure(report: Report) -> Figure:
             "take one of bench.measure or bench.simulate; a table alone has no times",
         )
     traces: list[Any] = [*_over_time(report)]
-    shapes, titles = [_mean_rate(report)], ["TTFT", f"ITL per {report.itl_basis}"]
+    shapes = [horizontal(report.output_throughput or 0.0, "x domain", dash="dash")]
+    titles = ["TTFT", f"ITL per {report.itl_basis}"]
     axes: dict[str, Any] = _axes(report)
     for i, (seconds, stats) in enumerate(_distributions(report)):
         spread = Spread(seconds)
         if not spread.count or stats.mean is None or stats.p99 is None:
             continue
         traces.append(_bars(spread, axis=3 + i))
-        axes[f"xaxis{3 + i}"] |= log_axis(spread.bars().edges_ms)
-        shapes += [_mark(3 + i, stats.mean, "solid"), _mark(3 + i, stats.p99, "dash")]
+        edges_ms = spread.bars().edges_ms
+        axes[f"xaxis{3 + i}"] |= duration_axis(edges_ms[0], edges_ms[-1])
+        place: dict[str, Any] = {"xref": f"x{3 + i}", "yref": f"y{3 + i} domain"}
+        shapes += [vertical(stats.mean, **place), vertical(stats.p99, dash="dash", **place)]
         titles[i] += _marks(stats)
     layout = theme.layout(
         "What the run gave",
@@ -78,7 +88,7 @@ def results(report: Report, folded: bool = False) -> FigureTable:
 def bundle(figure: Figure) -> dict[str, Any]:
     """The figure as an output that can take another's place."""
     plotly = {**json.loads(figure.to_json()), "config": theme.CONFIG}
-    return {"application/vnd.plotly.v1+json": plotly, "text/plain": str(figure.words)}
+    return {"application/vnd.plotly.v1+json": plotly, "text/plain": str(figure.table)}
 
 
 def _summary(report: Report) -> str:
@@ -124,7 +134,7 @@ def stacked(
     styles: list[tuple[str, dict[str, Any]]] = [
         (theme.BLUE, {"fillcolor": "rgba(0,114,178,0.75)"}),
         (theme.ORANGE, {"fillpattern": {"shape": "/", "size": 9, "solidity": 0.45,
-                                        "bgcolor": theme.CARD, "fgcolor": theme.ORANGE}}),
+                                        "bgcolor": theme.PAPER, "fgcolor": theme.ORANGE}}),
     ]  # fmt: skip
     return [
         go.Scatter(
@@ -159,17 +169,9 @@ def _bars(spread: Spread, axis: int) -> go.Bar:
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
         showlegend=False,
-        marker={"color": theme.GREEN, "line": {"color": theme.CARD, "width": 1}},
+        marker={"color": theme.GREEN, "line": {"color": theme.PAPER, "width": 1}},
         hovertemplate="%{y:.1f} % from %{x:.3g} ms<extra></extra>",
     )
-
-
-def _mark(axis: int, value_ms: float, dash: str) -> dict[str, Any]:
-    return {
-        "type": "line", "xref": f"x{axis}", "yref": f"y{axis} domain",
-        "x0": value_ms, "x1": value_ms, "y0": 0, "y1": 1,
-        "line": {"color": theme.INK, "width": 2, "dash": dash},
-    }  # fmt: skip
 
 
 def _marks(stats: Stats) -> str:
@@ -180,14 +182,6 @@ def _marks(stats: Stats) -> str:
         f"</b><br><span style='font-size:14px'>― mean {duration(stats.mean)}"
         f" &#160; ┄ P99 {duration(stats.p99)}</span><b>"
     )
-
-
-def _mean_rate(report: Report) -> dict[str, Any]:
-    mean = report.output_throughput
-    return {
-        "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": mean, "y1": mean,
-        "line": {"color": theme.INK, "width": 2, "dash": "dash"},
-    }  # fmt: skip
 
 
 def _titles(report: Report, right: Sequence[str]) -> list[dict[str, Any]]:
@@ -202,14 +196,7 @@ def _titles(report: Report, right: Sequence[str]) -> list[dict[str, Any]]:
         (_RIGHT[0], _UPPER[1], right[0]),
         (_RIGHT[0], _LOWER[1], right[1]),
     ]
-    return [
-        {
-            "text": f"<b>{name}</b>", "showarrow": False, "xref": "paper", "yref": "paper",
-            "x": x, "y": y, "xanchor": "left", "yanchor": "bottom", "yshift": 4,
-            "align": "left", "font": {"size": 16},
-        }
-        for x, y, name in names
-    ]  # fmt: skip
+    return [heading(name, x, y, size=16, yshift=4, align="left") for x, y, name in names]
 
 
 def _axes(report: Report) -> dict[str, Any]:
@@ -219,37 +206,14 @@ def _axes(report: Report) -> dict[str, Any]:
     spread = {"domain": _RIGHT, "showgrid": False}
     return {
         "xaxis": {**time, "anchor": "y", "showticklabels": False},
-        "yaxis": {**counts, "domain": _UPPER, "anchor": "x", "title": {"text": "tokens/s"}},
-        "xaxis2": {**time, "anchor": "y2", "title": {"text": "seconds since the start"}},
-        "yaxis2": {**counts, "domain": _LOWER, "anchor": "x2", "title": {"text": "requests"}},
+        "yaxis": axis("tokens/s", **counts, domain=_UPPER, anchor="x"),
+        "xaxis2": axis("seconds since the start", **time, anchor="y2"),
+        "yaxis2": axis("requests", **counts, domain=_LOWER, anchor="x2"),
         "xaxis3": {**spread, "anchor": "y3"},
-        "yaxis3": {**share, "domain": _UPPER, "anchor": "x3", "title": {"text": "of requests"}},
-        "xaxis4": {**spread, "anchor": "y4", "title": {"text": "time, log scale"}},
-        "yaxis4": {**share, "domain": _LOWER, "anchor": "x4", "title": {"text": "of gaps"}},
+        "yaxis3": axis("of requests", **share, domain=_UPPER, anchor="x3"),
+        "xaxis4": axis("time, log scale", **spread, anchor="y4"),
+        "yaxis4": axis("of gaps", **share, domain=_LOWER, anchor="x4"),
     }
-
-
-def log_axis(edges_ms: Sequence[float], room: int = 4) -> dict[str, Any]:
-    """A logarithmic axis over these: at most `room` ticks, in the unit that one would say."""
-    low, high = math.log10(edges_ms[0]), math.log10(edges_ms[-1])
-    margin = 0.1 * (high - low)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [n * 10.0**power for power in range(-2, 8) for n in steps]
-        ticks = [tick for tick in ticks if low + margin <= math.log10(tick) <= high - margin / 5]
-        if len(ticks) <= room:
-            break
-    return {
-        "type": "log",
-        "range": [low, high],
-        "tickvals": ticks,
-        "ticktext": [duration(tick) for tick in ticks],
-        "tickangle": 0,
-    }
-
-
-def duration(ms: float) -> str:
-    """Three digits at most, in the unit that one would say."""
-    return f"{float(f'{ms:.3g}'):g} ms" if ms < 1000 else f"{float(f'{ms / 1000:.3g}'):,g} s"
 
 
 def _rounded(values: Any, decimals: int) -> list[float]:

@@ -17,7 +17,7 @@ from kit.errors import InvalidValue, UnknownName
 from kit.provenance import Provenance
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
-from kit.views.figures.bench_run import duration, log_axis
+from kit.views.figures.elements import axis, duration, duration_axis, note
 
 KNEE = 0.9  # of the best throughput
 _NEAR = (0.03, 0.06)  # shares of the plot, across and up: nearer points share a label
@@ -47,12 +47,12 @@ def sweep(
     lines = _lines(points)
     traces: list[Any] = []
     notes: list[dict[str, Any]] = []
-    plane = _Plane.of([report for line in lines.values() for report in line], against)
+    area = _PlotArea.of([report for line in lines.values() for report in line], against)
     for number, (name, line) in enumerate(lines.items()):
-        traces.append(_trace(name, line, plane, number))
+        traces.append(_trace(name, line, area, number))
         if (at := knee(line)) is not None:
             traces.append(_ring(line[at], against))
-            notes.append(_flag(line[at], plane))
+            notes.append(_flag(line[at], area))
     layout = theme.layout(
         "More at once: more tokens, longer waits",
         "; ".join(_said(name, line) for name, line in lines.items()),
@@ -61,18 +61,11 @@ def sweep(
         showlegend=len(lines) > 1,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         margin={"l": 84, "r": 40, "t": 120, "b": 116},
-        xaxis={
-            **plane.axis,
-            "title": {"text": _AXES[against]},
-        },
-        yaxis={
-            "range": [0, plane.top],
-            "tickformat": ",",
-            "title": {"text": "output tokens/s, all requests"},
-        },
+        xaxis=axis(_AXES[against], **area.axis),
+        yaxis=axis("output tokens/s, all requests", range=[0, area.top], tickformat=","),
         annotations=notes,
     )
-    return Figure(traces, layout, _words(lines))
+    return Figure(traces, layout, _table(lines))
 
 
 def knee(line: Sequence[Report]) -> int | None:
@@ -127,7 +120,7 @@ def _latency_ms(report: Report, against: str) -> float:
 
 
 @dataclass(frozen=True)
-class _Plane:
+class _PlotArea:
     """The plot's extent: latency across (TTFT by its logarithm), tokens/s up."""
 
     against: str
@@ -136,7 +129,7 @@ class _Plane:
     top: float
 
     @classmethod
-    def of(cls, reports: Sequence[Report], against: str) -> _Plane:
+    def of(cls, reports: Sequence[Report], against: str) -> _PlotArea:
         every = [_latency_ms(report, against) for report in reports]
         ends = (min(every) / 1.35, max(every) * 1.35) if against == "ttft" else (0, max(every))
         return cls(against, ends[0], ends[1] * 1.08, 1.25 * max(map(_rate, reports)))
@@ -144,7 +137,7 @@ class _Plane:
     @property
     def axis(self) -> dict[str, Any]:
         if self.against == "ttft":
-            return log_axis((self.low, self.high), room=10)
+            return duration_axis(self.low, self.high, room=10)
         return {"range": [self.low, self.high]}
 
     def across(self, ms: float) -> float:
@@ -174,12 +167,12 @@ class _Plane:
         return labels
 
 
-def _trace(name: str, line: Sequence[Report], plane: _Plane, number: int) -> go.Scatter:
+def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> go.Scatter:
     colour = theme.COLOURS[number]
     return go.Scatter(
-        x=[round(_latency_ms(report, plane.against), 2) for report in line],
+        x=[round(_latency_ms(report, area.against), 2) for report in line],
         y=[round(_rate(report), 1) for report in line],
-        text=plane.labels(line),
+        text=area.labels(line),
         customdata=[concurrency(report) for report in line],
         name=name,
         mode="lines+markers+text",
@@ -189,7 +182,7 @@ def _trace(name: str, line: Sequence[Report], plane: _Plane, number: int) -> go.
         marker={"size": 11, "color": colour, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
         cliponaxis=False,
         hovertemplate=(
-            f"%{{customdata}} at once: %{{y:,.0f}} tokens/s, {plane.against.upper()} "
+            f"%{{customdata}} at once: %{{y:,.0f}} tokens/s, {area.against.upper()} "
             "%{x:,.1f} ms<extra></extra>"
         ),
     )
@@ -206,19 +199,19 @@ def _ring(report: Report, against: str) -> go.Scatter:
     )
 
 
-def _flag(report: Report, plane: _Plane) -> dict[str, Any]:
+def _flag(report: Report, area: _PlotArea) -> dict[str, Any]:
     """Above its point, where no line of less throughput can be."""
-    across, _ = plane.place(report)
-    return {
-        "text": f"<b>knee: {concurrency(report)} at once</b>",
-        "x": plane.across(_latency_ms(report, plane.against)),
-        "y": _rate(report),
-        "yshift": 32,  # above its label, where several share one
-        "yanchor": "bottom",
-        "xanchor": "right" if across > 0.8 else "center",
-        "showarrow": False,
-        "font": {"size": 16, "color": theme.DEEP_RED},
-    }
+    across, _ = area.place(report)
+    return note(
+        f"<b>knee: {concurrency(report)} at once</b>",
+        area.across(_latency_ms(report, area.against)),
+        _rate(report),
+        size=16,
+        colour=theme.DEEP_RED,
+        yshift=32,  # above its label, where several share one
+        yanchor="bottom",
+        xanchor="right" if across > 0.8 else "center",
+    )
 
 
 def _said(name: str, line: Sequence[Report]) -> str:
@@ -228,8 +221,8 @@ def _said(name: str, line: Sequence[Report]) -> str:
     return f"{name}: {concurrency(line[at])} at once give {share:.0f} % of the best throughput"
 
 
-def _words(lines: Mapping[str, Sequence[Report]]) -> FigureTable:
-    head = ("at once", "line", "output tokens/s", "a request (tokens/s)", "TPOT", "TTFT")
+def _table(lines: Mapping[str, Sequence[Report]]) -> FigureTable:
+    head = ("at once", "line", "output tokens/s", "tokens/s per request", "TPOT", "TTFT")
     rows = tuple(
         (
             f"{concurrency(report)}{' (knee)' if i == knee(line) else ''}",

@@ -15,11 +15,10 @@ from kit.provenance import Provenance, computed
 from kit.sizing import MemoryPlan
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import Curve, axis, curve_table, curves, log_axis
 
 GIB = 2**30
 LENGTHS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-_MARKERS = ("circle", "square", "diamond", "triangle-up", "x")
 
 
 def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
@@ -32,14 +31,12 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     token = spec.kv_bytes_per_token(mtp=False)
     every = token // spec.full_layers * spec.num_hidden_layers
     name = _name(spec)
-    lines = [(f"{name}", [_gib(state + token * n) for n in LENGTHS])]
+    drawn = [(name, _gib(state, token))]
     if spec.gdn_layers:
-        lines.append(
-            (f"{name}, were every layer full attention", [_gib(every * n) for n in LENGTHS])
-        )
+        drawn.append((f"{name}, were every layer full attention", _gib(0, every)))
     for other in others:
         fixed, each = other.state_bytes_per_request(), other.kv_bytes_per_token(mtp=False)
-        lines.append((_name(other), [_gib(fixed + each * n) for n in LENGTHS]))
+        drawn.append((_name(other), _gib(fixed, each)))
     provenance = computed("config.json: KV of the full-attention layers, and GDN state; no MTP")
     layout = _layout(
         "What one request keeps in memory",
@@ -51,12 +48,10 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     )
     last = LENGTHS[-3]
     at = LENGTHS.index(last)
-    told = "; ".join(f"{label} {values[at]:.1f} GiB" for label, values in lines)
-    return Figure(
-        _lines(lines, "%{y:.2f} GiB at %{x:,} tokens"),
-        layout,
-        _words(f"At {last:,} tokens: {told}.", lines, "{:.2f}", "GiB at tokens", provenance),
-    )
+    each_at_last = "; ".join(f"{label} {values[at]:.1f} GiB" for label, values in drawn)
+    sentence = f"At {last:,} tokens: {each_at_last}."
+    table = _table(sentence, drawn, provenance, corner="GiB at tokens", form="{:.2f}")
+    return Figure(curves(drawn, LENGTHS, "%{y:.2f} GiB at %{x:,} tokens"), layout, table)
 
 
 def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None) -> Figure:
@@ -71,8 +66,8 @@ def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None)
     labels = tuple(names) if names is not None else tuple(plan.profile.name for plan in plans)
     if len(labels) != len(plans):
         raise InvalidValue(f"{len(labels)} names for {len(plans)} plans", "give a name per plan")
-    lines = [
-        (label, [float(at_once(plan, n)) for n in LENGTHS])
+    drawn = [
+        (label, [float(at_once(plan, n)) or None for n in LENGTHS])
         for label, plan in zip(labels, plans, strict=True)
     ]
     layout = _layout(
@@ -83,37 +78,20 @@ def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None)
         "requests at once",
         legend_y=0.2,
     )
-    told = "; ".join(
+    sentence = "; ".join(
         f"{label}: {plan.max_running_requests:,} at most, as long as each is under "
         f"{plan.kv_tokens // max(plan.max_running_requests, 1):,} tokens"
         for label, plan in zip(labels, plans, strict=True)
     )
-    return Figure(
-        _lines([(name, _none_for_zero(values)) for name, values in lines], "%{y} at %{x:,} tokens"),
-        layout,
-        _words(f"{told}.", lines, "{:,.0f}", "requests of tokens", plans[0].provenance),
+    table = _table(
+        f"{sentence}.", drawn, plans[0].provenance, corner="requests of tokens", form="{:,.0f}"
     )
+    return Figure(curves(drawn, LENGTHS, "%{y} at %{x:,} tokens"), layout, table)
 
 
 def at_once(plan: MemoryPlan, tokens: int) -> int:
     """Requests of `tokens` each that `plan` holds at once; none beyond its context length."""
     return plan.requests_at(tokens) if tokens <= plan.profile.context_tokens else 0
-
-
-def _lines(lines: Sequence[tuple[str, Sequence[float | None]]], hover: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": name,
-            "x": list(LENGTHS),
-            "y": [None if value is None else round(value, 3) for value in values],
-            "line": {"width": 3.5, "color": theme.COLOURS[i % 8], "dash": _DASHES[i % 5]},
-            "marker": {"size": 9, "symbol": _MARKERS[i % 5]},
-            "hovertemplate": f"{hover}<extra>{name}</extra>",
-        }
-        for i, (name, values) in enumerate(lines)
-    ]
 
 
 def _layout(
@@ -125,36 +103,21 @@ def _layout(
         provenance,
         height=500,
         margin={"l": 84, "r": 30, "t": 92, "b": 100},
-        legend={"x": 0.02, "y": legend_y, "yanchor": "middle", "bgcolor": "rgba(255,255,255,.85)"},
-        xaxis={
-            "title": {"text": x},
-            "type": "log",
-            "tickmode": "array",
-            "tickvals": list(LENGTHS[::2]),
-            "ticktext": [_short(n) for n in LENGTHS[::2]],
-        },
-        yaxis={"title": {"text": y}, "type": "log", "dtick": 1},
+        legend={"x": 0.02, "y": legend_y, "yanchor": "middle", "bgcolor": theme.VEIL},
+        xaxis=log_axis(x, LENGTHS[::2], _short),
+        yaxis=axis(y, type="log", dtick=1),
     )
 
 
-def _words(
-    sentence: str,
-    lines: Sequence[tuple[str, Sequence[float]]],
-    form: str,
-    corner: str,
-    provenance: Provenance,
+def _table(
+    sentence: str, drawn: Sequence[Curve], provenance: Provenance, **form: str
 ) -> FigureTable:
-    head = (corner, *(_short(n) for n in LENGTHS[::2]))
-    rows = tuple((name, *(form.format(v) for v in values[::2])) for name, values in lines)
-    return FigureTable(sentence, head, rows, provenance)
+    return curve_table(sentence, drawn, LENGTHS, LENGTHS[::2], provenance, label=_short, **form)
 
 
-def _none_for_zero(values: Sequence[float]) -> list[float | None]:
-    return [value or None for value in values]
-
-
-def _gib(size: float) -> float:
-    return size / GIB
+def _gib(fixed: float, per_token: float) -> list[float | None]:
+    """Memory of a request of each length."""
+    return [(fixed + per_token * n) / GIB for n in LENGTHS]
 
 
 def _short(tokens: int) -> str:

@@ -20,6 +20,7 @@ from kit.provenance import Provenance, computed
 from kit.sizing import TIGHT_REQUESTS, plan
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import axis, heading
 from kit.views.figures.plan_text import excess_gib, fullest
 from kit.views.figures.plan_text import title as shown
 
@@ -29,7 +30,7 @@ COUNTS = (1, 2, 4, 8, 16)
 # a plan's verdict, or "none" for what is not to be had → mark, level of the colour scale
 _MARK = {"fits": "✓", "tight": "~", "no": "✗", "none": ""}
 _LEVEL = {"none": 0, "no": 1, "tight": 2, "fits": 3}
-_COLOURS = (theme.CARD, theme.PALE, theme.YELLOW, theme.GREEN)
+_COLOURS = (theme.PAPER, theme.PALE, theme.YELLOW, theme.GREEN)
 _HOLDS = ("fits", "tight")
 
 
@@ -161,6 +162,7 @@ def _draw(
                 "ygap": 2,
             }
         )
+    centred: dict[str, Any] = {"xref": "x", "xanchor": "center"}
     ticks = [block * step + i for block in range(len(kinds)) for i in range(len(counts))]
     layout = theme.layout(
         f"Where {name} fits",
@@ -170,45 +172,27 @@ def _draw(
         height=232 + 34 * len(cards),
         margin={"l": 206, "r": 30, "t": 124, "b": 100},
         coloraxis={"colorscale": theme.flat(_COLOURS), "cmin": 0, "cmax": 3, "showscale": False},
-        xaxis={
-            "title": {"text": "number of GPUs"},
-            "tickmode": "array",
-            "tickvals": ticks,
-            "ticktext": [str(count) for _ in kinds for count in counts],
-            "showgrid": False,
-            "tickangle": 0,
-        },
-        yaxis={
-            "autorange": "reversed",
-            "showgrid": False,
-            "type": "category",
-        },
+        xaxis=axis(
+            "number of GPUs",
+            tickmode="array",
+            tickvals=ticks,
+            ticktext=[str(count) for _ in kinds for count in counts],
+            showgrid=False,
+            tickangle=0,
+        ),
+        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
         annotations=[
-            _heading("GPU, memory (GiB)", -0.01, "right", "paper"),
+            heading("GPU, memory (GiB)", -0.01, xanchor="right"),
             *(
-                _heading(shown(kind), block * step + (len(counts) - 1) / 2, "center", "x")
+                heading(shown(kind), block * step + (len(counts) - 1) / 2, **centred)
                 for block, kind in enumerate(kinds)
             ),
         ],
     )
-    return Figure(traces, layout, _words(name, found, cards, kinds, provenance))
+    return Figure(traces, layout, _table(name, found, cards, kinds, provenance))
 
 
-def _heading(text: str, x: float, xanchor: str, xref: str) -> dict[str, Any]:
-    return {
-        "text": f"<b>{text}</b>",
-        "x": x,
-        "xref": xref,
-        "xanchor": xanchor,
-        "y": 1,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": 17},
-    }
-
-
-def _words(
+def _table(
     name: str,
     found: Sequence[FitCell],
     cards: Sequence[Gpu],
@@ -225,9 +209,9 @@ def _words(
         return "–"
 
     rows = tuple((card.name, *(least(card, kind) for kind in kinds)) for card in cards)
-    told = []
+    where = []
     for i, kind in enumerate(kinds, 1):
         fits = [f"{row[0]} from {row[i]}" for row in rows if row[i] != "–"]
-        told.append(f"{shown(kind)}: {', '.join(fits) or 'nowhere'}")
+        where.append(f"{shown(kind)}: {', '.join(fits) or 'nowhere'}")
     head = ("fewest GPUs", *(shown(kind) for kind in kinds))
-    return FigureTable(f"{name} fits. {'; '.join(told)}.", head, rows, provenance)
+    return FigureTable(f"{name} fits. {'; '.join(where)}.", head, rows, provenance)

@@ -1,4 +1,4 @@
-"""What fills each rank's memory, stacked, against the line of the card.
+"""What fills each rank's memory, stacked, against the line of its GPU.
 
 ledger(plan(profile("h200x8")))            one bar per rank
 ledgers([plan(p) for p in profiles()])     one bar per machine: its fullest rank
@@ -13,20 +13,39 @@ from kit.errors import InvalidValue
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views import theme
 from kit.views.figure import Figure
-from kit.views.figures.ledger_style import OVER, cut, style
+from kit.views.figures.elements import axis, horizontal, note
 from kit.views.figures.plan_text import (
     excess_gib,
     fullest,
     machine,
+    plan_table,
+    plans_table,
     title,
     verdict,
-    words,
-    words_of_several,
 )
+
+FREE = "free"
+OVER = "over the GPU"
+
+# the start of a ledger's label → colour, hatch
+_STYLE = {
+    "weights copied": (theme.BLUE, "/"),
+    "weights": (theme.BLUE, ""),
+    "context": (theme.GREY, ""),
+    "CUDA graphs": (theme.GREY, "\\"),
+    "multimodal": (theme.SKY, ""),
+    "GDN": (theme.ORANGE, ""),
+    "MTP's KV": (theme.GREEN, "/"),
+    "MTP": (theme.PURPLE, "/"),
+    "KV": (theme.GREEN, ""),
+    "activations": (theme.PALE, "."),
+    FREE: (theme.PALE, ""),
+    OVER: (theme.RED, "x"),
+}
 
 
 def ledger(plan: MemoryPlan) -> Figure:
-    """One stacked bar per rank (GiB), the card's limit, and a label a part.
+    """One stacked bar per rank (GiB), the GPU's limit, and a label per part.
 
     What does not fit stands hatched over the line, and is named.
     """
@@ -34,7 +53,7 @@ def ledger(plan: MemoryPlan) -> Figure:
     top = 1.1 * max(_height(rank) for rank in ranks)
     notes = [
         *_labels(fullest(plan), top),
-        _card_note(ranks[0], 0.004, "paper", "left", "the card: {} GiB"),
+        _limit_note(ranks[0], 0.004, "paper", "left", "the GPU: {} GiB"),
         *_excess_note(0.5, fullest(plan), "paper"),
     ]
     layout = theme.layout(
@@ -46,16 +65,16 @@ def ledger(plan: MemoryPlan) -> Figure:
         showlegend=False,
         height=520,
         margin={"l": 76, "r": 304, "t": 92, "b": 100},
-        xaxis={"title": {"text": "rank (one GPU each)"}, "type": "category", "showgrid": False},
-        yaxis={"title": {"text": "memory (GiB)"}, "range": [0, top]},
-        shapes=[_line(0, 1, ranks[0].limit_gib, "paper")],
+        xaxis=axis("rank (one GPU each)", type="category", showgrid=False),
+        yaxis=axis("memory (GiB)", range=[0, top]),
+        shapes=[horizontal(ranks[0].limit_gib, width=3)],
         annotations=notes,
     )
-    return Figure(_traces(ranks, [str(rank.rank) for rank in ranks]), layout, words(plan))
+    return Figure(_traces(ranks, [str(rank.rank) for rank in ranks]), layout, plan_table(plan))
 
 
 def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
-    """Machines side by side: of each its fullest rank, against its own card.
+    """Machines side by side: of each its fullest rank, against its own GPU.
 
     Raises InvalidValue for no plans at all.
     """
@@ -89,21 +108,39 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
             "ticktext": [_tick(plan) for plan in plans],
             "showgrid": False,
         },
-        yaxis={
-            "title": {"text": "memory of one rank (GiB)"},
-            "range": [0, 1.14 * max(_height(rank) for rank in ranks)],
-        },
-        shapes=[_line(i - 0.36, i + 0.36, rank.limit_gib, "x") for i, rank in enumerate(ranks)],
+        yaxis=axis(
+            "memory of one rank (GiB)", range=[0, 1.14 * max(_height(rank) for rank in ranks)]
+        ),
+        shapes=[
+            horizontal(rank.limit_gib, "x", x=(i - 0.36, i + 0.36), width=3)
+            for i, rank in enumerate(ranks)
+        ],
         annotations=[
             note
             for i, rank in enumerate(ranks)
             for note in (
-                _card_note(rank, i, "x", "center", "card {}"),
+                _limit_note(rank, i, "x", "center", "GPU {}"),
                 *_excess_note(i, rank, "x"),
             )
         ],
     )
-    return Figure(_traces(ranks, list(range(len(plans))), True), layout, words_of_several(plans))
+    return Figure(_traces(ranks, list(range(len(plans))), True), layout, plans_table(plans))
+
+
+def part_style(label: str) -> tuple[str, str]:
+    """The colour and the hatch of a part; yellow for one that is not known here."""
+    return next((s for start, s in _STYLE.items() if label.startswith(start)), (theme.YELLOW, ""))
+
+
+def parts_under_limit(rank: RankLedger) -> list[tuple[str, float, float]]:
+    """The entries and what is left, each as (label, its GiB, those of them under the limit)."""
+    parts = []
+    height = 0.0
+    for label, gib in rank.entries:
+        parts.append((label, gib, max(min(gib, rank.limit_gib - height), 0.0)))
+        height += gib
+    left = max(rank.limit_gib - height, 0.0)
+    return [*parts, (FREE, left, left)]
 
 
 def _height(rank: RankLedger) -> float:
@@ -111,31 +148,31 @@ def _height(rank: RankLedger) -> float:
 
 
 def _traces(ranks: Sequence[RankLedger], x: list[Any], inside: bool = False) -> list[Any]:
-    """A bar trace a label up to the limit, and one for what stands over it; no empty ones."""
+    """A bar trace per label up to the limit, and one for what stands over it; no empty ones."""
     size: dict[str, list[float]] = {}
     drawn: dict[str, list[float]] = {}
     for i, rank in enumerate(ranks):
-        for label, gib, under in cut(rank):
+        for label, gib, under in parts_under_limit(rank):
             size.setdefault(label, [0.0] * len(ranks))[i] = round(gib, 2)
             drawn.setdefault(label, [0.0] * len(ranks))[i] = round(under, 2)
     least = 0.06 * max(_height(rank) for rank in ranks)
     traces = []
     for label in size:
-        trace = _bars(label, x, drawn[label], size[label], *style(label))
+        trace = _bars(label, x, drawn[label], size[label], *part_style(label))
         if inside:
-            trace |= _figures(drawn[label], size[label], least, trace["marker"])
+            trace |= _numbers(drawn[label], size[label], least, trace["marker"])
         traces.append(trace)
     over = [round(excess_gib(rank), 2) for rank in ranks]
-    traces.append(_bars(OVER, x, over, over, *style(OVER)))
+    traces.append(_bars(OVER, x, over, over, *part_style(OVER)))
     return [trace for trace in traces if any(trace["y"])]
 
 
 def _bars(
     name: str, x: list[Any], drawn: list[float], size: list[float], colour: str, hatch: str
 ) -> dict[str, Any]:
-    marker: dict[str, Any] = {"color": colour, "line": {"color": theme.CARD, "width": 1.5}}
+    marker: dict[str, Any] = {"color": colour, "line": {"color": theme.PAPER, "width": 1.5}}
     if hatch:
-        ink = {"bgcolor": colour, "fgcolor": theme.CARD}
+        ink = {"bgcolor": colour, "fgcolor": theme.PAPER}
         marker["pattern"] = {"shape": hatch, "size": 8, "solidity": 0.25, **ink}
     return {
         "type": "bar",
@@ -148,10 +185,10 @@ def _bars(
     }
 
 
-def _figures(
+def _numbers(
     drawn: list[float], size: list[float], least: float, marker: dict[str, Any]
 ) -> dict[str, Any]:
-    """The figures written into bars that are high enough to hold them."""
+    """The numbers written into bars that are high enough to hold them."""
     if "pattern" in marker:
         return {}
     dark = marker["color"] in (theme.BLUE, theme.GREEN)
@@ -160,31 +197,24 @@ def _figures(
         "textposition": "inside",
         "insidetextanchor": "middle",
         "textangle": 0,
-        "textfont": {"size": 17, "color": theme.CARD if dark else theme.INK},
+        "textfont": {"size": 17, "color": theme.PAPER if dark else theme.INK},
     }
 
 
-def _line(x0: float, x1: float, y: float, xref: str) -> dict[str, Any]:
-    ink = {"color": theme.INK, "width": 3}
-    return {"type": "line", "xref": xref, "x0": x0, "x1": x1, "y0": y, "y1": y, "line": ink}
-
-
-def _note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
-    return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 16}, **more}
-
-
-def _card_note(rank: RankLedger, x: float, xref: str, xanchor: str, text: str) -> dict[str, Any]:
-    """The card's size at its line: above it, or below on white where bars go through it."""
+def _limit_note(rank: RankLedger, x: float, xref: str, xanchor: str, text: str) -> dict[str, Any]:
+    """The GPU's size at its line: above it, or below on white where bars go through it."""
     through = bool(excess_gib(rank))
-    return _note(
+    return note(
         f"<b>{text.format(f'{rank.limit_gib:.1f}')}</b>",
         x,
         rank.limit_gib,
+        size=16,
+        colour=theme.INK,
         xref=xref,
         xanchor=xanchor,
         yanchor="top" if through else "bottom",
         yshift=-6 if through else 0,
-        bgcolor=theme.CARD if through else None,
+        bgcolor=theme.PAPER if through else None,
     )
 
 
@@ -192,34 +222,35 @@ def _excess_note(x: float, rank: RankLedger, xref: str) -> list[dict[str, Any]]:
     over = excess_gib(rank)
     if not over:
         return []
-    font = {"size": 18, "color": theme.DEEP_RED}
-    text = f"<b>{over:.1f} GiB too much</b>"
-    return [_note(text, x, _height(rank), xref=xref, yanchor="bottom", font=font)]
+    text, top = f"<b>{over:.1f} GiB too much</b>", _height(rank)
+    return [note(text, x, top, size=18, colour=theme.DEEP_RED, xref=xref, yanchor="bottom")]
 
 
 def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
     """The parts' names and sizes at the right of the bars, pushed apart where they crowd."""
-    parts = [(label, gib) for label, gib, _ in cut(rank) if gib >= 0.05]
+    parts = [(label, gib) for label, gib, _ in parts_under_limit(rank) if gib >= 0.05]
     middles, height = [], 0.0
     for _, gib in parts:
         middles.append(height + gib / 2)
         height += gib
     places = _apart(middles, 0.073 * top)
     return [
-        _note(
+        note(
             f"{label} <b>{gib:.1f}</b>",
             1.0,
             middle,
+            size=16,
+            colour=theme.INK,
             xref="paper",
             xanchor="left",
             ax=26,
             ay=place,
             ayref="y",
-            showarrow=True,
             arrowhead=0,
             arrowwidth=1.5,
             arrowcolor=theme.QUIET,
         )
+        | {"showarrow": True}
         for (label, gib), middle, place in zip(parts, middles, places, strict=True)
     ]
 

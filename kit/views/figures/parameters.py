@@ -13,6 +13,7 @@ from kit.models import ModelSpec
 from kit.provenance import computed
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import note
 
 COLUMNS = 34
 SQUARES = 400  # about so many: a square is one billion parameters of the largest
@@ -65,7 +66,7 @@ def parts(spec: ModelSpec) -> Figure:
         },
         annotations=_legend(found),
     )
-    return Figure([_field(field, found, rows)], layout, _words(spec, found))
+    return Figure([_field(field, found, rows)], layout, _table(spec, found))
 
 
 def _parts(spec: ModelSpec) -> list[ParameterGroup]:
@@ -109,26 +110,24 @@ def _legend(found: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
     """A line a part at the right, with its letter and its billions; specks are left out."""
     speck = sum(part.count for part in found) / 5000
     return [
-        {
-            "text": (
-                f'<span style="color:{part.colour}">■</span> {part.letter or " "} {part.name} '
-                f"<b>{_billions(part.count)}</b>"
-            ),
-            "xref": "paper",
-            "yref": "paper",
-            "x": 1.02,
-            "y": 1,
-            "yshift": -30 * i,
-            "xanchor": "left",
-            "yanchor": "top",
-            "showarrow": False,
-            "font": {"size": 16},
-        }
+        note(
+            f'<span style="color:{part.colour}">■</span> {part.letter or " "} {part.name} '
+            f"<b>{_billions(part.count)}</b>",
+            1.02,
+            1,
+            size=16,
+            colour=theme.INK,
+            xref="paper",
+            yref="paper",
+            yshift=-30 * i,
+            xanchor="left",
+            yanchor="top",
+        )
         for i, part in enumerate(p for p in found if p.count > speck)
     ]
 
 
-def _words(spec: ModelSpec, found: Sequence[ParameterGroup]) -> FigureTable:
+def _table(spec: ModelSpec, found: Sequence[ParameterGroup]) -> FigureTable:
     p = spec.parameters()
     rows = [(part.name, f"{part.count:,}", f"{part.count / p.total:.2%}") for part in found]
     rows.append(("the language model", f"{p.text:,}", f"{p.text / p.total:.2%}"))

@@ -1,6 +1,6 @@
 """A plan as a small SVG, quick enough to be redrawn while a slider moves.
 
-One rank as a bar against its card, and below it what is wanted of the two pools: of
+One rank as a bar against its GPU, and below it what is wanted of the two pools: of
 requests that may run at once, and of KV tokens.
 """
 
@@ -10,7 +10,7 @@ from html import escape
 
 from kit.sizing import MemoryPlan
 from kit.views import theme
-from kit.views.figures.ledger_style import OVER, cut, style
+from kit.views.figures.ledger import OVER, part_style, parts_under_limit
 from kit.views.figures.plan_text import excess_gib, fullest, verdict
 
 WIDTH, HEIGHT = 960, 432
@@ -38,7 +38,7 @@ def draw(plan: MemoryPlan, requests: int, tokens: int) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(label)}" style="width:100%;max-width:{WIDTH}px" '
         f'font-family="{theme.FONT}"><defs>{_HATCH}</defs>'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme.CARD}"/>{"".join(body)}</svg>'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme.PAPER}"/>{"".join(body)}</svg>'
     )
 
 
@@ -64,11 +64,11 @@ def enough(plan: MemoryPlan, requests: int, tokens: int) -> str:
 
 
 def _bar(plan: MemoryPlan) -> list[str]:
-    """One rank, lying: parts from the left, the card's end as a line."""
+    """One rank, lying: parts from the left, the GPU's end as a line."""
     rank = fullest(plan)
     scale = (_RIGHT - _LEFT) / max(rank.total_gib, rank.limit_gib)
-    parts = [(label, under, style(label)) for label, _, under in cut(rank)]
-    parts.append((OVER, excess_gib(rank), style(OVER)))
+    parts = [(label, under, part_style(label)) for label, _, under in parts_under_limit(rank)]
+    parts.append((OVER, excess_gib(rank), part_style(OVER)))
     top, high = 98, 56
     drawn = []
     x = float(_LEFT)
@@ -83,7 +83,7 @@ def _bar(plan: MemoryPlan) -> list[str]:
     drawn.append(
         f'<path d="M{edge:.1f} {top - 10}v{high + 20}" stroke="{theme.INK}" stroke-width="3"/>'
     )
-    drawn.append(_text(edge - 6, top - 6, f"the card: {rank.limit_gib:.1f} GiB", 15, anchor="end"))
+    drawn.append(_text(edge - 6, top - 6, f"the GPU: {rank.limit_gib:.1f} GiB", 15, anchor="end"))
     return [*drawn, *_legend(parts, top + high + 30)]
 
 
@@ -105,9 +105,9 @@ def _gauge(top: int, name: str, wanted: int, held: int) -> list[str]:
     got = min(wanted, held)
     ok = wanted <= held
     mark = "✓" if ok else "✗"
-    told = f"{mark} {name}: {wanted:,} of {held:,}"
+    text = f"{mark} {name}: {wanted:,} of {held:,}"
     drawn = [
-        _text(_LEFT, top + 17, told, 17, theme.INK if ok else theme.DEEP_RED, 600),
+        _text(_LEFT, top + 17, text, 17, theme.INK if ok else theme.DEEP_RED, 600),
         _rect(x, top, wide * held / most, high, theme.PALE, theme.QUIET),
         _rect(x, top, wide * got / most, high, theme.GREEN),
     ]

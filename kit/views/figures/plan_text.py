@@ -1,4 +1,4 @@
-"""A memory plan in words: what it is of, how it ends, rank by rank as a table."""
+"""A memory plan as text: what it is of, how it ends, and a table rank by rank."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fullest(plan: MemoryPlan) -> RankLedger:
 
 
 def excess_gib(rank: RankLedger) -> float:
-    """What stands over the card's limit, in GiB."""
+    """What stands over the GPU's limit, in GiB."""
     return max(rank.total_gib - rank.limit_gib, 0.0)
 
 
@@ -45,7 +45,7 @@ def verdict(plan: MemoryPlan) -> str:
     if refusal := obstacle(plan.profile):
         return f"does not run: {refusal}"
     if over := excess_gib(fullest(plan)):
-        return f"does not fit: {over:.1f} GiB too much on a rank"
+        return f"does not fit: {over:.1f} GiB too much per rank"
     if plan.rest_gib <= 0:
         return (
             f"does not fit: mem_fraction_static {plan.mem_fraction_static:.3g} "
@@ -54,7 +54,7 @@ def verdict(plan: MemoryPlan) -> str:
     return f"does not fit: room for {plan.kv_tokens:,} tokens of KV cache, which is too few"
 
 
-def words(plan: MemoryPlan) -> FigureTable:
+def plan_table(plan: MemoryPlan) -> FigureTable:
     """The ledger as a sentence and a table: a column for the ranks that hold the same."""
     groups = [list(g) for _, g in groupby(plan.ranks, key=lambda r: (r.entries, r.limit_gib))]
     held = [dict(group[0].entries) for group in groups]
@@ -63,29 +63,29 @@ def words(plan: MemoryPlan) -> FigureTable:
         for label in _labels(plan.ranks)
     ]
     rows.append(("together", *(f"{group[0].total_gib:.2f}" for group in groups)))
-    rows.append(("the card", *(f"{group[0].limit_gib:.2f}" for group in groups)))
+    rows.append(("the GPU", *(f"{group[0].limit_gib:.2f}" for group in groups)))
     rank = fullest(plan)
     sentence = (
         f"{plan.profile}: weights take {rank.weights_gib:.1f} of the "
-        f"{rank.limit_gib:.1f} GiB of a rank. It {verdict(plan)}."
+        f"{rank.limit_gib:.1f} GiB of each rank. It {verdict(plan)}."
     )
     return FigureTable(sentence, ("GiB", *map(_ranks, groups)), tuple(rows), plan.provenance)
 
 
-def words_of_several(plans: Sequence[MemoryPlan]) -> FigureTable:
-    """Machines side by side: of each its fullest rank."""
+def plans_table(plans: Sequence[MemoryPlan]) -> FigureTable:
+    """Machines side by side: the fullest rank of each."""
     ranks = [fullest(plan) for plan in plans]
     held = [dict(rank.entries) for rank in ranks]
     rows = [
         (label, *(f"{column.get(label, 0.0):.1f}" for column in held)) for label in _labels(ranks)
     ]
     rows.append(("together", *(f"{rank.total_gib:.1f}" for rank in ranks)))
-    rows.append(("the card", *(f"{rank.limit_gib:.1f}" for rank in ranks)))
+    rows.append(("the GPU", *(f"{rank.limit_gib:.1f}" for rank in ranks)))
     rows.append(("verdict", *(plan.verdict for plan in plans)))
     names = [f"{machine(p.profile)} {title(p.profile.precision)}" for p in plans]
-    told = [f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True)]
+    sentences = [f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True)]
     head = ("GiB per rank", *names)
-    return FigureTable("; ".join(told) + ".", head, tuple(rows), plans[0].provenance)
+    return FigureTable("; ".join(sentences) + ".", head, tuple(rows), plans[0].provenance)
 
 
 def _labels(ranks: Sequence[RankLedger]) -> list[str]:

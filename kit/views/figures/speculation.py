@@ -1,6 +1,5 @@
-"""Speculation drawn: what is accepted, what a verify step touches, and when it pays.
+"""Speculation drawn: what a verify step touches, how many tokens to draft, and when it pays.
 
-accept_lengths()
 experts(profile("h200x8"))
 draft_steps(profile("h200x8"))
 speedup(profile("h200x8"))
@@ -10,14 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from kit import load_data
-from kit.bench import published_runs
 from kit.hardware import SGLANG, Mtp, Profile
-from kit.provenance import computed, simulated
-from kit.provenance import published as as_published
+from kit.provenance import Provenance, computed, simulated
 from kit.scheduler import default_accept_length
 from kit.sizing import plan
 from kit.speed.speculation import (
@@ -29,80 +25,22 @@ from kit.speed.speculation import (
 )
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import (
+    Curve,
+    axis,
+    band,
+    curve_table,
+    curves,
+    horizontal,
+    log_axis,
+    note,
+    vertical,
+)
 
 REQUESTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-_TICKS = REQUESTS[:1] + REQUESTS[1:2] + REQUESTS[3:4] + REQUESTS[5::2]  # powers of two
-_TOLD = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # which of them the table has
-_DASHES = ("solid", "dash", "dot")
-_MARKERS = ("circle", "square", "diamond")
-
-
-@dataclass(frozen=True)
-class _Published:
-    value: float
-    text: str
-    source: str
-
-
-def accept_lengths() -> Figure:
-    """Published accept lengths with three draft tokens, one dot each, longest first."""
-    found = sorted(_published(), key=lambda p: p.value)
-    provenance = as_published("; ".join(dict.fromkeys(p.source for p in reversed(found))))
-    most = Mtp().num_draft_tokens
-    layout = theme.layout(
-        "What a verify step gives depends on the text",
-        "Qwen3.5, three draft tokens; 1 is no gain, 4 is everything accepted",
-        provenance,
-        foot_px=78,
-        height=170 + 38 * len(found),
-        margin={"l": 330, "r": 40, "t": 92, "b": 150},
-        showlegend=False,
-        xaxis={"title": {"text": "accept length (tokens a verify step)"}, "range": [0.9, most]},
-        yaxis={"showgrid": False},
-    )
-    dots = {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [p.value for p in found],
-        "y": [p.text for p in found],
-        "text": [f"{p.value:.2f}" for p in found],
-        "textposition": "middle left",
-        "marker": {"size": 15, "color": theme.BLUE},
-        "customdata": [p.source for p in found],
-        "hovertemplate": "%{y}: %{x:.2f}<br>%{customdata}<extra></extra>",
-        "cliponaxis": False,
-    }
-    rows = tuple((p.text, f"{p.value:.2f}", p.source) for p in reversed(found))
-    told = (
-        f"Published accept lengths go from {found[0].value:.2f} ({found[0].text}) to "
-        f"{found[-1].value:.2f} ({found[-1].text}), of {most} at most."
-    )
-    return Figure(
-        [dots], layout, FigureTable(told, ("text", "accept length", "from"), rows, provenance)
-    )
-
-
-def _published() -> list[_Published]:
-    """Those of runs and curves that the kit carries, and those in data/accept_lengths.toml."""
-    drafts = Mtp().num_draft_tokens - 1
-    out = [
-        _Published(
-            run.accept_length, f"random text, {run.workload.max_concurrency} at once", run.source
-        )
-        for run in published_runs()
-        if run.accept_length is not None
-    ]
-    for mode in ("thinking", "instruct"):
-        curve = published_lengths(mode)
-        out.append(
-            _Published(
-                curve.values[drafts - 1], f"SPEED-Bench: code, {mode}", curve.provenance.source
-            )
-        )
-    for row in load_data.toml("accept_lengths.toml")["length"]:
-        of = f", {row['model']}" if "model" in row else ""
-        out.append(_Published(row["value"], row["text"] + of, row["source"]))
-    return out
+_TICKS = tuple(n for n in REQUESTS if n & (n - 1) == 0)  # powers of two
+_TABLED = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # accept lengths that the table has
+_SPEEDUP = "tokens per second, times plain"
 
 
 def experts(profile: Profile) -> Figure:
@@ -111,17 +49,11 @@ def experts(profile: Profile) -> Figure:
     Raises InvalidValue for a model without experts.
     """
     spec, drafted = profile.model, (profile.mtp or Mtp()).num_draft_tokens
-    lines = [
-        (
-            f"{label} ({tokens} token{'s' * (tokens > 1)} a request)",
-            colour,
-            dash,
-            [experts_touched(spec, n * tokens) for n in REQUESTS],
-        )
-        for label, tokens, colour, dash in (
-            ("verify", drafted, theme.BLUE, "solid"),
-            ("plain", 1, theme.ORANGE, "dash"),
-        )
+    verify = [experts_touched(spec, n * drafted) for n in REQUESTS]
+    plain = [experts_touched(spec, n) for n in REQUESTS]
+    drawn = [
+        (f"verify ({drafted} tokens per request)", verify),
+        ("plain (1 token per request)", plain),
     ]
     provenance = computed(
         f"{spec.num_experts}·(1 − (1 − {spec.num_experts_per_tok}/{spec.num_experts})^tokens): "
@@ -131,19 +63,16 @@ def experts(profile: Profile) -> Figure:
         "How many experts a step reads",
         f"{spec.name.upper()}, of {spec.num_experts} in a layer",
         provenance,
-        "experts read in a layer",
-        yaxis={"range": [0, spec.num_experts * 1.05]},
+        axis("experts read in a layer", range=[0, spec.num_experts * 1.05]),
     )
-    verify, plain = lines[0][3], lines[1][3]
     widest = max(range(len(REQUESTS)), key=lambda i: verify[i] - plain[i])
-    told = (
+    sentence = (
         f"One request: {plain[0]:.0f} experts plain, {verify[0]:.0f} with drafts. "
         f"The drafts bring in most at {REQUESTS[widest]} requests, {verify[widest]:.0f} against "
         f"{plain[widest]:.0f}; at {REQUESTS[-1]} both touch nearly all."
     )
-    return Figure(
-        _lines(lines, "%{y:.0f} experts"), layout, _words(told, "{:.0f}", lines, provenance)
-    )
+    table = _table(sentence, drawn, provenance, "{:.0f}")
+    return Figure(curves(drawn, REQUESTS, "%{x}: %{y:.0f} experts"), layout, table)
 
 
 def draft_steps(
@@ -152,23 +81,25 @@ def draft_steps(
     mode: str = "thinking",
     context_tokens: int = CONTEXT_TOKENS,
 ) -> Figure:
-    """Speed-up by the number of draft tokens, at the published accept length of each number."""
-    curve = published_lengths(mode)
-    steps = range(1, len(curve.values) + 1)
+    """Speed-up by the number of draft tokens, at the published accept length of each number.
+
+    Raises UnknownName for a mode without published lengths.
+    """
+    lengths = published_lengths(mode)
+    steps = range(1, len(lengths.values) + 1)
     machines = [replace(profile, mtp=Mtp(num_steps=k, num_draft_tokens=k + 1)) for k in steps]
-    lines = [
+    drawn = [
         (
             f"{n} at once",
-            theme.COLOURS[i % len(theme.COLOURS)],
-            _DASHES[i % 3],
             [
                 step_cost(machine, n, context_tokens).speedup(length)
-                for machine, length in zip(machines, curve.values, strict=True)
+                for machine, length in zip(machines, lengths.values, strict=True)
             ],
         )
-        for i, n in enumerate(requests)
+        for n in requests
     ]
-    provenance = simulated(f"{_model_source(profile)}; accept lengths: {curve.provenance.source}")
+    costs = step_cost(profile, 1).provenance.source
+    provenance = simulated(f"{costs}; accept lengths: {lengths.provenance.source}")
     layout = theme.layout(
         "How many tokens to draft",
         f"{profile.name}, {mode}, requests of {context_tokens:,} tokens",
@@ -177,25 +108,23 @@ def draft_steps(
         height=500,
         margin={"l": 84, "r": 30, "t": 92, "b": 150},
         legend={"x": 0.98, "xanchor": "right", "y": 0.02, "yanchor": "bottom"},
-        xaxis={"title": {"text": "draft tokens per step"}, "dtick": 1},
-        yaxis={"title": {"text": "tokens per second, times plain"}, "rangemode": "tozero"},
-        shapes=[_one()],
+        xaxis=axis("draft tokens per step", dtick=1),
+        yaxis=axis(_SPEEDUP, rangemode="tozero"),
+        shapes=[horizontal(1, dash="dot")],
     )
-    best = [max(steps, key=lambda k: values[k - 1]) for _, _, _, values in lines]
-    told = "; ".join(
+    best = [max(steps, key=lambda k: values[k - 1]) for _, values in drawn]
+    each = "; ".join(
         f"{label}: best with {k}, ×{values[k - 1]:.2f}"
-        for (label, _, _, values), k in zip(lines, best, strict=True)
+        for (label, values), k in zip(drawn, best, strict=True)
     )
-    words = FigureTable(
-        f"{told}.",
+    rows = [("accept length (published)", lengths.values), *drawn]
+    table = FigureTable(
+        f"{each}.",
         ("times plain, by draft tokens", *map(str, steps)),
-        (
-            ("accept length (published)", *(f"{v:.2f}" for v in curve.values)),
-            *((label, *(f"{v:.2f}" for v in values)) for label, _, _, values in lines),
-        ),
+        tuple((label, *(f"{v:.2f}" for v in values)) for label, values in rows),
         provenance,
     )
-    return Figure(_lines(lines, "×%{y:.2f}", list(steps)), layout, words)
+    return Figure(curves(drawn, steps, "%{x}: ×%{y:.2f}"), layout, table)
 
 
 def speedup(
@@ -214,31 +143,41 @@ def speedup(
     costs[0].speedup(length)  # refuses what no slider can stand at
     most = (profile.mtp or Mtp()).num_draft_tokens
     lengths = [round(1 + i / 10, 1) for i in range(10 * most - 9)]
-    curves = {at: [round(cost.speedup(at), 3) for cost in costs] for at in lengths}
+    speedups = {at: [round(cost.speedup(at), 3) for cost in costs] for at in lengths}
     cap = plan(profile, sglang).max_running_requests
-    says = {at: _verdict(profile, context_tokens, at, curves[at], sglang) for at in lengths}
+    verdicts = {at: _verdict(profile, context_tokens, at, speedups[at], sglang) for at in lengths}
+    provenance = costs[0].provenance
     layout = _layout(
         "When speculating pays",
-        says[length],
-        costs[0].provenance,
-        "tokens per second, times plain",
+        verdicts[length],
+        provenance,
+        axis(_SPEEDUP, range=[0, 3.3]),
         height=600,
         margin={"l": 84, "r": 30, "t": 92, "b": 230},
         foot_px=190,
-        yaxis={"range": [0, 3.3]},
-        shapes=[_slower(), _one(), _cap(cap)],
-        annotations=[
-            _note("slower than without", 0.99, 0.12, "x domain", "y"),
-            _note(f"{profile.name} runs {cap} at once", cap, 0.98, "x", "y domain"),
+        shapes=[
+            band(0, 1),
+            horizontal(1, dash="dot"),
+            vertical(cap, colour=theme.QUIET, dash="dash"),
         ],
-        sliders=[_slider(length, curves, says)],
+        annotations=[
+            note("slower than without", 0.99, 0.12, xref="x domain", xanchor="right"),
+            note(
+                f"{profile.name} runs {cap} at once",
+                math.log10(cap),
+                0.98,
+                yref="y domain",
+                xanchor="left",
+                xshift=6,
+            ),
+        ],
+        sliders=[_slider(length, speedups, verdicts)],
     )
-    lines = [("with MTP", theme.BLUE, "solid", curves[length])]
-    rows = [(f"accept length {at:g}", theme.BLUE, "", curves[at]) for at in _TOLD if at <= most]
-    told = f"At an accept length of {length:g}: {says[length]}"
-    return Figure(
-        _lines(lines, "×%{y:.2f}"), layout, _words(told, "{:.2f}", rows, costs[0].provenance)
-    )
+    drawn = [(f"accept length {at:g}", speedups[at]) for at in _TABLED if at <= most]
+    sentence = f"At an accept length of {length:g}: {verdicts[length]}"
+    table = _table(sentence, drawn, provenance, "{:.2f}")
+    shown = curves([("with MTP", speedups[length])], REQUESTS, "%{x}: ×%{y:.2f}")
+    return Figure(shown, layout, table)
 
 
 def _verdict(
@@ -252,10 +191,10 @@ def _verdict(
 
 
 def _slider(
-    length: float, curves: dict[float, list[float]], says: dict[float, str]
+    length: float, speedups: dict[float, list[float]], verdicts: dict[float, str]
 ) -> dict[str, Any]:
     return {
-        "active": list(curves).index(length),
+        "active": list(speedups).index(length),
         "currentvalue": {"prefix": "accept length: ", "font": {"size": 18, "color": theme.INK}},
         "pad": {"t": 66},
         "font": {"size": 13},
@@ -263,94 +202,26 @@ def _slider(
             {
                 "method": "update",
                 "label": f"{at:g}",
-                "args": [{"y": [values]}, {"title.subtitle.text": says[at]}],
+                "args": [{"y": [values]}, {"title.subtitle.text": verdicts[at]}],
             }
-            for at, values in curves.items()
+            for at, values in speedups.items()
         ],
     }
 
 
-def _model_source(profile: Profile) -> str:
-    return step_cost(profile, 1).provenance.source
-
-
-def _lines(
-    lines: Sequence[tuple[str, str, str, Sequence[float]]],
-    hover: str,
-    x: Sequence[int] = REQUESTS,
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": name,
-            "x": list(x),
-            "y": [round(value, 3) for value in values],
-            "line": {"width": 3.5, "color": colour, "dash": dash},
-            "marker": {"size": 9, "symbol": _MARKERS[i % 3]},
-            "hovertemplate": f"%{{x}}: {hover}<extra>{name}</extra>",
-        }
-        for i, (name, colour, dash, values) in enumerate(lines)
-    ]
-
-
-def _layout(title: str, subtitle: str, provenance: Any, y: str, **more: Any) -> dict[str, Any]:
-    """Requests at once along a logarithmic axis, something in `y`."""
-    given = {
+def _layout(
+    title: str, subtitle: str, provenance: Provenance, yaxis: dict[str, Any], **more: Any
+) -> dict[str, Any]:
+    """Requests at once along a logarithmic axis."""
+    usual = {
         "height": 500,
         "margin": {"l": 84, "r": 30, "t": 92, "b": 110},
-        "legend": {"x": 0.02, "y": 0.98, "yanchor": "top", "bgcolor": "rgba(255,255,255,.85)"},
-        **more,
+        "legend": {"x": 0.02, "y": 0.98, "yanchor": "top", "bgcolor": theme.VEIL},
+        "xaxis": log_axis("requests at once", _TICKS),
     }
-    axis = {
-        "title": {"text": "requests at once"},
-        "type": "log",
-        "tickmode": "array",
-        "tickvals": list(_TICKS),
-        "ticktext": [str(n) for n in _TICKS],
-    }
-    given["yaxis"] = {"title": {"text": y}, **given.get("yaxis", {})}
-    return theme.layout(title, subtitle, provenance, xaxis=axis, **given)
+    return theme.layout(title, subtitle, provenance, **{**usual, "yaxis": yaxis, **more})
 
 
-def _one() -> dict[str, Any]:
-    line = {"color": theme.INK, "width": 2, "dash": "dot"}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1, "line": line}
-
-
-def _slower() -> dict[str, Any]:
-    box = {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 1}
-    return {**box, "fillcolor": theme.PALE, "line": {"width": 0}, "layer": "below"}
-
-
-def _cap(requests: int) -> dict[str, Any]:
-    line = {"color": theme.QUIET, "width": 2, "dash": "dash"}
-    ends = {"x0": requests, "x1": requests, "yref": "paper", "y0": 0, "y1": 1}
-    return {"type": "line", **ends, "line": line}
-
-
-def _note(text: str, x: float, y: float, xref: str, yref: str) -> dict[str, Any]:
-    return {
-        "text": text,
-        "showarrow": False,
-        "x": math.log10(x) if xref == "x" else x,
-        "y": y,
-        "xref": xref,
-        "yref": yref,
-        "xanchor": "right" if xref != "x" else "left",
-        "xshift": 0 if xref != "x" else 6,
-        "font": {"size": 15, "color": theme.QUIET},
-    }
-
-
-def _words(
-    sentence: str,
-    form: str,
-    lines: Sequence[tuple[str, str, str, Sequence[float]]],
-    provenance: Any,
-) -> FigureTable:
-    """A table of every second column: the powers of two."""
-    columns = [REQUESTS.index(n) for n in _TICKS]
-    head = ("requests at once", *(str(n) for n in _TICKS))
-    rows = tuple((name, *(form.format(values[i]) for i in columns)) for name, _, _, values in lines)
-    return FigureTable(sentence, head, rows, provenance)
+def _table(sentence: str, drawn: Sequence[Curve], provenance: Provenance, form: str) -> FigureTable:
+    corner = "requests at once"
+    return curve_table(sentence, drawn, REQUESTS, _TICKS, provenance, corner=corner, form=form)

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
+from kit.views.figures.elements import axis
 from kit.views.reply import TRUSTED_SPEED, Reply
 
 _PARTS = (
@@ -24,7 +25,7 @@ _PARTS = (
 
 
 @dataclass(frozen=True)
-class Spans:
+class ReplyTimes:
     """Seconds of one answer: the wait for its first token, its thinking, its answer."""
 
     wait_s: float
@@ -32,7 +33,7 @@ class Spans:
     answer_s: float
 
     @classmethod
-    def of(cls, reply: Reply) -> Spans | None:
+    def of(cls, reply: Reply) -> ReplyTimes | None:
         """None where the reply's times are not known, or it was not finished."""
         if reply.ttft_ms is None or not reply.tokens_per_s:
             return None
@@ -51,7 +52,7 @@ class Spans:
 
 def timeline(replies: Sequence[Reply]) -> Figure:
     """Replies as stacked bars, one under the other. Raises InvalidValue where none has times."""
-    timed = [(reply, spans) for reply in replies if (spans := Spans.of(reply)) is not None]
+    timed = [(reply, spans) for reply in replies if (spans := ReplyTimes.of(reply)) is not None]
     if not timed:
         raise InvalidValue(
             "none of these answers has times",
@@ -80,17 +81,17 @@ def timeline(replies: Sequence[Reply]) -> Figure:
         height=190 + 70 * len(timed),
         margin={"l": 110, "r": 30, "t": 120, "b": 110},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
-        xaxis={"title": {"text": "seconds since the question"}},
+        xaxis=axis("seconds since the question"),
         yaxis={"autorange": "reversed", "showgrid": False},
     )
-    return Figure(bars, layout, _words(timed, names))
+    return Figure(bars, layout, _table(timed, names))
 
 
 def _name(reply: Reply) -> str:
     return "thinking" if reply.thinking else "instruct"
 
 
-def _words(timed: list[tuple[Reply, Spans]], names: list[str]) -> FigureTable:
+def _table(timed: list[tuple[Reply, ReplyTimes]], names: list[str]) -> FigureTable:
     said = [
         f"{n}: first word after {s.first_word_s:.1f} s"
         for n, (_, s) in zip(names, timed, strict=True)

@@ -17,7 +17,7 @@ from kit.hardware import SGLANG, Mtp, Profile
 from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
 from kit.views.figures.plan_svg import draw, enough
-from kit.views.figures.plan_text import words
+from kit.views.figures.plan_text import plan_table
 from kit.views.live import Bundle, ControlledOutput
 
 if TYPE_CHECKING:
@@ -104,9 +104,12 @@ class Sliders(ControlledOutput):
             what, hint = self.problem.what, self.problem.hint
             html = f"<p><b>{escape(what)}</b><br>→ {escape(hint)}</p>"
             return {"text/html": html, "text/plain": str(self.problem)}
-        told = enough(self.plan, self.requests, self.tokens)
+        sentence = enough(self.plan, self.requests, self.tokens)
         svg = draw(self.plan, self.requests, self.tokens)
-        return {"text/html": f"{svg}<p>{told}</p>", "text/plain": f"{words(self.plan)}\n{told}"}
+        return {
+            "text/html": f"{svg}<p>{sentence}</p>",
+            "text/plain": f"{plan_table(self.plan)}\n{sentence}",
+        }
 
 
 def sliders(profile: Profile, sglang: str = SGLANG) -> Sliders:
