@@ -32,8 +32,8 @@ from kit.bench.protocol import (
 )
 from kit.bench.record import Record
 from kit.bench.report import Report
-from kit.bench.runner import OnSample, Progress, Recording, Runner
-from kit.bench.server_stats import Speculation
+from kit.bench.runner import OnProgress, OnSample, RecordedRun, Runner
+from kit.bench.server_stats import SpeculationCounters
 from kit.bench.transport import Connection, Origin, Pool
 from kit.bench.workload import Workload
 from kit.errors import EndpointError, InvalidValue
@@ -72,7 +72,7 @@ class Target(Protocol):
 async def run(
     endpoint: Target,
     workload: Workload,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     *,
     on_sample: OnSample | None = None,
     dialect: Literal["native", "chat", "auto"] = "auto",
@@ -96,23 +96,23 @@ async def run(
         with closing(Pool(origin, lambda: Connection(shorten()))) as pool:
             writer, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
             requests = await _written(writer, workload)
-            before = await Speculation.of(questions)
+            before = await SpeculationCounters.of(questions)
             runner = Runner(
                 workload, pool, questions, endpoint.speed, counted, stall_s, on_progress, on_sample
             )
-            recording = await runner.run(requests)
+            recorded = await runner.run(requests)
         records = protocol.records(
-            recording.responses, requests, chosen, recording.start_s, endpoint.speed
+            recorded.responses, requests, chosen, recorded.start_s, endpoint.speed
         )
         accept_length, caveat = await _accept_length(questions, before, records)
     return report(
         records,
-        duration_s=_duration_s(records, recording, endpoint.speed),
+        duration_s=_duration_s(records, recorded, endpoint.speed),
         provenance=endpoint.provenance,
         workload=workload,
         backend=BACKENDS[chosen],
         accept_length=accept_length,
-        missing=(*_unfinished(recording, len(requests)), *writer.extensions.missing, *caveat),
+        missing=(*_unfinished(recorded, len(requests)), *writer.extensions.missing, *caveat),
     )
 
 
@@ -130,7 +130,8 @@ async def _warm_up(
 ) -> tuple[RequestWriter, bool]:
     """Send the first request, shortened, outside the measurement.
 
-    (what writes requests as the server takes them, whether it counts tokens in every chunk)
+    Returns a writer of requests as the server takes them, and whether it counts tokens in every
+    chunk. Raises EndpointError.
     """
     for extensions in EXTENSIONS[dialect]:
         writer = RequestWriter(pool.origin, dialect, endpoint.model, extensions)
@@ -174,13 +175,13 @@ async def _dialect(questions: Pool, endpoint: Target, workload: Workload) -> Dia
 
 
 async def _accept_length(
-    questions: Pool, before: Speculation, records: Sequence[Record]
+    questions: Pool, before: SpeculationCounters, records: Sequence[Record]
 ) -> tuple[float | None, tuple[str, ...]]:
-    """(the server's accept length over the run, for answers that do not say theirs; where it has
-    only its mean since it started, that, and words that say so)"""
+    """The server's accept length over the run, if the answers do not say theirs, and a caveat
+    if the server only has its mean since it started."""
     if any(record.verify_steps for record in records):
         return None, ()
-    after = await Speculation.of(questions)
+    after = await SpeculationCounters.of(questions)
     over_run = before.until(after)
     if over_run is not None or after.since_start is None:
         return over_run, ()
@@ -189,18 +190,18 @@ async def _accept_length(
     )
 
 
-def _duration_s(records: Sequence[Record], recording: Recording, clock: float) -> float:
+def _duration_s(records: Sequence[Record], recorded: RecordedRun, clock: float) -> float:
     """From the start to the last token, or to the stop; failures take their time as well."""
     done = [record for record in records if record.ok]
-    if recording.stopped or not done or len(done) < len(records):
-        return (recording.end_s - recording.start_s) * clock
+    if recorded.stopped or not done or len(done) < len(records):
+        return (recorded.end_s - recorded.start_s) * clock
     return max(record.ended_s for record in done)
 
 
-def _unfinished(recording: Recording, total: int) -> tuple[str, ...]:
-    if not recording.stopped:
+def _unfinished(recorded: RecordedRun, total: int) -> tuple[str, ...]:
+    if not recorded.stopped:
         return ()
-    done, sent = len(recording.responses), recording.sent
+    done, sent = len(recorded.responses), recorded.sent
     return (
         f"{total - done} of {total} requests: stopped with {sent - done} in flight "
         f"and {total - sent} not sent",

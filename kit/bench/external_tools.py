@@ -63,11 +63,11 @@ class ExternalTool:
         with tempfile.TemporaryDirectory(prefix="kit-bench-") as folder:
             file = Path(folder) / "result.json"
             flags = [flag.format(folder=folder, name=file.name) for flag in self.file_flags]
-            said, code = await finished(
+            output, code = await finished(
                 [*self.argv, *self.arguments(endpoint, workload), *self.extra, *flags], TIMEOUT_S
             )
             if code or not file.is_file():
-                last = (said.strip().splitlines() or ["it said nothing"])[-1]
+                last = (output.strip().splitlines() or ["it printed nothing"])[-1]
                 raise KitError(f"{self.name} failed: {last}", "run its command in a shell")
             provenance = endpoint.provenance
             if provenance.kind is Kind.SIMULATED:

@@ -19,7 +19,7 @@ from kit.provenance import Provenance
 
 ItlBasis = Literal["token", "chunk"]
 
-# Of a result line: what bench_serving was told, in its order; and what we add to it, which draws
+# Of a result line: the arguments of bench_serving, in its order; and those that we add, which draw
 # the same requests again.
 ARGUMENTS = (
     "tag",

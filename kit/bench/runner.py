@@ -15,14 +15,14 @@ from kit.bench.sampler import INTERVAL_S, Sample, Sampler
 from kit.bench.transport import Pool, Response
 from kit.bench.workload import Workload
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 OnSample = Callable[[Sample], None]
 _PREOPENED = 512  # connections opened ahead; a burst above that opens the rest as it goes
 _AT_A_TIME = 50  # answers sampled before the loop gets its turn again
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedRun:
     """What came back of a run. Times are those of `perf_counter`; responses by request number."""
 
     responses: dict[int, Response]
@@ -47,7 +47,7 @@ class Runner:
         clock: float,
         counted: bool,
         stall_s: float,
-        on_progress: Progress | None = None,
+        on_progress: OnProgress | None = None,
         on_sample: OnSample | None = None,
     ) -> None:
         self._send_s = workload.send_s
@@ -65,7 +65,7 @@ class Runner:
         self._sent = 0
         self._start_s = 0.0
 
-    async def run(self, requests: Sequence[PreparedRequest]) -> Recording:
+    async def run(self, requests: Sequence[PreparedRequest]) -> RecordedRun:
         """Send everything; return when all has ended, or when the task is cancelled."""
         stopped = False
         tasks: list[asyncio.Task[None]] = []
@@ -91,7 +91,7 @@ class Runner:
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self._on_sample is not None:
             await self._sample(self._on_sample)
-        return Recording(self._responses, self._sent, self._start_s, end_s, stopped)
+        return RecordedRun(self._responses, self._sent, self._start_s, end_s, stopped)
 
     @contextlib.asynccontextmanager
     async def _background_tasks(self) -> AsyncIterator[None]:

@@ -122,10 +122,10 @@ class Sampler:
     def _count(self, response: Response, seen: _Seen) -> None:
         parts, first = response.parts, seen.parts
         if not self.counted:
-            said = [time_s for time_s, part in parts[first:] if _HAS_TOKENS.search(part)]
-            self._add(seen, seen.tokens + len(said))
-            if len(said) > 1:
-                self._itl_s.append((said[-1] - said[-2]) * self.clock)
+            times = [time_s for time_s, part in parts[first:] if _HAS_TOKENS.search(part)]
+            self._add(seen, seen.tokens + len(times))
+            if len(times) > 1:
+                self._itl_s.append((times[-1] - times[-2]) * self.clock)
             return
         newest: tuple[float, int] | None = None
         for index in range(len(parts) - 1, max(first - 1, 0) - 1, -1):

@@ -48,7 +48,7 @@ def gauges(page: bytes) -> tuple[int | None, int | None]:
 
 
 @dataclass(frozen=True)
-class Speculation:
+class SpeculationCounters:
     """What a server had speculated when it was asked: SGLang's own mean accept length since it
     started, and its counters, empty where /metrics is off."""
 
@@ -56,7 +56,7 @@ class Speculation:
     counters: Mapping[bytes, float]
 
     @classmethod
-    async def of(cls, pool: Pool) -> Speculation:
+    async def of(cls, pool: Pool) -> SpeculationCounters:
         page = await _get(pool, "/metrics")
         counters: dict[bytes, float] = {}
         for name, value in _COUNTER.findall(page.body if page else b""):
@@ -65,7 +65,7 @@ class Speculation:
         state = states[0] if isinstance(states, list) and states else {}
         return cls(state.get("avg_spec_accept_length"), counters)
 
-    def until(self, later: Speculation) -> float | None:
+    def until(self, later: SpeculationCounters) -> float | None:
         """The accept length between the two: tokens per verify step, the bonus token included.
 
         None without the counters. The first token of an answer comes out of its prefill.
@@ -92,14 +92,14 @@ async def accept_length(
     until = [_THINKING_ENDS] if thinks else None
     pool = Pool(Origin.of(endpoint.base_url, endpoint.key))
     try:
-        before = await Speculation.of(pool)
+        before = await SpeculationCounters.of(pool)
         for question in questions:
             answer = chat.stream(
                 endpoint, question, thinks, temperature=0, max_tokens=max_tokens, stop=until
             )
             async for _ in answer:
                 pass
-        return before.until(await Speculation.of(pool))
+        return before.until(await SpeculationCounters.of(pool))
     finally:
         pool.close()
 
