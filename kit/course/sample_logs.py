@@ -26,7 +26,7 @@ _KEYS = ("title", "flags", "where", "went_well")
 class Recording:
     """One log. `flags` are what differed from the usual start of `cpu-tiny`, or of the plan.
 
-    `went_well` where the server came up, and no failure is to be found.
+    `went_well` where there is no failure to be found.
     """
 
     name: str
