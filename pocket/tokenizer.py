@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from kit.pocket import WEIGHTS
 from pocket.config import HERE, Size, parser, size
 from pocket.data.session import session
 
@@ -22,7 +23,7 @@ _REST = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CUT = rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}|{_REST}"
 _CUT_TO_COUNT = rf"[\p{{L}}\p{{M}}]+|\p{{N}}|{_REST}"  # letters by themselves
 _CONTEXT = 4096
-TEMPLATE = HERE / "chat_template.jinja"
+TEMPLATE = WEIGHTS / "chat_template.jinja"  # which the twin renders too
 
 
 def folder(of: Size) -> Path:

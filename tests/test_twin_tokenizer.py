@@ -68,7 +68,7 @@ def test_thoughts_before_the_last_question_are_not_sent_again() -> None:
 
 
 def test_inside_a_tool_loop_thoughts_stay() -> None:
-    call = {"id": "call_1", "function": {"name": "f", "arguments": '{"city": "Oslo"}'}}
+    call = {"id": "call_1", "function": {"name": "f", "arguments": {"city": "Oslo"}}}
     loop = [
         {"role": "user", "content": "Weather?"},
         {"role": "assistant", "content": "", "reasoning_content": "Ask f.", "tool_calls": [call]},

@@ -125,7 +125,7 @@ def test_a_picture_that_does_not_fit_the_context_is_refused(endpoint: Endpoint) 
 
 def test_pictures_stand_in_the_prompt_where_they_were_put() -> None:
     content = [{"type": "text", "text": "a"}, picture("x"), {"type": "text", "text": "b"}]
-    text = render([{"role": "user", "content": content}], shown=["<|image_pad|>"])
+    text = render([{"role": "user", "content": content}], media=["<|image_pad|>"])
     assert "user\na<|image_pad|>b<|im_end|>" in text
 
 

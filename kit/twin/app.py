@@ -28,7 +28,7 @@ from kit.twin import faults, server_info
 from kit.twin import request as incoming
 from kit.twin.authored import Said, completion_of, filler, notice, reply_to
 from kit.twin.chat_completions import ChatResponse
-from kit.twin.chat_format import TURN, UNSAID_WITH_TOOLS, render
+from kit.twin.chat_format import TURN
 from kit.twin.completions import CompletionResponse, GenerateResponse
 from kit.twin.errors import Refused, bad_request, error, native, not_served
 from kit.twin.fallback import MEASURED, UNSEEN
@@ -116,9 +116,8 @@ async def _chat(twin: Twin, request: Request) -> Any:
     messages, tools = incoming.conversation(asked), asked.callable_tools
     thinking, sampling = asked.thinking(twin.thinks), incoming.sampling(asked)
     shown = await look(messages)
-    text = render(messages, tools, thinking, [one.text for one in shown])
-    unsaid = sum(one.hidden for one in shown) + (UNSAID_WITH_TOOLS if tools else 0)
-    prompt = await twin.count(text) + unsaid
+    text, prompt = await twin.prompt(messages, tools, thinking, [one.text for one in shown])
+    prompt += sum(one.hidden for one in shown)
     incoming.check_length(prompt, sampling, twin.context_length)
     said = reply_to(messages, thinking, tools, asked.must_call, shown)
     if said is None and shown:

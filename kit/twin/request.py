@@ -133,8 +133,9 @@ def conversation(asked: ChatCompletionRequest) -> tuple[dict[str, Any], ...]:
     messages = tuple(message.model_dump(exclude_unset=True) for message in asked.messages)
     for message in messages:
         for call in message.get("tool_calls") or ():
-            given = call["function"].get("arguments")
-            call["function"]["arguments"] = _arguments(given) if isinstance(given, str) else given
+            name, given = (call["function"].get(key) for key in ("name", "arguments"))
+            arguments = _arguments(given) if isinstance(given, str) else given or {}
+            call["function"] = {"name": name or "", "arguments": arguments}
     return messages
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
 from kit.scheduler import Scheduler
 from kit.sizing import explain
 from kit.twin.authored import Said
+from kit.twin.chat_format import Message, render, text_of, unsaid_tokens
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
 from kit.twin.fallback import Writer
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from kit.launch import LaunchPlan
 
 FASTEST = 1000.0
-_LONG_TEXT = 20_000  # characters; what is longer is tokenized beside the event loop
+_LONG_TEXT = 20_000  # characters; a longer prompt is rendered and tokenized beside the event loop
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Twin:
@@ -91,12 +95,25 @@ class Twin:
         return self.profile.mtp.num_draft_tokens - 1 if self.profile.mtp else 0
 
     async def count(self, prompt: str | Sequence[int]) -> int:
-        """Tokens of a prompt."""
+        """Tokens of a bare prompt."""
         if not isinstance(prompt, str):
             return len(prompt)
-        if len(prompt) > _LONG_TEXT:
-            return len(await asyncio.to_thread(vocabulary().encode, prompt))
-        return len(vocabulary().encode(prompt))
+        return len(await _beside(len(prompt), vocabulary().encode, prompt))
+
+    async def prompt(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        thinking: bool,
+        media: Sequence[str],
+    ) -> tuple[str, int]:
+        """A conversation in Qwen3.5's chat format, and its tokens."""
+
+        def made() -> tuple[str, int]:
+            text = render(messages, tools, thinking, media)
+            return text, len(vocabulary().encode(text)) + unsaid_tokens(tools)
+
+        return await _beside(sum(map(_size, messages)), made)
 
     def script(self, said: Said, sampling: SamplingParams) -> Script:
         return write(
@@ -142,3 +159,15 @@ class Twin:
         author = "; ".join(filter(None, (said.author.hand, said.author.name)))
         headers = [(b"x-kit-twin", self.label.encode()), (b"x-kit-author", author.encode())]
         return headers + ([(b"x-kit-held-s", b"%.6f" % said.held_s)] if said.held_s else [])
+
+
+def _size(message: Message) -> int:
+    """Roughly how many characters of a prompt; a message of no text counts too."""
+    return len(text_of(message)) + 100
+
+
+async def _beside(size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Do it here, or where there is much to read in a thread, so that no stream waits for it."""
+    if size > _LONG_TEXT:
+        return await asyncio.to_thread(work, *arguments, **named)
+    return work(*arguments, **named)

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from kit.twin.chat_format import UNSAID_WITH_TOOLS, render
+from kit.pocket import WEIGHTS
+from kit.twin.chat_format import render, unsaid_tokens
+from kit.twin.protocol import ChatCompletionRequest
+from kit.twin.request import conversation
 from kit.twin.tokenizer import vocabulary
 
-ROOT = Path(__file__).parents[2]
-POCKET = ROOT / "pocket" / "chat_template.jinja"
+POCKET = WEIGHTS / "chat_template.jinja"
 
 WEATHER = {
     "type": "function",
@@ -36,6 +38,7 @@ WEATHER = {
     },
 }
 SEND = {"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}
+STRICT = {"type": "function", "function": {**SEND["function"], "description": "", "strict": True}}
 
 
 def call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -161,19 +164,22 @@ def test_prompts_are_those_of_the_published_template(name: str, thinking: bool, 
     assert text == theirs
 
 
-@pytest.mark.parametrize("tools", [[WEATHER], [WEATHER, SEND], [SEND] * 9])
+@pytest.mark.parametrize(
+    "tools", [[WEATHER], [WEATHER, SEND], [SEND] * 9, [STRICT], [STRICT, WEATHER], []]
+)
 @pytest.mark.parametrize("system", [True, False])
 def test_what_is_left_unsaid_about_tools_is_counted(tools: list[Any], system: bool) -> None:
     messages = [SYSTEM, user("Hi")] if system else [user("Hi")]
     count = vocabulary().encode
     theirs = len(count(filled(published(), messages, tools, True)))
-    assert theirs == len(count(render(messages, tools))) + UNSAID_WITH_TOOLS
+    assert theirs == len(count(render(messages, tools))) + unsaid_tokens(tools)
 
 
 def test_arguments_may_come_as_text() -> None:
-    """As OpenAI's clients send them back; SGLang turns them into objects first."""
+    """As OpenAI's clients send them back; SGLang turns them into objects first, and so do we."""
     talk = TALKS["a call answered"]
     sent = json.loads(json.dumps(talk))
     function = sent[1]["tool_calls"][0]["function"]
     function["arguments"] = json.dumps(function["arguments"])
-    assert render(sent, [WEATHER]) == render(talk, [WEATHER])
+    asked = ChatCompletionRequest.model_validate({"messages": sent, "tools": [WEATHER]})
+    assert render(conversation(asked), [WEATHER]) == render(talk, [WEATHER])
