@@ -18,7 +18,7 @@ from kit.provenance import measured, simulated
 from kit.views import compare_reports, little, run_figure, sweep
 from kit.views.figures.bench_queue import _moment
 from kit.views.figures.bench_run import bundle, results
-from kit.views.figures.bench_series import BARS, Flow, Spread, time_edges
+from kit.views.figures.bench_series import BARS, DurationHistogram, RunSeries, time_edges
 from kit.views.figures.bench_sweep import knee
 from kit.views.frontend import STATIC
 from kit.views.widgets.bench_feed import HISTORY, Feed
@@ -43,7 +43,7 @@ def points() -> list[Report]:
 
 
 def test_over_time_no_token_and_no_second_is_lost(run: Report) -> None:
-    flow = Flow.of(run.records, run.duration_s)
+    flow = RunSeries.of(run.records, run.duration_s)
     widths = np.diff(time_edges(run.duration_s))
     assert (flow.tokens_per_s * widths).sum() == pytest.approx(run.total_output_tokens)
     in_flight = ((flow.waiting + flow.receiving) * widths).sum() / run.duration_s
@@ -52,7 +52,7 @@ def test_over_time_no_token_and_no_second_is_lost(run: Report) -> None:
 
 def test_chunks_that_nobody_counted_share_the_tokens_of_their_answer() -> None:
     record = Record(0.0, 10, [1.0, 2.0, 3.0, 4.0], (), 8, 4.0)
-    flow = Flow.of([record], 4.0)
+    flow = RunSeries.of([record], 4.0)
     assert (flow.tokens_per_s * np.diff(time_edges(4.0))).sum() == pytest.approx(8)
 
 
@@ -69,18 +69,18 @@ def test_bins_of_time_are_round_few_and_end_with_the_run(duration_s: float) -> N
 
 def test_a_spread_agrees_with_numpy() -> None:
     seconds = np.random.default_rng(7).lognormal(-4, 1.2, 20_000)
-    spread = Spread()
+    histogram = DurationHistogram()
     for part in np.array_split(seconds, 40):
-        spread.add(part)
-    assert spread.mean_ms == pytest.approx(seconds.mean() * 1e3)
-    assert spread.p99_ms == pytest.approx(np.percentile(seconds, 99) * 1e3, rel=0.04)
+        histogram.add(part)
+    assert histogram.mean_ms == pytest.approx(seconds.mean() * 1e3)
+    assert histogram.p99_ms == pytest.approx(np.percentile(seconds, 99) * 1e3, rel=0.04)
 
 
 @pytest.mark.parametrize("low, high", [(0.013, 0.013), (1e-9, 0.02), (0.2, 300.0), (0, 1e7)])  # noqa: PT006
 def test_bars_are_few_and_hold_every_duration(low: float, high: float) -> None:
-    spread = Spread([low, *([math.sqrt(max(low, 1e-3) * high)] * 50), high])
-    bars = spread.bars()
-    assert sum(bars.counts) == spread.count == 52
+    histogram = DurationHistogram([low, *([math.sqrt(max(low, 1e-3) * high)] * 50), high])
+    bars = histogram.bars()
+    assert sum(bars.counts) == histogram.count == 52
     assert len(bars.counts) <= BARS
     assert len(bars.edges_ms) == len(bars.counts) + 1
     assert list(bars.edges_ms) == sorted(set(bars.edges_ms))

@@ -15,44 +15,45 @@ from kit.server.failures import diagnose
 from kit.sizing import plan
 from kit.views import builder, startup, tips
 from kit.views.live import Output
-from kit.views.widgets.builder_model import Wish, settled, versions
+from kit.views.widgets.builder_model import resolve, versions
+from kit.views.widgets.builder_selection import Selection
 from kit.views.widgets.startup import startup_phases
 
 # What the two source pages print as the ranks of the 397B in BF16.
 PUBLISHED_RANKS = {"h100": 16, "h200": 8, "b200": 8}
 
-WISHES = {
-    "the default": Wish(),
-    "small": Wish(model="4b", gpu="rtx4090", count=1),
-    "amd": Wish(gpu="mi300x"),
-    "cpu": Wish(model="35b", gpu="xeon", count=3, mtp=False),
-    "two machines": Wish(gpu="h100", count=16, nodes=2),
-    "old": Wish(sglang="0.5.13"),
+SELECTIONS = {
+    "the default": Selection(),
+    "small": Selection(model="4b", gpu="rtx4090", count=1),
+    "amd": Selection(gpu="mi300x"),
+    "cpu": Selection(model="35b", gpu="xeon", count=3, mtp=False),
+    "two machines": Selection(gpu="h100", count=16, nodes=2),
+    "old": Selection(sglang="0.5.13"),
 }
-EVERY = pytest.mark.parametrize("name", WISHES)
+EVERY = pytest.mark.parametrize("name", SELECTIONS)
 
 
 @pytest.mark.parametrize(("gpu", "ranks"), PUBLISHED_RANKS.items())
 def test_too_few_gpus_become_as_many_as_the_pages_print(gpu, ranks):
-    made = settled(Wish(gpu=gpu, count=8))
+    made = resolve(Selection(gpu=gpu, count=8))
     assert made.plan.profile.tp_size == ranks
     assert made.plan.nodes == (2 if ranks == 16 else 1)
 
 
 def test_what_was_replaced_is_said_with_its_reason():
-    changed = settled(Wish(gpu="h100", count=8)).changed
+    changed = resolve(Selection(gpu="h100", count=8)).changed
     assert "because 8 does not fit" in changed[0]
     assert "1 machine holds 8 H100 at most" in changed[1]
 
 
 @EVERY
 def test_every_choice_that_is_offered_leads_to_a_plan_that_fits(name):
-    now = settled(WISHES[name])
+    now = resolve(SELECTIONS[name])
     assert not now.changed
     for field in now.fields:
         for choice in field.choices:
             if not choice.reason:
-                made = settled(replace(now.wish, **{field.name: choice.value}))
+                made = resolve(replace(now.selection, **{field.name: choice.value}))
                 assert made.plan.memory.fits
                 assert made.field(field.name).value == choice.value, (field.name, made.changed)
 
@@ -60,8 +61,8 @@ def test_every_choice_that_is_offered_leads_to_a_plan_that_fits(name):
 @EVERY
 def test_every_choice_that_is_not_offered_says_why_and_is_refused(name):
     chosen = builder()
-    chosen._now = settled(WISHES[name])
-    for field in chosen.settled.fields:
+    chosen._now = resolve(SELECTIONS[name])
+    for field in chosen.resolved.fields:
         for choice in field.choices:
             if choice.reason:
                 with pytest.raises(InvalidValue, match=r"possible: \S"):
@@ -72,11 +73,11 @@ def test_every_choice_that_is_not_offered_says_why_and_is_refused(name):
 
 
 def test_the_reason_names_what_is_missing():
-    precision = settled(Wish()).field("precision")
+    precision = resolve(Selection()).field("precision")
     assert "compute capability 10.0; H200 has 9.0" in precision.choice("nvfp4").reason
     assert (
         "no published checkpoint"
-        in settled(Wish(model="9b")).field("precision").choice("fp8").reason
+        in resolve(Selection(model="9b")).field("precision").choice("fp8").reason
     )
 
 
@@ -94,7 +95,7 @@ def test_it_comes_back_to_the_profile_it_began_with():
 
 @pytest.mark.parametrize("p", profiles()[::7], ids=lambda p: p.name)
 def test_a_named_profile_is_kept_where_it_fits_and_replaced_where_not(p):
-    made = settled(Wish.of(p), p)
+    made = resolve(Selection.of(p), p)
     kept = made.plan.profile.title == p.title
     assert kept == plan(p).fits, made.changed
 
@@ -169,7 +170,7 @@ def test_a_change_in_the_page_redraws_form_and_command():
     assert "--tp-size 16" in widget.command
     assert widget.form["changed"]
     widget._handle_custom_msg({"kind": "choose", "name": "precision", "value": "nvfp4"}, [])
-    assert chosen.settled.wish.precision == "bf16"
+    assert chosen.resolved.selection.precision == "bf16"
     assert "compute capability" in widget.form["changed"][0]
 
 

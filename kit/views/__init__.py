@@ -1,11 +1,11 @@
 """Everything that draws: the only place that imports plotly, ipywidgets and anywidget.
 
-    ledger, ledgers   a rank's memory, stacked, against the card; machines side by side
+    ledger, ledgers   a rank's memory, stacked, against its GPU; machines side by side
     matrix            GPU × precision × count: fits, tight, no, and why
     parts, growth     a model's parameters as squares; what one request keeps in memory
     concurrency       how many requests of a length run at once
     family, claims    the eight sizes; what was published, and where it is tested
-    on_card           what a GPU of one's own can serve
+    on_card           what a GPU of your own can serve
     sliders           turn the knobs of a profile and watch the ledger
     builder           choose a launch command; each flag says why
     startup           a server as it comes up, phase by phase

@@ -15,15 +15,15 @@ STATIC = Path(__file__).parent / "static"
 
 _PATIENCE_S = 1.0
 
-_answered: bool | None = None  # what this kernel's front end said when it was asked
+_answered: bool | None = None  # what this kernel's front end answered
 
 
 async def has_page() -> bool:
     """Whether a front end will draw what this cell shows.
 
     JupyterLab names the cell in every request. Any other front end has to close a comm whose
-    target it does not know (so says Jupyter's messaging protocol), and a headless client keeps
-    silent; it is asked once per kernel.
+    target it does not know (Jupyter's messaging protocol), and a headless client does not answer;
+    it is asked once per kernel.
     """
     global _answered
     request = _request_metadata()
@@ -39,7 +39,7 @@ async def has_page() -> bool:
 def allows_stdin() -> bool:
     """Whether the front end that runs this cell can be asked for input.
 
-    JupyterLab says yes with each request; nbclient, and with it papermill and nbconvert, no.
+    JupyterLab allows it with each request; nbclient, and with it papermill and nbconvert, does not.
     """
     return bool(getattr(_kernel(), "_allow_stdin", False))
 

@@ -1,6 +1,6 @@
 """How every figure looks: one plotly template, and a palette that survives colour blindness.
 
-A figure is a white card with its own ink, so that it reads alike on Jupyter's light and
+A figure is white with ink of its own, so that it reads alike on Jupyter's light and
 dark themes, and large enough to be read from the back of a room. Colour never carries a
 meaning alone: a mark, a hatch or a label says the same.
 """
@@ -20,7 +20,7 @@ QUIET = "#52606d"
 GRID = "#d9e0e6"
 PAPER = "#ffffff"
 
-# Okabe and Ito's eight, which people with any common colour blindness tell apart;
+# Okabe and Ito's eight colours, distinct under every common colour blindness;
 # the yellow is darkened, so that it also stands out on white.
 BLUE = "#0072b2"
 SKY = "#56b4e9"

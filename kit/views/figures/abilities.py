@@ -13,7 +13,7 @@ from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis, vertical
 
-_PLAIN = {  # the evaluation's names, for whoever has not read it
+_PLAIN = {  # the evaluation's names, in plain words
     "percent": "an easy percentage",
     "15 percent": "15 %: add two results",
     "follow-up": "a second question about it",
@@ -41,8 +41,10 @@ _PLAIN = {  # the evaluation's names, for whoever has not read it
 
 
 def abilities(card: ModelCard) -> Figure:
-    """The share of right answers of each kind, best first, with the interval that it stands for.
-    Filled: the card claims it. Hollow: it does not."""
+    """The share of right answers of each kind, best first, with its 95 % interval.
+
+    Filled: the model card claims it. Hollow: it does not.
+    """
     found = sorted(card.abilities, key=lambda row: row.share)
     names = [_name(row) for row in found]
     layout = theme.layout(
@@ -61,7 +63,7 @@ def abilities(card: ModelCard) -> Figure:
     others = [row for row in found if not row.claimed]
     data = [_dots(claimed, theme.BLUE, "circle"), _dots(others, theme.RED, "circle-open")]
     sentence = (
-        f"The card claims {len(claimed)} of {len(found)} kinds of questions. "
+        f"The model card claims {len(claimed)} of {len(found)} kinds of questions. "
         f"Best: {names[-1]} ({found[-1].share:.0%}); worst: {names[0]} ({found[0].share:.0%})."
     )
     head = ("kind of question", "right", "of", "share", "95 % interval", "claimed")

@@ -16,7 +16,7 @@ from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.bench_run import stacked
-from kit.views.figures.bench_series import Flow, cumulative
+from kit.views.figures.bench_series import RunSeries, cumulative
 from kit.views.figures.elements import axis, duration, horizontal, note, vertical
 
 _LEFT, _RIGHT = (0.0, 0.46), (0.58, 1.0)
@@ -38,12 +38,12 @@ def little(report: Report, cap: int | None = None) -> Figure:
             "this report has no records of requests to draw",
             "a printed table has none; bench.predict(profile, like=run) has",
         )
-    flow = Flow.of(done, report.duration_s)
-    time_s = [round(float(at), 2) for at in flow.time_s]
+    series = RunSeries.of(done, report.duration_s)
+    time_s = [round(float(at), 2) for at in series.time_s]
     areas = stacked(
         time_s,
-        ("running: receiving tokens", [round(float(n), 1) for n in flow.receiving]),
-        ("waiting for the first token", [round(float(n), 1) for n in flow.waiting]),
+        ("running: receiving tokens", [round(float(n), 1) for n in series.receiving]),
+        ("waiting for the first token", [round(float(n), 1) for n in series.waiting]),
     )
     wait_s = report.ttft.mean / 1e3
     at_s, later_s = _moment(done, wait_s)

@@ -15,7 +15,7 @@ from kit.bench.report import Report, Stats
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
-from kit.views.figures.bench_series import Flow, Spread, gaps_s
+from kit.views.figures.bench_series import DurationHistogram, RunSeries, gaps_s
 from kit.views.figures.elements import (
     axis,
     duration,
@@ -45,11 +45,11 @@ def run_figure(report: Report) -> Figure:
     titles = ["TTFT", f"ITL per {report.itl_basis}"]
     axes: dict[str, Any] = _axes(report)
     for i, (seconds, stats) in enumerate(_distributions(report)):
-        spread = Spread(seconds)
-        if not spread.count or stats.mean is None or stats.p99 is None:
+        histogram = DurationHistogram(seconds)
+        if not histogram.count or stats.mean is None or stats.p99 is None:
             continue
-        traces.append(_bars(spread, axis=3 + i))
-        edges_ms = spread.bars().edges_ms
+        traces.append(_bars(histogram, axis=3 + i))
+        edges_ms = histogram.bars().edges_ms
         axes[f"xaxis{3 + i}"] |= duration_axis(edges_ms[0], edges_ms[-1])
         place: dict[str, Any] = {"xref": f"x{3 + i}", "yref": f"y{3 + i} domain"}
         shapes += [vertical(stats.mean, **place), vertical(stats.p99, dash="dash", **place)]
@@ -110,11 +110,11 @@ def _latencies(report: Report) -> list[tuple[str, Stats]]:
 
 def _over_time(report: Report) -> list[go.Scatter]:
     assert report.duration_s is not None
-    flow = Flow.of(report.records, report.duration_s)
-    time_s = _rounded(flow.time_s, 2)
+    series = RunSeries.of(report.records, report.duration_s)
+    time_s = _rounded(series.time_s, 2)
     rate = go.Scatter(
         x=time_s,
-        y=_rounded(flow.tokens_per_s, 1),
+        y=_rounded(series.tokens_per_s, 1),
         name="output tokens/s",
         showlegend=False,
         line={"color": theme.BLUE, "width": 2.5},
@@ -122,8 +122,8 @@ def _over_time(report: Report) -> list[go.Scatter]:
         fillcolor=theme.FAINT,
         hovertemplate="%{y:,.0f} tokens/s at %{x:.1f} s<extra></extra>",
     )
-    lower = ("receiving tokens", _rounded(flow.receiving, 1))
-    upper = ("waiting for the first", _rounded(flow.waiting, 1))
+    lower = ("receiving tokens", _rounded(series.receiving, 1))
+    upper = ("waiting for the first", _rounded(series.waiting, 1))
     return [rate, *stacked(time_s, lower, upper, axes=("x2", "y2"))]
 
 
@@ -158,12 +158,12 @@ def _distributions(report: Report) -> list[tuple[Any, Stats]]:
     return [(ttft, report.ttft), (gaps_s(report.records), report.itl)]
 
 
-def _bars(spread: Spread, axis: int) -> go.Bar:
-    bars = spread.bars()
+def _bars(histogram: DurationHistogram, axis: int) -> go.Bar:
+    bars = histogram.bars()
     lows, highs = bars.edges_ms[:-1], bars.edges_ms[1:]
     return go.Bar(
         x=[float(f"{low:.5g}") for low in lows],
-        y=[round(100 * count / max(spread.count, 1), 3) for count in bars.counts],
+        y=[round(100 * count / max(histogram.count, 1), 3) for count in bars.counts],
         width=[float(f"{high - low:.5g}") for low, high in zip(lows, highs, strict=True)],
         offset=0,
         xaxis=f"x{axis}",
@@ -203,15 +203,15 @@ def _axes(report: Report) -> dict[str, Any]:
     time = {"range": [0, report.duration_s], "domain": _LEFT}
     counts = {"rangemode": "tozero", "nticks": 5, "tickformat": ","}
     share = {"rangemode": "tozero", "nticks": 5, "ticksuffix": " %"}
-    spread = {"domain": _RIGHT, "showgrid": False}
+    right = {"domain": _RIGHT, "showgrid": False}
     return {
         "xaxis": {**time, "anchor": "y", "showticklabels": False},
         "yaxis": axis("tokens/s", **counts, domain=_UPPER, anchor="x"),
         "xaxis2": axis("seconds since the start", **time, anchor="y2"),
         "yaxis2": axis("requests", **counts, domain=_LOWER, anchor="x2"),
-        "xaxis3": {**spread, "anchor": "y3"},
+        "xaxis3": {**right, "anchor": "y3"},
         "yaxis3": axis("of requests", **share, domain=_UPPER, anchor="x3"),
-        "xaxis4": axis("time, log scale", **spread, anchor="y4"),
+        "xaxis4": axis("time, log scale", **right, anchor="y4"),
         "yaxis4": axis("of gaps", **share, domain=_LOWER, anchor="x4"),
     }
 

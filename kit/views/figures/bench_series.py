@@ -1,4 +1,4 @@
-"""What the figures of a run draw: records and samples as a few hundred numbers, no more.
+"""Records and samples of a run as the few hundred numbers that figures draw.
 
 Pure: seconds and counts in, arrays out.
 """
@@ -33,7 +33,7 @@ class Bars:
     counts: tuple[int, ...]
 
 
-class Spread:
+class DurationHistogram:
     """Durations counted as they come, in fine logarithmic bins; what it costs never grows."""
 
     def __init__(self, seconds: Iterable[float] = ()) -> None:
@@ -91,7 +91,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Flow:
+class RunSeries:
     """Means over equal bins of time; `time_s` are the bins' middles.
 
     `waiting`: sent, no token yet. `receiving`: from its first token to its last.
@@ -103,7 +103,7 @@ class Flow:
     receiving: Array
 
     @classmethod
-    def of(cls, records: Sequence[Record], duration_s: float) -> Flow:
+    def of(cls, records: Sequence[Record], duration_s: float) -> RunSeries:
         edges = time_edges(duration_s)
         sent = np.array([r.sent_s for r in records])
         ended = np.array([r.ended_s for r in records])
@@ -152,7 +152,7 @@ def gaps_s(records: Sequence[Record]) -> Array:
 
 
 def _tokens(records: Sequence[Record]) -> tuple[Array, Array]:
-    """When tokens came, and how many: of each chunk, or on average where nobody counted."""
+    """When tokens came, and how many: of each chunk, or on average where they are not counted."""
     times, tokens = [np.zeros(0)], [np.zeros(0)]
     for r in records:
         if r.ok and len(r.times_s):

@@ -1,4 +1,4 @@
-"""Throughput against latency: one point a run, labelled by its concurrency; the knee marked.
+"""Throughput against latency: one point per run, labelled by its concurrency; the knee marked.
 
 sweep([bench.simulate(machine, Workload(1000, 1000, 8 * n, max_concurrency=n)) for n in sizes])
 """

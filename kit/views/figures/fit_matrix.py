@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.errors import InvalidValue
-from kit.hardware import SGLANG, Gpu, Profile, gpu
+from kit.hardware import SGLANG, Gpu, Profile
+from kit.hardware import gpu as find_gpu
 from kit.hardware import gpus as every_gpu
 from kit.hardware.validate import obstacle
 from kit.models import model
@@ -36,7 +37,7 @@ _HOLDS = ("fits", "tight")
 
 @dataclass(frozen=True)
 class FitCell:
-    """One machine: `count` of a GPU at a precision. `why` says what decided it.
+    """One machine: `count` of a GPU at a precision. `why` is what decided it.
 
     `verdict` is the plan's: "fits", "tight", "no"; or "none", where no server would start.
     """
@@ -59,7 +60,7 @@ def cells(
     """Every combination, GPU by GPU. `kinds` are precisions; `options` go to `Profile.of`."""
     kinds = tuple(kinds)
     return tuple(
-        _cell(gpu(name), kind, count, model_name, sglang, options)
+        _cell(find_gpu(name), kind, count, model_name, sglang, options)
         for name in gpu_names
         for kind in kinds
         for count in counts
@@ -67,21 +68,21 @@ def cells(
 
 
 def _cell(
-    card: Gpu, kind: str, count: int, name: str, sglang: str, options: dict[str, Any]
+    gpu: Gpu, kind: str, count: int, name: str, sglang: str, options: dict[str, Any]
 ) -> FitCell:
     try:
-        profile = Profile.of(name, kind, card.key, count, **options)
+        profile = Profile.of(name, kind, gpu.key, count, **options)
         refusal = obstacle(profile) or _unpublished(profile)
     except InvalidValue as error:
         refusal = error.what
     if refusal:
-        return FitCell(card, kind, count, "none", refusal.partition("; ")[0])
+        return FitCell(gpu, kind, count, "none", refusal.partition("; ")[0])
     held = plan(profile, sglang)
     if excess_gib(fullest(held)) or held.rest_gib <= 0:
         why = f"weights {held.ranks[0].weights_gib:.1f} GiB per rank"
     else:
         why = f"{held.max_running_requests} requests, {held.kv_tokens // 1000}k tokens"
-    return FitCell(card, kind, count, held.verdict, why)
+    return FitCell(gpu, kind, count, held.verdict, why)
 
 
 def _unpublished(profile: Profile) -> str:
@@ -98,7 +99,7 @@ def matrix(
     sglang: str = SGLANG,
     **options: Any,
 ) -> Figure:
-    """The fit matrix of a model: a row a GPU, a block of columns a precision.
+    """The fit matrix of a model: a row per GPU, a block of columns per precision.
 
     `gpus` and `precisions` default to those on which it fits at all; `options` go to
     `Profile.of`. Raises UnknownName.
@@ -106,45 +107,45 @@ def matrix(
     spec = model(model_name)
     found = cells(
         model_name,
-        tuple(gpus) if gpus is not None else tuple(card.key for card in every_gpu()),
+        tuple(gpus) if gpus is not None else tuple(gpu.key for gpu in every_gpu()),
         tuple(precisions) if precisions is not None else tuple(every_precision()),
         counts,
         sglang,
         **options,
     )
-    cards, kinds = _shown(found, gpus is None, precisions is None)
-    found = tuple(cell for cell in found if cell.gpu in cards and cell.precision in kinds)
+    shown_gpus, kinds = _shown(found, gpus is None, precisions is None)
+    found = tuple(cell for cell in found if cell.gpu in shown_gpus and cell.precision in kinds)
     provenance = computed(
         f"formulas of SGLang {sglang}; tight: under {TIGHT_REQUESTS} requests at once, "
         f"or under one whole context of {spec.max_position_embeddings:,} tokens"
     )
-    return _draw(spec.repo.split("/")[-1], found, cards, kinds, tuple(counts), provenance)
+    return _draw(spec.repo.split("/")[-1], found, shown_gpus, kinds, tuple(counts), provenance)
 
 
 def _shown(
-    found: Sequence[FitCell], choose_cards: bool, choose_kinds: bool
+    found: Sequence[FitCell], choose_gpus: bool, choose_kinds: bool
 ) -> tuple[list[Gpu], list[str]]:
     """GPUs and precisions to show, in order; chosen ones only where something fits."""
     some = [cell for cell in found if cell.verdict in _HOLDS]
-    cards = dict.fromkeys(cell.gpu for cell in (some if choose_cards else found))
+    gpus = dict.fromkeys(cell.gpu for cell in (some if choose_gpus else found))
     kinds = {cell.precision for cell in (some if choose_kinds else found)}
-    return list(cards), [k for k in dict.fromkeys(cell.precision for cell in found) if k in kinds]
+    return list(gpus), [k for k in dict.fromkeys(c.precision for c in found) if k in kinds]
 
 
 def _draw(
     name: str,
     found: Sequence[FitCell],
-    cards: Sequence[Gpu],
+    gpus: Sequence[Gpu],
     kinds: Sequence[str],
     counts: tuple[int, ...],
     provenance: Provenance,
 ) -> Figure:
     at = {(cell.gpu.key, cell.precision, cell.count): cell for cell in found}
     step = len(counts) + 0.5
-    rows = [f"{card.name}  <b>{card.memory_gib:.0f}</b>" for card in cards]
+    rows = [f"{gpu.name}  <b>{gpu.memory_gib:.0f}</b>" for gpu in gpus]
     traces = []
     for block, kind in enumerate(kinds):
-        grid = [[at[card.key, kind, count] for count in counts] for card in cards]
+        grid = [[at[gpu.key, kind, count] for count in counts] for gpu in gpus]
         traces.append(
             {
                 "type": "heatmap",
@@ -169,7 +170,7 @@ def _draw(
         "✓ fits   ~ tight   ✗ does not fit   (blank: no such checkpoint, or no kernel for it)",
         provenance,
         foot_px=66,
-        height=232 + 34 * len(cards),
+        height=232 + 34 * len(gpus),
         margin={"l": 206, "r": 30, "t": 124, "b": 100},
         coloraxis={"colorscale": theme.flat(_COLOURS), "cmin": 0, "cmax": 3, "showscale": False},
         xaxis=axis(
@@ -189,26 +190,26 @@ def _draw(
             ),
         ],
     )
-    return Figure(traces, layout, _table(name, found, cards, kinds, provenance))
+    return Figure(traces, layout, _table(name, found, gpus, kinds, provenance))
 
 
 def _table(
     name: str,
     found: Sequence[FitCell],
-    cards: Sequence[Gpu],
+    gpus: Sequence[Gpu],
     kinds: Sequence[str],
     provenance: Provenance,
 ) -> FigureTable:
     """The smallest count of each GPU at each precision; "~" where that is tight."""
 
-    def least(card: Gpu, kind: str) -> str:
+    def least(gpu: Gpu, kind: str) -> str:
         for cell in found:
-            here = cell.gpu == card and cell.precision == kind
+            here = cell.gpu == gpu and cell.precision == kind
             if here and cell.verdict in _HOLDS:
                 return f"{'~' if cell.verdict == 'tight' else ''}{cell.count}"
         return "–"
 
-    rows = tuple((card.name, *(least(card, kind) for kind in kinds)) for card in cards)
+    rows = tuple((gpu.name, *(least(gpu, kind) for kind in kinds)) for gpu in gpus)
     where = []
     for i, kind in enumerate(kinds, 1):
         fits = [f"{row[0]} from {row[i]}" for row in rows if row[i] != "–"]

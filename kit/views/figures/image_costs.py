@@ -18,7 +18,7 @@ SIZES = {  # what it is → width and height in pixels
     "360p": (640, 360),
     "icon": (64, 64),
 }
-MINUTE = (60 * 30, 30, 1280, 720)  # frames, a second, pixels
+MINUTE = (60 * 30, 30, 1280, 720)  # frames, frames per second, pixels
 
 
 def image_costs() -> FigureTable:

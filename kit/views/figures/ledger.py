@@ -128,7 +128,7 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
 
 
 def part_style(label: str) -> tuple[str, str]:
-    """The colour and the hatch of a part; yellow for one that is not known here."""
+    """The colour and the hatch of a part; yellow for an unknown part."""
     return next((s for start, s in _STYLE.items() if label.startswith(start)), (theme.YELLOW, ""))
 
 

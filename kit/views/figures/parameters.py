@@ -107,7 +107,7 @@ def _field(field: Sequence[int], found: Sequence[ParameterGroup], rows: int) -> 
 
 
 def _legend(found: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
-    """A line a part at the right, with its letter and its billions; specks are left out."""
+    """A line per part at the right, with its letter and its billions; specks are left out."""
     speck = sum(part.count for part in found) / 5000
     return [
         note(

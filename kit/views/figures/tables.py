@@ -1,4 +1,4 @@
-"""Tables of the lessons on sizing: the family, what was published, what a card can serve.
+"""Tables of the lessons: the family, what was published, what a GPU can serve, the tips.
 
 family()
 claims("01")
@@ -30,7 +30,7 @@ def family() -> FigureTable:
     head = (
         "size",
         "parameters (B)",
-        "a token uses (B)",
+        "used per token (B)",
         "experts",
         "layers: full attention + GDN",
         "weights, BF16 (GB)",
@@ -68,15 +68,15 @@ def _size(spec: ModelSpec) -> str:
     return spec.repo.split("/")[-1].removeprefix("Qwen3.5-")
 
 
-def on_card(card_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:
+def on_card(gpu_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:
     """What `count` of a GPU can serve: of each size the least compressed checkpoint that fits.
 
     Where none does, the row says what is in the way. Raises UnknownName.
     """
-    card = gpu(card_name)
-    found = [(spec, _best(spec, card.key, count, sglang)) for spec in every_size()]
+    kind = gpu(gpu_name)
+    found = [(spec, _best(spec, kind.key, count, sglang)) for spec in every_size()]
     largest = next((plan for _, plan in found if plan is not None and plan.fits), None)
-    sentence = f"{count}× {card.name} of {card.memory_gib:.0f} GiB: "
+    sentence = f"{count}× {kind.name} of {kind.memory_gib:.0f} GiB: "
     if largest is None:
         sentence += "none of the family fits."
     else:
@@ -94,14 +94,14 @@ def on_card(card_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable
     )
 
 
-def _best(spec: ModelSpec, card: str, count: int, sglang: str) -> MemoryPlan | None:
+def _best(spec: ModelSpec, gpu_key: str, count: int, sglang: str) -> MemoryPlan | None:
     """The first precision that fits, full precision first; else the last that would run."""
     last = None
     for recipe in precisions().values():
         if spec.name not in recipe.sizes:
             continue
         try:
-            profile = Profile.of(spec, recipe.key, card, count)
+            profile = Profile.of(spec, recipe.key, gpu_key, count)
         except InvalidValue:
             continue
         if obstacle(profile):
@@ -128,8 +128,8 @@ def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
 def claims(lesson: str) -> FigureTable:
     """What the course's two sources claim, and where it is tested. Raises UnknownName."""
     data = load_data.toml("claims.toml")
-    told = [claim for claim in data["claim"] if claim["lesson"] == lesson]
-    if not told:
+    found = [claim for claim in data["claim"] if claim["lesson"] == lesson]
+    if not found:
         raise UnknownName("lesson with claims", lesson, {c["lesson"] for c in data["claim"]})
     rows = tuple(
         (
@@ -137,11 +137,11 @@ def claims(lesson: str) -> FigureTable:
             " and ".join(by.capitalize() for by in claim["by"]),
             claim["tested"] or "not here: the publisher's word",
         )
-        for claim in told
+        for claim in found
     )
-    tested = sum(bool(claim["tested"]) for claim in told)
+    tested = sum(bool(claim["tested"]) for claim in found)
     return FigureTable(
-        f"Of {len(told)} published claims this course puts {tested} to the test.",
+        f"Of {len(found)} published claims this course puts {tested} to the test.",
         ("claim", "published by", "tested"),
         rows,
         published("; ".join(data["sources"].values())),
@@ -150,8 +150,10 @@ def claims(lesson: str) -> FigureTable:
 
 
 def tips(about: str | None = None) -> FigureTable:
-    """The tips of the cookbook's page of February 2026, beside SGLang 0.5.23; those `about` one
-    subject (vision) alone."""
+    """The tips of the cookbook's page of February 2026, and what each is on SGLang 0.5.23.
+
+    With `about` those on one subject (vision) alone. Raises UnknownName.
+    """
     every: list[dict[str, Any]] = load_data.toml("tips.toml")["tip"]
     rows = [row for row in every if about in (None, row.get("about"))]
     if not rows:

@@ -92,7 +92,7 @@ def _name(reply: Reply) -> str:
 
 
 def _table(timed: list[tuple[Reply, ReplyTimes]], names: list[str]) -> FigureTable:
-    said = [
+    each = [
         f"{n}: first word after {s.first_word_s:.1f} s"
         for n, (_, s) in zip(names, timed, strict=True)
     ]
@@ -101,4 +101,4 @@ def _table(timed: list[tuple[Reply, ReplyTimes]], names: list[str]) -> FigureTab
         for name, (_, spans) in zip(names, timed, strict=True)
     )
     head = ("seconds", *(part for part, _ in _PARTS), "in all")
-    return FigureTable("; ".join(said) + ".", head, rows, timed[0][0].provenance)
+    return FigureTable("; ".join(each) + ".", head, rows, timed[0][0].provenance)

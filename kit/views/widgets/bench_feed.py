@@ -1,4 +1,4 @@
-"""From a run's samples to small messages for the page: at most five per second, under 2 kB each.
+"""A run's samples as small messages for the page: at most five per second, under 2 kB each.
 
 A message is a dict: `t` elapsed (s), `n` [sent, finished, failed], `counted` whether tokens are
 (else chunks), `p` one point of the lines [time, tokens/s, running or in flight, queued], the last
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kit.views.figures.bench_series import Spread
+from kit.views.figures.bench_series import DurationHistogram
 
 if TYPE_CHECKING:
     from kit.bench.sampler import Sample
@@ -39,7 +39,7 @@ class Feed:
         self._points: list[Point] = []
         self._sent = 0
         self._stride = 1
-        self._spreads = {"ttft": Spread(), "itl": Spread()}
+        self._histograms = {"ttft": DurationHistogram(), "itl": DurationHistogram()}
         self._added: set[str] = set()
         self._last: Sample | None = None
         self._waits = False
@@ -50,7 +50,7 @@ class Feed:
         self._window.append((sample.t_s, sample.output_tokens))
         for name, seconds in (("ttft", sample.ttft_s), ("itl", sample.itl_s)):
             if seconds:
-                self._spreads[name].add(seconds)
+                self._histograms[name].add(seconds)
                 self._added.add(name)
         if self._now_s() >= self._due_s - EARLY_S:
             self.flush()
@@ -70,7 +70,11 @@ class Feed:
         """One message with every point, for a page that has just opened; None before any."""
         if self._last is None:
             return None
-        return {**_figures(self._last), "all": self._points, **self._distributions(self._spreads)}
+        return {
+            **_figures(self._last),
+            "all": self._points,
+            **self._distributions(self._histograms),
+        }
 
     def send_history(self) -> None:
         """Bring a page that has just opened up to date."""
@@ -91,11 +95,13 @@ class Feed:
         return (after - before) / (last_s - first_s) if last_s > first_s else 0.0
 
     def _distributions(self, names: Any) -> dict[str, Any]:
-        return {name: _bars(spread) for name, spread in self._spreads.items() if name in names}
+        return {
+            name: _bars(histogram) for name, histogram in self._histograms.items() if name in names
+        }
 
 
 def _point(sample: Sample, rate: float) -> Point:
-    """Where the server tells nothing, requests in flight stand for those that run."""
+    """Where the server gives no queue, requests in flight stand for those that run."""
     running: int | None = sample.running
     queued = sample.queued
     if running is None:
@@ -110,12 +116,12 @@ def _figures(sample: Sample) -> dict[str, Any]:
     return {"t": round(sample.t_s, 2), "n": counts, "counted": sample.counted}
 
 
-def _bars(spread: Spread) -> list[Any]:
-    if not spread.count:
+def _bars(histogram: DurationHistogram) -> list[Any]:
+    if not histogram.count:
         return [[], [], None, None]
-    bars = spread.bars()
+    bars = histogram.bars()
     edges = [float(f"{edge:.4g}") for edge in bars.edges_ms]
-    return [edges, list(bars.counts), _short(spread.mean_ms), _short(spread.p99_ms)]
+    return [edges, list(bars.counts), _short(histogram.mean_ms), _short(histogram.p99_ms)]
 
 
 def _short(ms: float) -> float:

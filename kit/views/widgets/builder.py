@@ -5,7 +5,7 @@
     chosen.plan           # the LaunchPlan that they make
 
 What is below the controls is an ordinary output, redrawn in place: it stays in a saved
-notebook, where controls are dead. Where nobody is at the keyboard it is the plain command.
+notebook, where controls are dead. Where no reader can be asked it is the plain command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from kit.hardware import SGLANG, Profile, profile
 from kit.launch import LaunchPlan
 from kit.views.figures.plan_text import verdict
 from kit.views.live import Bundle, ControlledOutput
-from kit.views.widgets.builder_model import Settled, Wish, settled
+from kit.views.widgets.builder_model import Resolved, resolve
+from kit.views.widgets.builder_selection import Selection
 
 if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import BuilderWidget
@@ -33,7 +34,7 @@ class Builder(ControlledOutput):
 
     def __init__(self, base: Profile, sglang: str = SGLANG) -> None:
         self._base = base
-        self._now: Settled = settled(Wish.of(base, sglang), base)
+        self._now: Resolved = resolve(Selection.of(base, sglang), base)
         self._widget: BuilderWidget | None = None
 
     @property
@@ -47,7 +48,7 @@ class Builder(ControlledOutput):
         return self._now.command
 
     @property
-    def settled(self) -> Settled:
+    def resolved(self) -> Resolved:
         """The choices, with the reason of each that cannot be made."""
         return self._now
 
@@ -59,7 +60,7 @@ class Builder(ControlledOutput):
         """
         for name, value in wanted.items():
             self._check(name, value)
-        self._now = settled(replace(self._now.wish, **wanted), self._base)
+        self._now = resolve(replace(self._now.selection, **wanted), self._base)
         if self._widget is not None:
             self._widget.command, self._widget.form = self.command, self._form()
         self.redraw()
@@ -119,7 +120,7 @@ def builder(start: Profile | str = "h200x8", sglang: str = SGLANG) -> Builder:
     return Builder(profile(start) if isinstance(start, str) else start, sglang)
 
 
-def _field(made: Settled, name: str) -> dict[str, Any]:
+def _field(made: Resolved, name: str) -> dict[str, Any]:
     field = made.field(name)
     return {
         "name": field.name,
@@ -136,16 +137,16 @@ def _verdict(plan: LaunchPlan) -> str:
 
 
 def _rows(plan: LaunchPlan) -> Iterator[tuple[str, str, str]]:
-    """(flag, why, who says so) of every flag and variable."""
+    """(flag, why, source) of every flag and variable."""
     for variable in plan.variables:
         yield f"{variable.name}={variable.value}", variable.reason, variable.source
     for flag in plan.node_flags():
         yield " ".join(flag.words), flag.reason, flag.source
 
 
-def _markdown(made: Settled) -> str:
+def _markdown(made: Resolved) -> str:
     plan = made.plan
-    language = "yaml" if made.wish.form in ("compose", "k8s", "skypilot") else "bash"
+    language = "yaml" if made.selection.form in ("compose", "k8s", "skypilot") else "bash"
     rows = [f"| `{_cell(flag)}` | {_cell(why)} | {_cell(who)} |" for flag, why, who in _rows(plan)]
     absent = [f"- `{one.flag}`: {one.reason}" for one in plan.left_out]
     parts = [
@@ -163,7 +164,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _html(made: Settled) -> str:
+def _html(made: Resolved) -> str:
     plan = made.plan
     rows = "".join(
         f'<tr><td style="{_LEFT}"><code>{escape(flag)}</code></td>'
@@ -191,7 +192,7 @@ _PRE = (
 )
 
 
-def _hinted(made: Settled) -> str:
+def _hinted(made: Resolved) -> str:
     """The command, each flag's name with its reason as a tooltip."""
     reasons = {flag.name: f"{flag.reason} ({flag.source})" for flag in made.plan.node_flags()}
     return "\n".join(_hinted_line(line, reasons) for line in made.command.rstrip().split("\n"))

@@ -1,34 +1,37 @@
-"""What can be chosen for a launch, and why the rest cannot: the command builder without its looks.
+"""What can be chosen for a launch, and why the rest cannot: the model of the command builder.
 
-    >>> settled(Wish(gpu="h100", count=8)).wish.count
+    >>> resolve(Selection(gpu="h100", count=8)).selection.count
     16
 
-A wish is always led to something that runs: what an earlier choice rules out is replaced by
-the nearest that works, and `changed` says so.
+A selection is always brought to something that runs: what an earlier choice rules out is replaced
+by the nearest that works, and `changed` lists it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from kit.errors import KitError
-from kit.hardware import SGLANG, Gpu, Mtp, Profile, from_cell, gpu, gpus
-from kit.hardware.cookbook import cells
-from kit.hardware.validate import obstacle, transport_obstacle
-from kit.launch import LaunchOptions, LaunchPlan, launch_plan
+from kit.hardware import SGLANG, Gpu, Profile, gpu, gpus
+from kit.hardware.validate import transport_obstacle
+from kit.launch import LaunchPlan
 from kit.launch.flags import changes
 from kit.launch.render import FORMS
 from kit.launch.validate import THINKING_FLOOR
-from kit.models import ModelSpec, family, model
+from kit.models import family, model
 from kit.models.precision import precision, precisions
-from kit.sizing import YARN_TOKENS, plan
+from kit.sizing import YARN_TOKENS
 from kit.sizing.accounting import table
-from kit.views.figures.plan_text import verdict
+from kit.views.widgets.builder_selection import (
+    COUNTS,
+    Selection,
+    launch_of,
+    refusal,
+    too_small,
+)
 
-COUNTS = (1, 2, 3, 4, 6, 8, 16)
 NODES = (1, 2, 4)
 _ABOUT = {
     "shell": "a command to paste",
@@ -38,41 +41,6 @@ _ABOUT = {
     "k8s": "Kubernetes",
     "skypilot": "a SkyPilot task",
 }
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody wants to start; the names are those of the kit's own tables."""
-
-    model: str = "397b"
-    precision: str = "bf16"
-    gpu: str = "h200"
-    count: int = 8
-    mtp: bool = True
-    nodes: int = 1
-    reasoning: bool = True
-    tools: bool = True
-    cuda_ipc: bool = False
-    large_media: bool = False
-    context: int = 0
-    metrics: bool = False
-    sglang: str = SGLANG
-    form: str = "shell"
-
-    @classmethod
-    def of(cls, p: Profile, sglang: str = SGLANG) -> Wish:
-        """The wish that a profile is."""
-        return cls(
-            model=p.model.name,
-            precision=p.precision,
-            gpu=p.gpu.key,
-            count=p.tp_size,
-            mtp=p.mtp is not None,
-            nodes=p.nodes,
-            cuda_ipc=p.mm_feature_transport == "cuda_ipc",
-            context=p.context_length or 0,
-            sglang=sglang,
-        )
 
 
 @dataclass(frozen=True)
@@ -100,10 +68,10 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """A wish that runs, its plan, every field with what can be chosen, and what was replaced."""
+class Resolved:
+    """A selection that runs, its plan, what can be chosen in each field, and what was replaced."""
 
-    wish: Wish
+    selection: Selection
     plan: LaunchPlan
     fields: tuple[Field, ...]
     changed: tuple[str, ...] = ()
@@ -114,24 +82,24 @@ class Settled:
     @property
     def command(self) -> str:
         """What is copied: for a shell what one pastes, on each machine; else the file."""
-        if self.wish.form != "shell":
-            return self.plan.form(self.wish.form)
+        if self.selection.form != "shell":
+            return self.plan.form(self.selection.form)
         if self.plan.nodes == 1:
             return self.plan.shell()
         each = (f"# on machine {r + 1}\n{self.plan.shell(r)}" for r in range(self.plan.nodes))
         return "\n\n".join(each)
 
 
-def settled(wish: Wish, base: Profile | None = None) -> Settled:
-    """Lead a wish to what runs. `base` is the profile that it began with, kept where it still is.
+def resolve(selection: Selection, base: Profile | None = None) -> Resolved:
+    """Bring a selection to what runs. `base` is the profile it began with, kept while it fits.
 
-    Raises InvalidValue where nothing of the wish runs: a precision on no GPU at all.
+    Raises InvalidValue where nothing of the selection runs: a precision on no GPU at all.
     """
-    said: list[str] = []
+    changed: list[str] = []
     for name in ("precision", "gpu", "count", "nodes", "mtp", "cuda_ipc", "sglang", "form"):
-        wish = _mended(wish, _FIELDS[name](wish, base), said)
-    fields = tuple(make(wish, base) for make in _FIELDS.values())
-    return Settled(wish, _launch(wish, base), fields, tuple(said))
+        selection = _corrected(selection, _FIELDS[name](selection, base), changed)
+    fields = tuple(make(selection, base) for make in _FIELDS.values())
+    return Resolved(selection, launch_of(selection, base), fields, tuple(changed))
 
 
 def versions() -> tuple[str, ...]:
@@ -141,127 +109,130 @@ def versions() -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda v: [int(n) for n in v.split(".")], reverse=True))
 
 
-def _mended(wish: Wish, field: Field, said: list[str]) -> Wish:
-    """The wish with this field's value replaced, where it cannot be."""
+def _corrected(selection: Selection, field: Field, changed: list[str]) -> Selection:
+    """The selection with this field's value replaced, where it cannot be."""
     if field.locked and field.value:
-        said.append(f"{field.label}: off, {field.locked}")
-        return replace(wish, **{field.name: False})  # type: ignore[arg-type]  # a switch
+        changed.append(f"{field.label}: off, {field.locked}")
+        return replace(selection, **{field.name: False})  # type: ignore[arg-type]  # a switch
     now = field.choice(field.value)
     if not field.choices or (now is not None and not now.reason):
-        return wish
+        return selection
     possible = [c for c in field.choices if not c.reason]
     if not possible:
-        return wish
+        return selection
     new = next((c for c in possible if _larger(c.value, field.value)), possible[0])
     was = now.label if now is not None else str(field.value)
     why = now.reason.removeprefix(f"{was} ") if now is not None else "is not offered here"
-    said.append(f"{field.label}: {new.label}, because {was} {why}")
-    return replace(wish, **{field.name: new.value})
+    changed.append(f"{field.label}: {new.label}, because {was} {why}")
+    return replace(selection, **{field.name: new.value})
 
 
 def _larger(new: Any, old: Any) -> bool:
     return isinstance(new, int) and isinstance(old, int) and new > old
 
 
-def _models(wish: Wish, base: Profile | None) -> Field:
+def _models(selection: Selection, base: Profile | None) -> Field:
     choices = (Option(m.name, m.repo.rsplit("/", 1)[-1]) for m in family())
-    return Field("model", "model", wish.model, tuple(choices))
+    return Field("model", "model", selection.model, tuple(choices))
 
 
-def _precisions(wish: Wish, base: Profile | None) -> Field:
-    spec, card = model(wish.model), gpu(wish.gpu)
+def _precisions(selection: Selection, base: Profile | None) -> Field:
+    spec, chosen = model(selection.model), gpu(selection.gpu)
 
     def reason(key: str) -> str:
-        if wish.model not in precision(key).sizes:
+        if selection.model not in precision(key).sizes:
             return "has no published checkpoint of this size"
-        return _refusal(spec, key, card)
+        return refusal(spec, key, chosen)
 
     choices = (Option(r.key, r.title, reason(r.key)) for r in precisions().values())
-    return Field("precision", "precision", wish.precision, tuple(choices))
+    return Field("precision", "precision", selection.precision, tuple(choices))
 
 
-def _gpus(wish: Wish, base: Profile | None) -> Field:
-    spec = model(wish.model)
+def _gpus(selection: Selection, base: Profile | None) -> Field:
+    spec = model(selection.model)
 
-    def reason(card: Gpu) -> str:
-        if refusal := _refusal(spec, wish.precision, card):
-            return refusal
-        if any(not _too_small(replace(wish, gpu=card.key, count=n)) for n in (wish.count, *COUNTS)):
+    def reason(one: Gpu) -> str:
+        if why := refusal(spec, selection.precision, one):
+            return why
+        if any(
+            not too_small(replace(selection, gpu=one.key, count=n))
+            for n in (selection.count, *COUNTS)
+        ):
             return ""
-        return f"cannot hold it in {precision(wish.precision).title}, however many"
+        return f"cannot hold it in {precision(selection.precision).title}, however many"
 
     choices = (Option(g.key, f"{g.name}, {g.memory_gib:.0f} GiB", reason(g)) for g in gpus())
-    return Field("gpu", "GPU", wish.gpu, tuple(choices))
+    return Field("gpu", "GPU", selection.gpu, tuple(choices))
 
 
-def _counts(wish: Wish, base: Profile | None) -> Field:
-    spec = model(wish.model)
-    possible = [n for n in COUNTS if n in spec.tp_sizes or gpu(wish.gpu).is_cpu]
-    choices = (Option(n, str(n), _too_small(replace(wish, count=n))) for n in possible)
+def _counts(selection: Selection, base: Profile | None) -> Field:
+    spec = model(selection.model)
+    possible = [n for n in COUNTS if n in spec.tp_sizes or gpu(selection.gpu).is_cpu]
+    choices = (Option(n, str(n), too_small(replace(selection, count=n))) for n in possible)
     about = "as many ranks as divide the model's heads"
-    return Field("count", "how many", wish.count, tuple(choices), about=about)
+    return Field("count", "how many", selection.count, tuple(choices), about=about)
 
 
-def _nodes(wish: Wish, base: Profile | None) -> Field:
-    card = gpu(wish.gpu)
+def _nodes(selection: Selection, base: Profile | None) -> Field:
+    chosen = gpu(selection.gpu)
 
     def reason(nodes: int) -> str:
-        if wish.count % nodes:
-            return f"cannot share {wish.count} evenly"
-        if wish.count // nodes > card.gpus_per_node:
-            return f"holds {nodes * card.gpus_per_node} {card.name} at most"
+        if selection.count % nodes:
+            return f"cannot share {selection.count} evenly"
+        if selection.count // nodes > chosen.gpus_per_node:
+            return f"holds {nodes * chosen.gpus_per_node} {chosen.name} at most"
         return ""
 
     choices = (Option(n, f"{n} machine{'s' if n > 1 else ''}", reason(n)) for n in NODES)
-    return Field("nodes", "machines", wish.nodes, tuple(choices))
+    return Field("nodes", "machines", selection.nodes, tuple(choices))
 
 
-def _mtp(wish: Wish, base: Profile | None) -> Field:
+def _mtp(selection: Selection, base: Profile | None) -> Field:
     locked = ""
-    if gpu(wish.gpu).is_cpu:
+    if gpu(selection.gpu).is_cpu:
         locked = "the cookbook has none on a CPU"
-    elif not wish.mtp and (small := _too_small(replace(wish, mtp=True))):
+    elif not selection.mtp and (small := too_small(replace(selection, mtp=True))):
         locked = f"with it {small}"
     about = "multi-token prediction: fewer steps an answer, for some memory"
-    return Field("mtp", "MTP", wish.mtp, locked=locked, about=about)
+    return Field("mtp", "MTP", selection.mtp, locked=locked, about=about)
 
 
-def _switch(name: str, label: str, about: str) -> Callable[[Wish, Profile | None], Field]:
-    return lambda wish, base: Field(name, label, getattr(wish, name), about=about)
+def _switch(name: str, label: str, about: str) -> Callable[[Selection, Profile | None], Field]:
+    return lambda selection, base: Field(name, label, getattr(selection, name), about=about)
 
 
-def _cuda_ipc(wish: Wish, base: Profile | None) -> Field:
-    locked = transport_obstacle("cuda_ipc", gpu(wish.gpu), wish.nodes) or ""
-    about = "a better TTFT for images, for 1 GiB of the first card"
-    return Field("cuda_ipc", "vision: features by CUDA IPC", wish.cuda_ipc, (), locked, about)
+def _cuda_ipc(selection: Selection, base: Profile | None) -> Field:
+    locked = transport_obstacle("cuda_ipc", gpu(selection.gpu), selection.nodes) or ""
+    about = "a better TTFT for images, for 1 GiB of the first GPU"
+    return Field("cuda_ipc", "vision: features by CUDA IPC", selection.cuda_ipc, (), locked, about)
 
 
-def _contexts(wish: Wish, base: Profile | None) -> Field:
-    trained = model(wish.model).max_position_embeddings
+def _contexts(selection: Selection, base: Profile | None) -> Field:
+    trained = model(selection.model).max_position_embeddings
     choices = [
         Option(0, f"{trained:,} (its own)"),
         Option(THINKING_FLOOR, f"{THINKING_FLOOR:,} (128K)"),
         Option(YARN_TOKENS, f"{YARN_TOKENS:,} (YaRN)"),
     ]
-    if wish.context not in [c.value for c in choices]:
-        choices.append(Option(wish.context, f"{wish.context:,}"))
+    if selection.context not in [c.value for c in choices]:
+        choices.append(Option(selection.context, f"{selection.context:,}"))
     about = f"below {THINKING_FLOOR:,} thinking is cut short"
-    return Field("context", "context, tokens", wish.context, tuple(choices), about=about)
+    return Field("context", "context, tokens", selection.context, tuple(choices), about=about)
 
 
-def _versions(wish: Wish, base: Profile | None) -> Field:
-    known = versions() if wish.sglang in versions() else (wish.sglang, *versions())
-    choices = (Option(v, v, _error(_launch, replace(wish, sglang=v), base)) for v in known)
-    return Field("sglang", "SGLang", wish.sglang, tuple(choices))
+def _versions(selection: Selection, base: Profile | None) -> Field:
+    known = versions() if selection.sglang in versions() else (selection.sglang, *versions())
+    choices = (Option(v, v, _error(launch_of, replace(selection, sglang=v), base)) for v in known)
+    return Field("sglang", "SGLang", selection.sglang, tuple(choices))
 
 
-def _forms(wish: Wish, base: Profile | None) -> Field:
-    made = _launch(wish, base)
+def _forms(selection: Selection, base: Profile | None) -> Field:
+    made = launch_of(selection, base)
     choices = (Option(form, _ABOUT[form], _error(made.form, form)) for form in FORMS)
-    return Field("form", "form", wish.form, tuple(choices))
+    return Field("form", "form", selection.form, tuple(choices))
 
 
-_FIELDS: dict[str, Callable[[Wish, Profile | None], Field]] = {
+_FIELDS: dict[str, Callable[[Selection, Profile | None], Field]] = {
     "model": _models,
     "precision": _precisions,
     "gpu": _gpus,
@@ -287,78 +258,3 @@ def _error(make: Callable[..., object], *given: object) -> str:
     except KitError as error:
         return error.what
     return ""
-
-
-@lru_cache(maxsize=4096)
-def _refusal(spec: ModelSpec, precision_name: str, card: Gpu) -> str:
-    """Why a precision does not run on a card at any number of them, memory aside."""
-    reasons = [obstacle(p) for p in _tried(spec, precision_name, card)]
-    if not reasons:
-        return "runs at no number of ranks"
-    return "" if None in reasons else str(reasons[0])
-
-
-def _tried(spec: ModelSpec, precision_name: str, card: Gpu) -> Iterator[Profile]:
-    for count in COUNTS:
-        try:
-            yield Profile.of(spec, precision_name, card, count)
-        except KitError:
-            continue
-
-
-@lru_cache(maxsize=4096)
-def _small(spec: str, precision_name: str, card: str, count: int, mtp: bool, sglang: str) -> str:
-    try:
-        p = _profile(Wish(spec, precision_name, card, count, mtp), None)
-        made = plan(p, sglang)
-    except KitError as error:
-        return error.what
-    return "" if made.fits else verdict(made)
-
-
-def _too_small(wish: Wish) -> str:
-    """Why these GPUs do not hold the model; empty where they do."""
-    mtp = wish.mtp and not gpu(wish.gpu).is_cpu
-    return _small(wish.model, wish.precision, wish.gpu, wish.count, mtp, wish.sglang)
-
-
-@lru_cache(maxsize=1)
-def _recipes() -> dict[tuple[str, str, str, int, bool], Profile]:
-    """The cookbook's cells, under both strategies."""
-    made: Iterable[Profile] = map(from_cell, cells())
-    return {(p.model.name, p.precision, p.gpu.key, p.tp_size, p.mtp is not None): p for p in made}
-
-
-def _profile(wish: Wish, base: Profile | None) -> Profile:
-    """The profile of a wish: `base` or the cookbook's where it is theirs, else a default."""
-    key = (wish.model, wish.precision, wish.gpu, wish.count, wish.mtp)
-    p = _recipes().get(key)
-    if base is not None and key == _key(base):
-        p = base
-    if p is None:
-        p = Profile.of(*key[:4], mtp=Mtp() if wish.mtp else None)
-    wanted: dict[str, Any] = {
-        "nodes": max(wish.nodes, -(-wish.count // p.gpu.gpus_per_node)),
-        "context_length": wish.context or None,
-        "mm_feature_transport": "cuda_ipc" if wish.cuda_ipc else None,
-    }
-    return replace(p, **{k: v for k, v in wanted.items() if getattr(p, k) != v})
-
-
-def _key(p: Profile) -> tuple[str, str, str, int, bool]:
-    return (p.model.name, p.precision, p.gpu.key, p.tp_size, p.mtp is not None)
-
-
-def _launch(wish: Wish, base: Profile | None) -> LaunchPlan:
-    return _launched(replace(wish, form=""), base)
-
-
-@lru_cache(maxsize=512)
-def _launched(wish: Wish, base: Profile | None) -> LaunchPlan:
-    options = LaunchOptions(
-        reasoning_parser="qwen3" if wish.reasoning else None,
-        tool_call_parser="qwen3_coder" if wish.tools else None,
-        large_media=wish.large_media,
-        metrics=wish.metrics,
-    )
-    return launch_plan(_profile(wish, base), wish.sglang, options)

@@ -1,4 +1,4 @@
-"""The widgets as the page knows them: their JavaScript, what is synced, and what they tell.
+"""The widgets as the page knows them: their JavaScript, what is synced, what they send.
 
 Two ways lead to the page. A synced trait holds everything, and is sent when something begins or
 ends. Between, what has grown goes as small messages: a trait would send the whole text each time.
@@ -20,7 +20,7 @@ OnMessage = Callable[[dict[str, Any]], None]
 
 class LiveWidget(anywidget.AnyWidget):
     """A widget that is made in a cell's event loop, and calls `on_message` there: JupyterLab sends
-    what widgets tell to a thread of its own (a subshell), from which no task can be cancelled.
+    what widgets send to a thread of its own (a subshell), from which no task can be cancelled.
     """
 
     _text = ""
@@ -36,7 +36,7 @@ class LiveWidget(anywidget.AnyWidget):
 
 class StreamWidget(LiveWidget):
     """`config`: prompt, thinking, fixed (no toggle), panes. `state`: a dict per pane; messages
-    {p, t, a, n, r} bring what a pane has grown by. Tells ready, ask and stop.
+    {p, t, a, n, r} bring what a pane has grown by. Sends ready, ask and stop.
     """
 
     _esm = STATIC / "stream.js"
@@ -49,7 +49,7 @@ class StreamWidget(LiveWidget):
 
 class TraceWidget(LiveWidget):
     """`state`: the whole timeline; messages {row, text, now_s} bring what a row has grown by.
-    Tells stop.
+    Sends stop.
     """
 
     _esm = STATIC / "trace.js"
@@ -60,7 +60,7 @@ class TraceWidget(LiveWidget):
 
 
 class BenchWidget(LiveWidget):
-    """`config`: what runs; messages are those of `bench_feed`. Tells ready and stop."""
+    """`config`: what runs; messages are those of `bench_feed`. Sends ready and stop."""
 
     _esm = STATIC / "bench.js"
     _css = STATIC / "bench.css"
@@ -71,7 +71,7 @@ class BenchWidget(LiveWidget):
 
 class BuilderWidget(anywidget.AnyWidget):
     """`form`: the fields with their choices, and the verdict; `command`: what Copy copies.
-    `on_choose` is called with the name and the value of a choice, in the thread that hears of it:
+    `on_choose` is called with the name and the value of a choice, in the thread that receives it:
     no running cell has to end first.
     """
 
@@ -86,11 +86,11 @@ class BuilderWidget(anywidget.AnyWidget):
     ) -> None:
         super().__init__(form=form, command=command)
         self._on_choose = on_choose
-        self.on_msg(self._heard)
+        self.on_msg(self._receive)
 
     def __repr__(self) -> str:
         return "Controls of the command below."
 
-    def _heard(self, _: object, content: dict[str, Any], __: object) -> None:
+    def _receive(self, _: object, content: dict[str, Any], __: object) -> None:
         if content.get("kind") == "choose":
             self._on_choose(content["name"], content["value"])

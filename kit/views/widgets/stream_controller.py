@@ -1,4 +1,4 @@
-"""Between the streams of a view and its widget: who is asked, and how news reach the page."""
+"""Between the streams of a view and its widget: which servers are asked, what the page is sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import StreamWidget
 
 EVERY_TOKENS = 20
-"""A message goes before its time where so many pieces have come."""
+"""A message goes at once where so many pieces of text wait."""
 
 
 @dataclass

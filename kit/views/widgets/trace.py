@@ -146,7 +146,7 @@ class Trace:
                 self._forward(self.rows.add(event))
             self.status = "done"
         except asyncio.CancelledError:
-            if self.status != STOPPED:  # the cell was interrupted, nobody pressed Stop
+            if self.status != STOPPED:  # not the Stop button: the cell was interrupted
                 self.status = STOPPED
                 raise
         except KitError as error:

@@ -1,4 +1,4 @@
-"""Events of a tool loop → rows on a timeline: thinking, call, result, answer. Pure."""
+"""Events of a tool loop become rows on a timeline: thinking, call, result, answer."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TraceRow:
 
 @dataclass
 class TraceRows:
-    """Adds up events. `speed` is the twin's clock: what the model does is scaled to life by it,
-    what a tool does takes the time that it takes.
+    """The rows that events add up to. `speed` is the twin's clock: the model's times are scaled by
+    it, a tool takes the time that it takes.
     """
 
     speed: float = 1.0
@@ -48,7 +48,7 @@ class TraceRows:
     _clock_s: float = 0.0
     _stamp_s: float | None = None
     _turn_over: bool = False
-    _said: TraceRow | None = None  # thinking or answer that goes on
+    _current: TraceRow | None = None  # thinking or answer that goes on
     _calls: dict[int, TraceRow] = field(default_factory=dict)
     _running: dict[tuple[int, str], TraceRow] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class TraceRows:
         self._stamp_s = asked_s
 
     def leave_out(self, held_s: float) -> None:
-        """Time that is none of the played machine's: a twin's words had to be written first."""
+        """Time that the simulated machine does not take: a twin's text had to be written first."""
         if self._stamp_s is not None:
             self._stamp_s += held_s
 
@@ -87,18 +87,16 @@ class TraceRows:
         """Take an event; True where a row began, ended or changed its kind."""
         at = self.time_s()
         match event:
-            case Thinking(text):
-                return self._say("thinking", text, at)
-            case Answer(text):
-                return self._say("answer", text, at)
+            case Thinking(text) | Answer(text):
+                return self._grow("thinking" if isinstance(event, Thinking) else "answer", text, at)
             case WasThinking():
-                if self._said:
-                    self._said.kind, self._said.title = "thinking", "thinking"
-                    self._quiet(at)
+                if self._current:
+                    self._current.kind = self._current.title = "thinking"
+                    self._end_text(at)
             case ToolCall():
                 return self._call(event, at)
             case Finish():
-                self._quiet(at)
+                self._end_text(at)
                 self._calls.clear()
                 self._turn_over = True
             case Usage():
@@ -125,21 +123,21 @@ class TraceRows:
         """The rows for a page."""
         return [asdict(row) | {"text": _clipped(row)} for row in self.rows]
 
-    def _say(self, kind: str, text: str, at: float) -> bool:
+    def _grow(self, kind: str, text: str, at: float) -> bool:
         self._next_turn()
-        if self._said and self._said.kind == kind:
-            self._said.text += text
+        if self._current and self._current.kind == kind:
+            self._current.text += text
             return False
         if not text.strip():  # the blank lines between the parts
             return False
-        self._quiet(at)
-        self._said = self._open(kind, kind, at)
-        self._said.text = text.lstrip()
+        self._end_text(at)
+        self._current = self._open(kind, kind, at)
+        self._current.text = text.lstrip()
         return True
 
     def _call(self, call: ToolCall, at: float) -> bool:
         self._next_turn()
-        self._quiet(at)
+        self._end_text(at)
         row = self._calls.get(call.index)
         is_new = row is None
         if row is None:
@@ -168,10 +166,10 @@ class TraceRows:
         self.rows.append(row)
         return row
 
-    def _quiet(self, at: float) -> None:
-        if self._said:
-            self._said.end_s = at
-            self._said = None
+    def _end_text(self, at: float) -> None:
+        if self._current:
+            self._current.end_s = at
+            self._current = None
 
 
 def _clipped(row: TraceRow) -> str:

@@ -78,7 +78,7 @@ def _plain(trace: TraceText) -> str:
 
 
 def _answers(trace: TraceText) -> list[str]:
-    """What the last turn said, whole; the table has a line of each."""
+    """The answers of the last turn, whole; the table has a line of each."""
     last = trace.timeline.steps
     rows = trace.timeline.rows
     return [row.text.strip() for row in rows if row.kind == "answer" and row.step == last]
