@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from kit.cli import bench, course, machine, predict, rehearse
+from kit.cli import bench, course, diagnose, machine, predict, rehearse
 from kit.errors import KitError
 
 
@@ -44,6 +44,6 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    for group in (machine, course, bench, predict, rehearse):
+    for group in (machine, diagnose, course, bench, predict, rehearse):
         group.add(add)
     return top

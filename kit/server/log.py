@@ -11,26 +11,70 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from functools import cache
+from typing import Any
 
 from kit import load_data
 from kit.provenance import Provenance, measured
+from kit.server.log_text import numbered
 from kit.sizing import MemoryPlan
 
 _FILE = "startup_log.toml"
-_LINE_END = re.compile(r"[\r\n]+")  # progress bars end their lines with a return alone
-_RANK = re.compile(r"^\[[^\]]*\bTP(\d+)\b")
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LATER_RANK = re.compile(r"\[\d{4}-\d\d-\d\d [^\]]*\b(?:TP|PP|DP|EP)[1-9]")
+
+
+class Stage(IntEnum):
+    """How far a server has come, in order: what an error means depends on it."""
+
+    UNKNOWN = -1
+    START = 0
+    WEIGHTS = 1
+    LOADED = 2
+    DRAFT = 3
+    POOLS = 4
+    GRAPHS = 5
+    WARMUP = 6
+    SERVING = 7
+
+    @property
+    def about(self) -> str:
+        """In words."""
+        return _ABOUT[self]
+
+
+_ABOUT = {
+    Stage.UNKNOWN: "the log does not say how far it came",
+    Stage.START: "starting, before the weights",
+    Stage.WEIGHTS: "loading the weights",
+    Stage.LOADED: "weights loaded, memory for states and KV not yet set aside",
+    Stage.DRAFT: "loading the MTP head",
+    Stage.POOLS: "memory for states and KV set aside",
+    Stage.GRAPHS: "capturing CUDA graphs",
+    Stage.WARMUP: "warming up, not ready yet",
+    Stage.SERVING: "serving",
+}
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One line that SGLang prints while it starts, and the phase it belongs to."""
+    """One line that SGLang prints while it starts, the phase it belongs to, the stage it begins."""
 
     name: str
     about: str
     key: str
     pattern: re.Pattern[str]
+    where: str
+    stage: Stage | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Functions that a traceback passes through, by the stage in which SGLang calls them."""
+
+    stage: Stage
+    pattern: re.Pattern[str]
+    key: str
     where: str
 
 
@@ -43,6 +87,7 @@ class LogEvent:
     line: str
     percent: int | None = None
     figures: dict[str, str] = field(default_factory=dict)
+    stage: Stage | None = None
 
     def __str__(self) -> str:
         if self.percent is not None:
@@ -53,25 +98,36 @@ class LogEvent:
 @cache
 def phases() -> tuple[Phase, ...]:
     """What SGLang prints, in the order in which it prints it."""
+    return tuple(Phase(**_compiled(row)) for row in _rows("phase"))
+
+
+@cache
+def frames() -> tuple[Frame, ...]:
+    """The functions by which a traceback says in which stage it arose."""
+    return tuple(Frame(**_compiled(row)) for row in _rows("frame"))
+
+
+def _rows(table: str) -> list[dict[str, str]]:
     data = load_data.toml(_FILE)
-    load_data.known_keys(_FILE, data, ["phase"])
-    return tuple(Phase(**{**row, "pattern": re.compile(row["pattern"])}) for row in data["phase"])
+    load_data.known_keys(_FILE, data, ["phase", "frame"])
+    rows: list[dict[str, str]] = data[table]
+    return rows
+
+
+def _compiled(row: dict[str, str]) -> dict[str, Any]:
+    staged = {"stage": Stage[row["stage"].upper()]} if "stage" in row else {}
+    return {**row, "pattern": re.compile(row["pattern"]), **staged}
 
 
 def lines(text: str) -> Iterator[str]:
-    """The lines of a log, colours taken out, progress bars one line a redraw."""
-    for line in _LINE_END.split(_ANSI.sub("", text)):
-        if line.strip():
-            yield line.rstrip()
+    """The lines of a log, colours taken out, a progress bar's redraws one line each."""
+    return (line.text for line in numbered([text]))
 
 
 def events(log: Iterable[str]) -> Iterator[LogEvent]:
     """The lines that say something. Of several ranks only the first counts."""
     for line in log:
-        rank = _RANK.match(line)
-        if rank and rank[1] != "0":
-            continue
-        if event := _event(line):
+        if not _LATER_RANK.search(line) and (event := _event(line)):
             yield event
 
 
@@ -85,9 +141,8 @@ def _event(line: str) -> LogEvent | None:
         if match := phase.pattern.search(line):
             figures = {k: v for k, v in match.groupdict().items() if v is not None}
             percent = figures.pop("percent", None)
-            return LogEvent(
-                phase.name, phase.about, line, int(percent) if percent else None, figures
-            )
+            share = int(percent) if percent else None
+            return LogEvent(phase.name, phase.about, line, share, figures, phase.stage)
     return None
 
 
