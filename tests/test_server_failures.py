@@ -161,6 +161,13 @@ def test_of_several_starts_in_one_log_the_last_counts() -> None:
     assert ids(f"{start}\n{READY}\n{LOGS['disk-quota']}\n{fails}") == ["load-oom"]
 
 
+def test_a_log_that_was_cut_off_at_the_front_may_still_show_that_it_serves() -> None:
+    """kubectl logs --tail leaves the start out."""
+    tail = "[2026-11-22 18:50:00 TP0] Decode batch, #running-req: 1, #full token: 62"
+    assert examine(numbered([tail])).serves
+    assert ids(f"{tail}\n{DATA['log']['oom']['line']}") == ["runtime-oom"]
+
+
 def test_what_users_wrote_is_no_failure() -> None:
     """With --log-requests the prompts stand in the log."""
     asked = "Receive: obj=GenerateReqInput(text='why torch.OutOfMemoryError: CUDA out of memory?')"

@@ -43,6 +43,8 @@ _ASKED = re.compile(
     r"\b(?:Receive|Receive OpenAI|Finish): obj="
 )  # --log-requests: what users wrote
 _ERROR = re.compile(r"(?:Error|Exception|[Ee]rror|ERROR|[Ff]atal|[Kk]illed|[Aa]borted|[Ff]ailed)\b")
+_HARMLESS = re.compile(r"Ignore import error|[Ff]alling back|(?:User|Future|Deprecation)Warning")
+_SERVES = re.compile(r"\b(?:Prefill|Decode) batch, #")  # all that is left where a log was cut off
 _ERROR_ENDS = ("rror", "RROR", "ption", "atal", "lled", "orted", "ailed")  # asked first: cheaper
 _ENDED = re.compile(
     r"Received sigquit from a child|hit an exception|died during initialization|core dumped"
@@ -164,9 +166,10 @@ class Diagnosis:
     def _unexplained(self) -> Iterator[str]:
         if self.findings or self.serves:
             return
-        yield "no known cause; " + (
-            "its last lines that speak of an error:" if self.ended else "its last lines:"
-        )
+        if self.ended or any(_ERROR.search(line.text) for line in self.last_lines):
+            yield "no cause that is known; its last lines that speak of an error:"
+        else:
+            yield "nothing in this log ended it, and it is not ready yet; its last lines:"
         yield from (f"  line {line.number}: {line.text[:300]}" for line in self.last_lines)
         yield f"  → {self.troubleshooting}"
 
@@ -231,7 +234,7 @@ class _Reader:
         if _ASKED.search(line.text):
             return
         error = any(end in line.text for end in _ERROR_ENDS) and bool(_ERROR.search(line.text))
-        if error:
+        if error and not _HARMLESS.search(line.text):
             self._errors.append(line)
         shape = _LONG_NUMBERS.sub("", line.text) if error else line.text.translate(_DIGITS)
         kind = (self._run.now, shape)
@@ -276,6 +279,10 @@ class _Reader:
 
     def _reaches(self, text: str) -> bool:
         event = next(events([text]), None)
+        if event is None and self._run.reached is Stage.UNKNOWN and _SERVES.search(text):
+            self._engine, self._run.stage = sglang(), Stage.SERVING
+            self._run.reached = Stage.SERVING
+            return True
         if event is None:
             return False
         self._engine = sglang()
