@@ -43,17 +43,17 @@ def points() -> list[Report]:
 
 
 def test_over_time_no_token_and_no_second_is_lost(run: Report) -> None:
-    flow = RunSeries.of(run.records, run.duration_s)
+    series = RunSeries.of(run.records, run.duration_s)
     widths = np.diff(time_edges(run.duration_s))
-    assert (flow.tokens_per_s * widths).sum() == pytest.approx(run.total_output_tokens)
-    in_flight = ((flow.waiting + flow.receiving) * widths).sum() / run.duration_s
+    assert (series.tokens_per_s * widths).sum() == pytest.approx(run.total_output_tokens)
+    in_flight = ((series.waiting + series.receiving) * widths).sum() / run.duration_s
     assert in_flight == pytest.approx(run.concurrency)
 
 
-def test_chunks_that_nobody_counted_share_the_tokens_of_their_answer() -> None:
+def test_chunks_without_a_count_share_the_tokens_of_their_answer() -> None:
     record = Record(0.0, 10, [1.0, 2.0, 3.0, 4.0], (), 8, 4.0)
-    flow = RunSeries.of([record], 4.0)
-    assert (flow.tokens_per_s * np.diff(time_edges(4.0))).sum() == pytest.approx(8)
+    series = RunSeries.of([record], 4.0)
+    assert (series.tokens_per_s * np.diff(time_edges(4.0))).sum() == pytest.approx(8)
 
 
 @pytest.mark.parametrize("duration_s", [0.004, 0.9, 4.0, 100.5, 285.1, 86_400.0])
@@ -292,8 +292,8 @@ def test_littles_law_finds_the_published_fourteen_seconds() -> None:
     row = published("cookbook-throughput").report
     waiting = row.request_throughput * row.ttft.mean / 1e3
     figure = little(predict("h200x8", like="cookbook-throughput"), cap=48)
-    told = float(figure.table.sentence.split("= ")[1].split()[0])
-    assert told == pytest.approx(waiting, rel=0.05)
+    waiting_requests = float(figure.table.sentence.split("= ")[1].split()[0])
+    assert waiting_requests == pytest.approx(waiting, rel=0.05)
     assert waiting == pytest.approx(100 - 48, rel=0.05)  # who has no slot waits
     assert any("48 at most" in note.text for note in figure.layout.annotations)
 

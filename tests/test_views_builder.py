@@ -125,7 +125,7 @@ def test_two_machines_get_a_command_each():
     assert "--node-rank 1" in chosen.command
 
 
-def test_a_name_that_is_mistyped_is_told():
+def test_a_mistyped_name_is_an_error_with_the_nearest():
     with pytest.raises(UnknownName):
         builder().choose(gpus="h100")
     with pytest.raises(UnknownName, match="GPU"):
@@ -153,7 +153,7 @@ def test_each_flag_of_the_command_carries_its_reason_as_a_tooltip():
     assert command.count('<span title="') == len(chosen.plan.flags)
 
 
-def test_where_nobody_is_there_it_is_text_and_no_widget(monkeypatch):
+def test_headless_it_is_text_and_no_widget(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
     monkeypatch.setattr(Output, "show", lambda _, what: shown.append(what))

@@ -30,7 +30,7 @@ MISTAKES: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_with_what_to_do_next(mistake):
+def test_a_mistake_is_an_error_with_what_to_do_next(mistake):
     with pytest.raises(KitError) as caught:
         MISTAKES[mistake]()
     what, hint = str(caught.value).split("\n→ ")

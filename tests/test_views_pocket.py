@@ -16,30 +16,15 @@ CARD = ModelCard(
     (Ability("sum", 200, 190), Ability("percent", 200, 120), Ability("a new kind", 50, 50)),
     measured("a table of this test"),
 )
-FIGURES = {"acceptance": acceptance(SWEEP), "abilities": abilities(CARD)}
-EVERY = pytest.mark.parametrize("name", FIGURES)
+ACCEPTANCE, ABILITIES = acceptance(SWEEP), abilities(CARD)
 
 
 def lines(figure, ending):
     return [line for line in figure.data if line.name.endswith(ending)]
 
 
-@EVERY
-def test_a_figure_shows_its_provenance_and_says_in_words_what_it_shows(name):
-    figure = FIGURES[name]
-    source = figure.layout.meta["provenance"]
-    shown = " ".join(note.text for note in figure.layout.annotations).replace("<br>", " ")
-    assert f"{source['kind']} · {source['source']}" in shown
-    assert figure.table.provenance.to_json() == source
-    assert figure.layout.title.text
-    assert figure.layout.xaxis.title.text
-    assert len(figure.table.sentence) > 40
-    assert len(figure.to_json()) <= 15_000
-    assert all((note.font.size or 16) >= 13 for note in figure.layout.annotations)
-
-
 def test_left_is_what_was_accepted_and_right_the_speed_it_came_to():
-    left, right = lines(FIGURES["acceptance"], "(measured)")[:2], FIGURES["acceptance"].data[-2:]
+    left, right = lines(ACCEPTANCE, "(measured)")[:2], ACCEPTANCE.data[-2:]
     for line, part in zip(left, ("thinking", "answer"), strict=True):
         assert list(line.y) == [SWEEP.length(part, k) for k in line.x]
     for line, part in zip(right, ("thinking", "answer"), strict=True):
@@ -48,13 +33,13 @@ def test_left_is_what_was_accepted_and_right_the_speed_it_came_to():
 
 
 def test_what_was_published_stands_beside_it_and_is_called_that():
-    (thinking, _) = lines(FIGURES["acceptance"], "(published)")
+    (thinking, _) = lines(ACCEPTANCE, "(published)")
     assert list(thinking.y) == [published_lengths("thinking").values[k - 1] for k in (1, 3)]
-    assert "InferenceX" in FIGURES["acceptance"].layout.meta["provenance"]["source"]
+    assert "InferenceX" in ACCEPTANCE.layout.meta["provenance"]["source"]
 
 
 def test_the_title_says_no_faster_only_where_nothing_was():
-    assert "no faster" in FIGURES["acceptance"].layout.title.text
+    assert "no faster" in ACCEPTANCE.layout.title.text
     quick = [row for row in SWEEP.rows if row.steps != 3]
     quick += [type(r)(3, r.part, 9, 9, 9, 3.0, 400.0, 8.0) for r in SWEEP.rows if r.steps == 3]
     assert (
@@ -72,20 +57,20 @@ def test_a_server_that_was_just_asked_is_a_star_and_one_that_does_not_count_is_n
 
 
 def test_colour_never_tells_lines_apart_alone():
-    for line in FIGURES["acceptance"].data:
+    for line in ACCEPTANCE.data:
         assert line.line.color in {*theme.COLOURS, theme.GREY}
-    shapes = [(line.line.dash, line.marker.symbol) for line in FIGURES["acceptance"].data[:6]]
+    shapes = [(line.line.dash, line.marker.symbol) for line in ACCEPTANCE.data[:6]]
     assert len(set(shapes)) == len(shapes)
 
 
 def test_the_best_kind_stands_on_top_and_hollow_dots_are_not_claimed():
-    order = FIGURES["abilities"].layout.yaxis.categoryarray
+    order = ABILITIES.layout.yaxis.categoryarray
     assert order[-1] == "a new kind"
-    claimed, others = FIGURES["abilities"].data
+    claimed, others = ABILITIES.data
     assert list(claimed.x) == [95.0, 100.0]
     assert list(others.x) == [60.0]
     assert (claimed.marker.symbol, others.marker.symbol) == ("circle", "circle-open")
 
 
-def test_every_row_of_the_released_card_has_plain_words():
+def test_every_row_of_the_released_model_card_has_plain_words():
     assert {row.name for row in card().abilities} <= set(_PLAIN)

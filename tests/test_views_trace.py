@@ -34,7 +34,7 @@ class Clock:
         return self.now
 
 
-def told(events: Sequence[ToolEvent], speed: float = 1.0) -> TraceRows:
+def rows_of(events: Sequence[ToolEvent], speed: float = 1.0) -> TraceRows:
     clock = Clock()
     rows = TraceRows(speed, now_s=clock)
     rows.start(0.0)
@@ -62,7 +62,7 @@ LOOP: list[ToolEvent] = [
 
 
 def test_a_loop_is_thinking_call_result_answer() -> None:
-    rows = told(LOOP)
+    rows = rows_of(LOOP)
     assert [(row.kind, row.step) for row in rows.rows] == [
         ("thinking", 1),
         ("call", 1),
@@ -76,20 +76,20 @@ def test_a_loop_is_thinking_call_result_answer() -> None:
 
 
 def test_the_models_time_is_scaled_to_life_and_a_tools_is_not() -> None:
-    plain, fast = told(LOOP), told(LOOP, speed=2.0)
+    plain, fast = rows_of(LOOP), rows_of(LOOP, speed=2.0)
     thinks, _, runs, _, answers = zip(plain.rows, fast.rows, strict=True)
     assert runs[0].took_s == runs[1].took_s == 1.0
     assert thinks[1].took_s == 2 * (thinks[0].took_s or 0) > 0
     assert answers[1].start_s > answers[0].start_s
-    assert told(LOOP, speed=10.0).timed
-    assert not told(LOOP, speed=50.0).timed
+    assert rows_of(LOOP, speed=10.0).timed
+    assert not rows_of(LOOP, speed=50.0).timed
 
 
 def test_time_in_which_a_twins_words_were_written_is_left_out() -> None:
     clock = Clock()
     rows = TraceRows(2.0, now_s=clock)
     rows.start(0.0)
-    clock.now = 5.0  # a second of it was the played machine's
+    clock.now = 5.0  # a second of it the simulated machine took
     rows.leave_out(4.0)
     rows.add(Answer("22"))
     assert rows.rows[0].start_s == 2.0
@@ -99,7 +99,7 @@ def test_calls_of_one_turn_overlap_and_a_refused_one_has_its_problem() -> None:
     other = ToolStarted(1, "c2", "get_weather", {"location": "Paris"})
     refused = ToolResult(1, "c3", "rm", "error: no tool is called 'rm'.", Problem.UNKNOWN_TOOL)
     second = ToolResult(1, "c2", "get_weather", "15 °C")
-    rows = told([CALL, DONE_CALL, Finish("tool_calls"), refused, STARTED, other, second, RESULT])
+    rows = rows_of([CALL, DONE_CALL, Finish("tool_calls"), refused, STARTED, other, second, RESULT])
     wrong, beijing, paris = rows.rows[1:]
     assert wrong.problem == "unknown tool"
     assert beijing.start_s < paris.start_s < (paris.end_s or 0) < (beijing.end_s or 0)
@@ -107,21 +107,21 @@ def test_calls_of_one_turn_overlap_and_a_refused_one_has_its_problem() -> None:
 
 
 def test_what_turns_out_to_be_thinking_is_called_so() -> None:
-    rows = told([Answer("Hm."), WasThinking(), Answer("22."), Finish("stop")])
+    rows = rows_of([Answer("Hm."), WasThinking(), Answer("22."), Finish("stop")])
     assert [(row.kind, row.text) for row in rows.rows] == [("thinking", "Hm."), ("answer", "22.")]
 
 
 def test_what_is_cut_short_ends_where_it_was_cut() -> None:
-    rows = told([Thinking("Look"), CALL, Finish("tool_calls"), STARTED])
+    rows = rows_of([Thinking("Look"), CALL, Finish("tool_calls"), STARTED])
     rows.stop()
     assert all(row.end_s is not None for row in rows.rows)
-    limit = told([StepLimit(3)]).rows[0]
+    limit = rows_of([StepLimit(3)]).rows[0]
     assert (limit.kind, limit.end_s) == ("limit", limit.start_s)
 
 
 def test_a_page_gets_at_most_four_thousand_characters_of_a_result() -> None:
     flood = ToolResult(1, "c1", "get_weather", "x" * 50_000)
-    (row,) = told([flood]).snapshot()
+    (row,) = rows_of([flood]).snapshot()
     assert len(row["text"]) < 4100
     assert "(50,000 characters)" in row["text"]
 
@@ -182,8 +182,8 @@ def test_every_author_of_a_run_is_named(shown: list[dict[str, str]]) -> None:
 
     with Scripted(script) as server:
         asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
-    told = "no model ran, then written by pocket model (3.2 M parameters), this course's own"
-    assert all(told in text for text in shown[0].values())
+    authors = "no model ran, then written by pocket model (3.2 M parameters), this course's own"
+    assert all(authors in text for text in shown[0].values())
 
 
 def test_markup_in_arguments_results_and_answers_stays_text(shown: list[dict[str, str]]) -> None:

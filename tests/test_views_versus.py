@@ -46,6 +46,6 @@ def test_one_that_is_cut_leaves_the_other_on_the_screen(shown):
     assert "whole" in shown[0]["text/markdown"]
 
 
-def test_nobody_to_ask_is_an_error():
+def test_no_servers_are_an_error():
     with pytest.raises(InvalidValue, match="at least one"):
         asyncio.run(versus("?", {}))

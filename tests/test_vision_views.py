@@ -28,7 +28,7 @@ def file(name: str, size: tuple[int, int] = (1600, 1200)) -> dict[str, Any]:
     return {"name": name, "content": memoryview(data), **about}
 
 
-def told(field: Upload) -> str:
+def shown(field: Upload) -> str:
     return field.bundle()["text/plain"]
 
 
@@ -43,29 +43,29 @@ def test_the_table_has_every_size_and_its_price() -> None:
 
 def test_what_it_holds_at_first_has_a_price() -> None:
     field = upload(drawings.chart())
-    assert "chart: 1,280 × 720 pixels" in told(field)
-    assert "880 + 2 tokens · computed" in told(field)
+    assert "chart: 1,280 × 720 pixels" in shown(field)
+    assert "880 + 2 tokens · computed" in shown(field)
     assert field.tokens == 882
 
 
 def test_a_file_is_weighed_under_its_own_name_and_the_cap_is_kept() -> None:
     field = upload(drawings.chart())
     field.set(files=(file("me.jpg"),))
-    assert "me.jpg: 1,600 × 1,200 pixels" in told(field)
-    assert "chart" not in told(field)
+    assert "me.jpg: 1,600 × 1,200 pixels" in shown(field)
+    assert "chart" not in shown(field)
     field.set(max_pixels=CAPS["360p"])
     assert field.parts[0].tokens <= 225
     field.set(files=(file("a.jpg"), file("b.jpg")))
     assert [part.name for part in field.parts] == ["a.jpg", "b.jpg"]
     assert all(part.tokens <= 225 for part in field.parts)
-    assert f"together {field.tokens:,} tokens" in told(field)
+    assert f"together {field.tokens:,} tokens" in shown(field)
 
 
 def test_a_file_that_is_no_picture_is_named_and_the_others_stay() -> None:
     field = upload()
-    assert "nothing would be sent" in told(field)
+    assert "nothing would be sent" in shown(field)
     field.set(files=({"name": "words.png", "content": memoryview(b"hello")}, file("me.jpg")))
-    assert "words.png is text, not a picture" in told(field)
+    assert "words.png is text, not a picture" in shown(field)
     assert [part.name for part in field.parts] == ["me.jpg"]
     field.set(files=(file("me.jpg"),))
     assert field.problem is None

@@ -168,7 +168,7 @@ class Notebook:
         return saved
 
     @property
-    def card(self) -> Locator:
+    def stream_views(self) -> Locator:
         """The stream views in the notebook."""
         return self.page.locator(".kit-stream")
 

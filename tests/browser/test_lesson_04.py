@@ -15,12 +15,12 @@ pytestmark = pytest.mark.browser
 LESSON = ROOT / "notebooks" / "04_think_or_answer.ipynb"
 
 
-def test_the_lesson_runs_and_its_cards_answer_and_stop(
+def test_the_lesson_runs_and_its_stream_views_answer_and_stop(
     open_notebook: OpenNotebook, screenshots: Path
 ) -> None:
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.play(120)
-    both, single = notebook.card.nth(0), notebook.card.nth(1)
+    both, single = notebook.stream_views.nth(0), notebook.stream_views.nth(1)
     expect(both.locator("[data-status=done]")).to_have_count(2)
 
     both.scroll_into_view_if_needed()

@@ -25,8 +25,8 @@ def test_a_picture_of_ones_own_shows_its_price_before_it_is_sent(
     notebook.play(150)
     page = notebook.page
     expect(page.get_by_alt_text("Line drawing: a square")).not_to_have_count(0)
-    for card in notebook.card.all():
-        expect(card.locator("[data-status=done]")).to_be_visible()
+    for view in notebook.stream_views.all():
+        expect(view.locator("[data-status=done]")).to_be_visible()
 
     cost, field = page.locator(".kit-upload-cost"), page.locator(".kit-upload")
     field.scroll_into_view_if_needed()

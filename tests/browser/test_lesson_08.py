@@ -24,7 +24,7 @@ def test_the_lesson_runs_and_its_slider_says_where_mtp_costs(
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.play(180)
     page = notebook.page
-    expect(notebook.card.locator("[data-status=done]")).to_have_count(2)
+    expect(notebook.stream_views.locator("[data-status=done]")).to_have_count(2)
 
     page.locator(".js-plotly-plot .slider-container").first.wait_for(state="attached")
     before = page.evaluate(CURVE)

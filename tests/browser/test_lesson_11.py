@@ -20,16 +20,16 @@ def test_the_page_finds_a_wrong_sum_and_shows_what_is_claimed(
     notebook = open_notebook(LESSON, size=(1240, 960))
     notebook.play(180)
     page = notebook.page
-    card = notebook.card.first
-    expect(card.locator("[data-status=done]")).to_be_visible()
-    card.scroll_into_view_if_needed()
+    view = notebook.stream_views.first
+    expect(view.locator("[data-status=done]")).to_be_visible()
+    view.scroll_into_view_if_needed()
     notebook.screenshot(screenshots / "lesson_11.png")
 
-    card.get_by_label("Prompt").fill("What is 31 + 46?")
-    card.get_by_role("button", name="Ask again").click()
-    expect(card.locator(".kit-answer")).to_contain_text("31")
-    expect(card.locator("[data-status=done]")).to_be_visible()
-    expect(card).to_contain_text("pocket model")
+    view.get_by_label("Prompt").fill("What is 31 + 46?")
+    view.get_by_role("button", name="Ask again").click()
+    expect(view.locator(".kit-answer")).to_contain_text("31")
+    expect(view.locator("[data-status=done]")).to_be_visible()
+    expect(view).to_contain_text("pocket model")
 
     figure = page.locator(".js-plotly-plot").first
     figure.scroll_into_view_if_needed()

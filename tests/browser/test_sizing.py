@@ -43,7 +43,7 @@ def show(notebook: Notebook, text: str) -> None:
     ("name", "cell", "shown"),
     [("ledger", "\nledger(memory)", "the GPU: 140.4 GiB"), ("matrix", "matrix(", "GPTQ-Int4")],
 )
-def test_a_figure_is_drawn_and_told(
+def test_a_figure_is_drawn_above_its_table(
     lesson: Notebook, screenshots: Path, name: str, cell: str, shown: str
 ) -> None:
     show(lesson, cell)

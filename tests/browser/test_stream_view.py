@@ -108,23 +108,23 @@ def notebook(open_notebook: OpenNotebook, server: Scripted) -> Notebook:
 def test_thinking_streams_open_and_folds_when_the_answer_begins(notebook: Notebook) -> None:
     SEEN.clear()
     notebook.run_cell(1)
-    card = notebook.card.nth(0)
-    expect(card.locator(".kit-thoughts strong")).to_have_text("see")  # live, and as Markdown
-    expect(card.get_by_role("button", name="Thinking…")).to_have_attribute("aria-expanded", "true")
+    view = notebook.stream_views.nth(0)
+    expect(view.locator(".kit-thoughts strong")).to_have_text("see")  # live, and as Markdown
+    expect(view.get_by_role("button", name="Thinking…")).to_have_attribute("aria-expanded", "true")
     SEEN.set()
-    expect(card.locator(".kit-answer")).to_contain_text("The end.")
-    fold = card.get_by_role("button", name=re.compile(r"^Thinking 4 tokens"))
+    expect(view.locator(".kit-answer")).to_contain_text("The end.")
+    fold = view.get_by_role("button", name=re.compile(r"^Thinking 4 tokens"))
     expect(fold).to_have_attribute("aria-expanded", "false")
-    expect(card.locator(".kit-thoughts")).to_be_hidden()
+    expect(view.locator(".kit-thoughts")).to_be_hidden()
     fold.click()
-    expect(card.locator(".kit-thoughts")).to_be_visible()
-    expect(card.locator(".kit-badge")).to_have_text("simulated")
-    expect(card.locator(".kit-author")).to_contain_text("no model ran")
-    expect(card.locator(".kit-figures")).to_contain_text("26")
+    expect(view.locator(".kit-thoughts")).to_be_visible()
+    expect(view.locator(".kit-badge")).to_have_text("simulated")
+    expect(view.locator(".kit-author")).to_contain_text("no model ran")
+    expect(view.locator(".kit-figures")).to_contain_text("26")
 
 
 def test_what_a_model_writes_is_text_and_never_html(notebook: Notebook) -> None:
-    answer = notebook.card.nth(0).locator(".kit-answer")
+    answer = notebook.stream_views.nth(0).locator(".kit-answer")
     expect(answer).to_contain_text("<script>window.hit = 1</script>")
     expect(answer).to_contain_text('<img src=x onerror="window.hit = 2">')
     expect(answer).to_contain_text("![a picture](http://tracker.invalid/x.png)")
@@ -147,17 +147,17 @@ def test_stop_cancels_the_request_and_ask_again_asks_anew(
 ) -> None:
     server.hung_up.clear()
     notebook.run_cell(2)
-    card = notebook.card.nth(1)
-    expect(card.locator(".kit-answer")).to_contain_text("This will take")
-    card.get_by_role("button", name="Stop").click()
-    expect(card.locator(".kit-status")).to_contain_text("Stopped")
-    expect(card.locator(".kit-answer")).to_contain_text("This will take")
+    view = notebook.stream_views.nth(1)
+    expect(view.locator(".kit-answer")).to_contain_text("This will take")
+    view.get_by_role("button", name="Stop").click()
+    expect(view.locator(".kit-status")).to_contain_text("Stopped")
+    expect(view.locator(".kit-answer")).to_contain_text("This will take")
     assert server.hung_up.wait(5)
 
-    card.get_by_label("Prompt").fill("something else")
-    card.get_by_role("switch", name="Thinking").click()
-    card.get_by_label("Prompt").press("Control+Enter")
-    expect(card.locator(".kit-answer")).to_have_text("You said something else.")
+    view.get_by_label("Prompt").fill("something else")
+    view.get_by_role("switch", name="Thinking").click()
+    view.get_by_label("Prompt").press("Control+Enter")
+    expect(view.locator(".kit-answer")).to_have_text("You said something else.")
     asked = server.requests[-1]
     assert asked["messages"][-1]["content"] == "something else"
     assert asked["chat_template_kwargs"] == {"enable_thinking": True}
@@ -166,8 +166,8 @@ def test_stop_cancels_the_request_and_ask_again_asks_anew(
 def test_two_modes_stream_side_by_side(notebook: Notebook) -> None:
     SEEN.clear()
     notebook.run_cell(3)
-    card = notebook.card.nth(2)
-    panes = card.locator(".kit-pane")
+    view = notebook.stream_views.nth(2)
+    panes = view.locator(".kit-pane")
     expect(panes).to_have_count(2)
     expect(panes.nth(1).locator(".kit-answer")).to_have_text("You said hello.")
     expect(panes.nth(0).get_by_role("button", name="Thinking…")).to_be_visible()  # still at it
@@ -181,23 +181,23 @@ def test_two_modes_stream_side_by_side(notebook: Notebook) -> None:
     assert left["x"] + left["width"] <= right["x"] + 1
 
 
-def test_a_cut_stays_on_the_card_in_two_lines(notebook: Notebook) -> None:
+def test_a_cut_stays_in_the_widget_in_two_lines(notebook: Notebook) -> None:
     notebook.run_cell(4)
-    card = notebook.card.nth(3)
-    error = card.get_by_role("alert")
+    view = notebook.stream_views.nth(3)
+    error = view.get_by_role("alert")
     expect(error.locator("strong")).to_contain_text("broke in the middle")
     expect(error.locator("span")).to_contain_text("ask again")
-    expect(card.locator(".kit-answer")).to_have_text("It broke off he")
-    expect(card.get_by_role("button", name="Ask again")).to_be_enabled()
+    expect(view.locator(".kit-answer")).to_have_text("It broke off he")
+    expect(view.get_by_role("button", name="Ask again")).to_be_enabled()
 
 
 def test_text_that_grew_looks_as_if_it_had_come_at_once(notebook: Notebook) -> None:
     looks = []
     for number in (5, 6):
         notebook.run_cell(number)
-        card = notebook.card.nth(number - 1)
-        expect(card.locator("[data-status=done]")).to_be_visible()
-        answer = card.locator(".kit-answer")
+        view = notebook.stream_views.nth(number - 1)
+        expect(view.locator("[data-status=done]")).to_be_visible()
+        answer = view.locator(".kit-answer")
         expect(answer.locator("li", has_text="item 40")).to_be_visible()
         expect(answer).to_contain_text("open")
         counts = {
@@ -215,11 +215,11 @@ def test_interrupting_the_cell_hangs_up_and_says_so_in_two_lines(
 ) -> None:
     server.hung_up.clear()
     notebook.run_cell(7)
-    card = notebook.card.nth(6)
-    expect(card.locator(".kit-answer")).to_contain_text("This will take")
+    view = notebook.stream_views.nth(6)
+    expect(view.locator(".kit-answer")).to_contain_text("This will take")
     notebook.command("notebook:interrupt-kernel")
     assert server.hung_up.wait(5)
-    expect(card.locator(".kit-status")).to_contain_text("Stopped")
+    expect(view.locator(".kit-status")).to_contain_text("Stopped")
     error = notebook.page.locator(".jp-RenderedText[data-mime-type*=stderr], .jp-mod-error").last
     expect(error).to_contain_text("press Ask again")
     expect(error).not_to_contain_text("Traceback")
@@ -227,11 +227,11 @@ def test_interrupting_the_cell_hangs_up_and_says_so_in_two_lines(
 
 def test_a_saved_notebook_shows_the_text_the_next_day(notebook: Notebook) -> None:
     kept = notebook.page.locator(".jp-RenderedMarkdown", has_text="The end.")
-    expect(kept).to_be_hidden()  # the living card says it already
+    expect(kept).to_be_hidden()  # the living widget shows it already
     saved = notebook.save()
     assert "widgets" not in saved["metadata"]
     notebook.reopen_without_kernel()
-    expect(notebook.card).to_have_count(0)
+    expect(notebook.stream_views).to_have_count(0)
     expect(kept).to_be_visible()
     expect(kept).to_contain_text("<script>window.hit = 1</script>")
     expect(kept.locator("script, img, iframe, svg, style, [onerror]")).to_have_count(0)

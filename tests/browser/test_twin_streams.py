@@ -26,12 +26,12 @@ def test_thinking_and_instruct_stream_side_by_side(
     notebook.present()
     for number in range(2):
         notebook.run_cell(number)
-    card = notebook.card
-    done = card.locator("[data-status=done]")
+    view = notebook.stream_views
+    done = view.locator("[data-status=done]")
     expect(done).to_have_count(2, timeout=60_000)
-    card.get_by_role("button", name="Ask again").click()
-    expect(card.get_by_role("button", name="Thinking…")).to_be_visible()
-    expect(card.locator(".kit-pane").nth(1).locator("math")).not_to_have_count(0)
+    view.get_by_role("button", name="Ask again").click()
+    expect(view.get_by_role("button", name="Thinking…")).to_be_visible()
+    expect(view.locator(".kit-pane").nth(1).locator("math")).not_to_have_count(0)
     notebook.screenshot(screenshots / f"stream_view_{theme.lower()}.png")
 
     expect(done).to_have_count(2, timeout=60_000)

@@ -33,9 +33,9 @@ _PLAIN = {  # the evaluation's names, in plain words
     "two calls, 2 to 4 tools": "two calls at once, 2 to 4 tools",
     "no tool fits, one tool": "says that the only tool does not fit",
     "no tool fits, 2 to 4 tools": "says that none of 2 to 4 tools fits",
-    "beyond, with tools": "says so of a question for no tool",
-    "result": "tells a tool's result",
-    "two results": "tells two results",
+    "beyond, with tools": "says so when no tool could answer",
+    "result": "reports a tool's result",
+    "two results": "reports two results",
     "repeat": "repeats words exactly",
 }
 
