@@ -70,9 +70,9 @@ def llama_alone() -> None:
     """What its process measures of itself; prints JSON."""
     before = pss_mib("self")
     began = time.perf_counter()
-    from kit.twin.llama_cpp import Pocket
+    from kit.twin.llama_cpp import PocketModel
 
-    engine = Pocket.load()
+    engine = PocketModel.load()
     start_s = time.perf_counter() - began
     entries = weights("recorded.json")
     prompts = [entry["prompt"] for entry in entries]

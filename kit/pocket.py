@@ -1,10 +1,10 @@
-"""The pocket model: its name, its card, and what its MTP layer got accepted on the real SGLang.
+"""The pocket model: its name, its model card, and the accept lengths of its MTP layer on SGLang.
 
-    card()     what kit/data/pocket says: parameters, and how much of what it was asked was right
+    card()     its parameters, and the share of right answers by kind of question (kit/data/pocket)
     sweep()    accept length and speed with 0 to 3 draft tokens, measured on a CPU
     insist_on_released()    its files are those that were released
 
-The figures are measured and of this small model alone: no figure here is Qwen3.5's.
+The figures are measured, and of this small model alone: none of them is Qwen3.5's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kit.provenance import Provenance, measured
 from kit.speed.speculation import accept_length
 
 SERVED_NAME = "pocket-qwen3.5"
-CLAIM = 0.9  # the share of right answers from which on the card claims something
+CLAIM = 0.9  # the card claims an ability from this share of right answers on
 
 Part = Literal["thinking", "answer"]
 PARTS: tuple[Part, ...] = ("thinking", "answer")
@@ -37,7 +37,7 @@ SUMS = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """A question that it got wrong: what would have been right, and what it said."""
+    """A question with a wrong answer: the right one, and the one that it gave."""
 
     question: str
     wanted: str
@@ -46,7 +46,7 @@ class WrongAnswer:
 
 @dataclass(frozen=True)
 class Ability:
-    """One row of the evaluation: `right` of `asked` questions of a kind, and some that failed."""
+    """One row of the evaluation: `right` of `asked` questions of a kind, and some failures."""
 
     name: str
     asked: int
@@ -70,7 +70,7 @@ class Ability:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the pocket model is and can do. Parameters are counts; the vision tower is not in."""
+    """The pocket model's size and abilities. Parameters are counts, without the vision tower."""
 
     name: str
     parameters: int
@@ -81,10 +81,10 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Speculated:
-    """One run of the sweep: `steps` draft tokens, over the tokens of one part of the replies.
+    """One run of the sweep: `steps` draft tokens per verify step, in one part of the replies.
 
-    `accept_length` is tokens a verify step, None without drafts; `step_ms` is a step's time,
-    drafting included; `output_throughput` in tokens a second of one request at a time.
+    `accept_length` is tokens per verify step, None without drafts; `step_ms` is the time of a step,
+    drafting included; `output_throughput` is tokens per second, one request at a time.
     """
 
     steps: int
@@ -99,11 +99,10 @@ class Speculated:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Draft tokens from none upwards, thinking and answer apart.
+    """Runs with 0 to 3 draft tokens, thinking and answer apart.
 
-    `shares` is where a step's time goes, by number of draft tokens: the draft passes, the verify
-    step and what the head then reads of it ("draft", "verify", "draft_extend", as SGLang's own
-    profiler names them).
+    `shares` is the parts of a step's time by number of draft tokens: "draft", "verify" and
+    "draft_extend", as SGLang's profiler names them.
     """
 
     rows: tuple[Speculated, ...]
@@ -112,11 +111,11 @@ class Sweep:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The numbers of draft tokens that were tried, without 0."""
+        """The numbers of draft tokens that were run, without 0."""
         return tuple(sorted({row.steps for row in self.rows} - {0}))
 
     def row(self, part: Part, steps: int) -> Speculated:
-        """Raises UnknownName where that was not run."""
+        """Raises UnknownName for a run that there is not."""
         for row in self.rows:
             if (row.part, row.steps) == (part, steps):
                 return row
@@ -124,29 +123,29 @@ class Sweep:
         raise UnknownName("run of the sweep", f"{part} with {steps}", known)
 
     def length(self, part: Part, steps: int) -> float:
-        """Tokens a step gave; 1 without drafts."""
+        """Tokens per step; 1 without drafts."""
         return self.row(part, steps).accept_length or 1.0
 
     def ratio(self, part: Part, steps: int) -> float:
-        """How many plain steps a step with drafts cost."""
+        """The time of a step with drafts, in steps without."""
         return self.row(part, steps).step_ms / self.row(part, 0).step_ms
 
     def times_plain(self, part: Part, steps: int) -> float:
-        """Tokens a second, in those without drafts: above 1 it was faster."""
+        """Throughput, relative to that without drafts: above 1 it was faster."""
         plain = self.row(part, 0).output_throughput
         return self.row(part, steps).output_throughput / plain
 
     def first_chance(self, part: Part) -> float:
-        """How often the head's first guess is right: what one draft brings above 1."""
+        """How often the first draft is accepted: the accept length with one draft, less 1."""
         return self.length(part, 1) - 1
 
     def expected(self, part: Part, steps: int) -> float:
-        """The accept length, if every guess were right as often as the first."""
+        """The accept length, if every draft were accepted as often as the first."""
         return accept_length([self.first_chance(part)] * steps)
 
 
 def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval that holds the true share in 95 of 100 such evaluations."""
+    """Wilson's interval; with `z` 1.96 it holds the true share in 95 of 100 evaluations."""
     share, square = right / asked, z * z / asked
     middle = (share + square / 2) / (1 + square)
     half = z * sqrt(share * (1 - share) / asked + square / asked / 4) / (1 + square)

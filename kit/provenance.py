@@ -69,11 +69,11 @@ class AuthorKind(StrEnum):
 class Author:
     """Who wrote an answer. `name` is the model's, where a model wrote it."""
 
-    hand: AuthorKind
+    kind: AuthorKind
     name: str = ""
 
     def __str__(self) -> str:
-        match self.hand:
+        match self.kind:
             case AuthorKind.AUTHORED:
                 return "written by the authors of this course; no model ran"
             case AuthorKind.POCKET:
@@ -86,4 +86,4 @@ class Author:
                 return f"written by {self.name}"
 
     def to_json(self) -> dict[str, str]:
-        return {"hand": str(self.hand), "name": self.name, "says": str(self)}
+        return {"hand": str(self.kind), "name": self.name, "says": str(self)}

@@ -15,8 +15,8 @@ def test_the_label_starts_with_the_kind():
 
 
 def test_no_author_but_a_model_claims_to_be_one():
-    for hand in (AuthorKind.AUTHORED, AuthorKind.NOTICE):
-        assert "no model ran" in str(Author(hand))
+    for kind in (AuthorKind.AUTHORED, AuthorKind.NOTICE):
+        assert "no model ran" in str(Author(kind))
     assert str(Author(AuthorKind.MODEL, "Qwen/Qwen3.5-397B-A17B")).endswith(
         "Qwen/Qwen3.5-397B-A17B"
     )

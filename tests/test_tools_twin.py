@@ -64,7 +64,7 @@ def test_the_agents_choice_is_what_the_kit_computes(twin: Endpoint, cells: dict[
     assert not tight.fits
     assert tight.rank(0).weights_gib < gpu("l40s").memory_gib
     assert run.author is not None
-    assert run.author.hand is AuthorKind.AUTHORED
+    assert run.author.kind is AuthorKind.AUTHORED
 
 
 def test_an_agent_whose_tool_says_otherwise_does_not_get_the_authored_choice(

@@ -13,8 +13,8 @@ from kit.models import model
 from kit.provenance import Author, AuthorKind
 from kit.sizing import plan
 from kit.twin.authored import (
-    Call,
-    Said,
+    AssistantTurn,
+    FunctionCall,
     completion_of,
     filler,
     normalise,
@@ -23,8 +23,8 @@ from kit.twin.authored import (
     reply_to,
 )
 from kit.twin.chat_format import IMAGE
-from kit.twin.media import Shown
-from kit.twin.token_script import Part, Stop, Token, write
+from kit.twin.media import MediaItem
+from kit.twin.token_script import Stop, Token, TokenPart, script_of
 from kit.twin.tokenizer import IM_END, vocabulary
 
 WEATHER = {
@@ -45,7 +45,7 @@ def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def written(*asked: Any) -> Said:
+def written(*asked: Any) -> AssistantTurn:
     """The reply that is known to be there."""
     said = reply_to(*asked)
     assert said is not None
@@ -69,14 +69,14 @@ def test_each_reply_is_found_by_each_of_its_prompts(name: str) -> None:
             shown = [picture(drawing, len(turns) - 1) for drawing in reply.images]
             said = reply_to(turns, True, tools, reply.forced, shown)
             assert said is not None
-            assert (said.thinking, said.author.hand) == (reply.thinking, AuthorKind.AUTHORED)
+            assert (said.thinking, said.author.kind) == (reply.thinking, AuthorKind.AUTHORED)
 
 
-def picture(drawing: str, turn: int) -> Shown:
-    return Shown("image", (640, 480), 300, drawing, IMAGE, 299, turn)
+def picture(drawing: str, turn: int) -> MediaItem:
+    return MediaItem("image", (640, 480), 300, drawing, IMAGE, 299, turn)
 
 
-def offered(call: Call) -> dict[str, object]:
+def offered(call: FunctionCall) -> dict[str, object]:
     """A tool that takes what the call knows to say."""
     properties = {name: {"type": "string"} for name, _ in call.arguments}
     schema = {"type": "object", "properties": properties}
@@ -115,7 +115,7 @@ def test_nobody_wrote_a_reply_for_anything_else() -> None:
 
 def test_the_notice_says_that_no_model_ran_and_why() -> None:
     said = notice(thinking=False, why="llama.cpp is not installed here. → pip install xllamacpp")
-    assert said.author.hand is AuthorKind.NOTICE
+    assert said.author.kind is AuthorKind.NOTICE
     assert "No model ran" in said.answer
     assert "kit.connect(" in said.answer
     assert "Not this one: llama.cpp is not installed here. → pip install" in said.answer
@@ -134,7 +134,7 @@ def test_a_tool_is_called_only_where_it_is_offered() -> None:
     asked = user("What's the weather in Beijing?")
     assert written(asked, True, [WEATHER]).calls[0].name == "get_weather"
     without = written(asked, True)
-    assert (without.calls, without.author.hand) == ((), AuthorKind.AUTHORED)
+    assert (without.calls, without.author.kind) == ((), AuthorKind.AUTHORED)
     assert "tool" in without.answer
 
 
@@ -183,7 +183,7 @@ def test_a_prompt_in_the_chat_format_is_answered_as_a_conversation() -> None:
 
 def test_a_script_says_the_reply_and_ends_the_turn() -> None:
     said = written(user(FIFTEEN), True)
-    script = write(said, None)
+    script = script_of(said, None)
     ids = [token.id for token in script.tokens]
     assert script.stop == Stop("stop", IM_END)
     assert vocabulary().decode(ids) == (f"{said.thinking}\n</think>\n\n{said.answer}<|im_end|>")
@@ -192,7 +192,7 @@ def test_a_script_says_the_reply_and_ends_the_turn() -> None:
 
 
 def test_an_ignored_end_goes_on_to_the_last_token() -> None:
-    script = write(written(user(FIFTEEN), False), 1000, ignore_eos=True)
+    script = script_of(written(user(FIFTEEN), False), 1000, ignore_eos=True)
     tokens = script.take(0, script.total)
     assert len(tokens) == 1000
     assert IM_END not in [token.id for token in tokens]
@@ -203,25 +203,25 @@ def test_an_ignored_end_goes_on_to_the_last_token() -> None:
 
 def test_a_stop_string_ends_it_before_itself_across_tokens() -> None:
     said = written(user(FIFTEEN), False)
-    whole = text_of(write(said, None).tokens)
+    whole = text_of(script_of(said, None).tokens)
     stop = whole[30:47]  # begins and ends inside tokens
-    script = write(said, None, stops=[stop])
+    script = script_of(said, None, stops=[stop])
     assert text_of(script.tokens) == whole[: whole.index(stop)]
     assert script.stop == Stop("stop", stop)
-    assert write(said, None, stops=["not in there"]).stop == Stop("stop", IM_END)
+    assert script_of(said, None, stops=["not in there"]).stop == Stop("stop", IM_END)
 
 
 def test_a_stop_token_ends_it_without_its_text() -> None:
     said = written(user(FIFTEEN), False)
-    second = write(said, None).tokens[1].id
-    script = write(said, None, stop_ids=[second])
+    second = script_of(said, None).tokens[1].id
+    script = script_of(said, None, stop_ids=[second])
     assert (script.total, script.stop) == (2, Stop("stop", second))
     assert script.tokens[1].text == ""
 
 
 def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
     said = written(user("What's the weather in Beijing and in Paris?"), False, [WEATHER])
-    found = [f for token in write(said, None).tokens for f in token.fragments]
+    found = [f for token in script_of(said, None).tokens for f in token.fragments]
     assert [f.name for f in found if f.name] == ["get_weather", "get_weather"]
     for call, city in enumerate(["Beijing", "Paris"]):
         pieces = [f.arguments for f in found if f.call == call]
@@ -232,46 +232,46 @@ def test_fragments_of_a_call_are_a_name_and_then_its_json() -> None:
 def test_no_fragment_comes_before_its_piece_is_complete() -> None:
     said = written(user("What's the weather in Beijing?"), False, [WEATHER])
     text = ""
-    for token in write(said, None).tokens:
+    for token in script_of(said, None).tokens:
         text += token.text
         for fragment in token.fragments:
             name = re.match(r'(?:, )?"(\w+)"', fragment.arguments)
             if name:
                 assert re.search(rf"<parameter={name[1]}>.*?</parameter>", text, re.DOTALL)
     assert text.endswith("</tool_call><|im_end|>")
-    assert {t.part for t in write(said, None).tokens} == {Part.CALL, Part.MARK}
+    assert {t.part for t in script_of(said, None).tokens} == {TokenPart.CALL, TokenPart.MARK}
 
 
 def test_who_was_cut_has_no_end_of_its_own() -> None:
-    script = write(Said("All is said", "Half an ans", cut=True), None)
+    script = script_of(AssistantTurn("All is said", "Half an ans", cut=True), None)
     assert script.stop == Stop("length")
     assert text_of(script.tokens).endswith("Half an ans")
-    assert write(Said(None, "Half an ans", cut=True), 1).stop == Stop("length")
+    assert script_of(AssistantTurn(None, "Half an ans", cut=True), 1).stop == Stop("length")
 
 
 def test_thinking_that_never_ended_is_all_thinking() -> None:
-    script = write(Said("On and on", "", cut=True, still_thinking=True), None)
+    script = script_of(AssistantTurn("On and on", "", cut=True, still_thinking=True), None)
     assert text_of(script.tokens) == "On and on"
     assert script.thinking_tokens == script.total
 
 
 def test_a_call_that_never_ended_never_gets_its_last_brace() -> None:
-    call = Call("get_weather", (("city", "Oslo"),), closed=False)
-    script = write(Said(None, "", (call,), cut=True), None)
+    call = FunctionCall("get_weather", (("city", "Oslo"),), closed=False)
+    script = script_of(AssistantTurn(None, "", (call,), cut=True), None)
     pieces = [f.arguments for token in script.tokens for f in token.fragments]
     assert "".join(pieces) == '{"city": "Oslo"'
     assert "</function>" not in text_of(script.tokens)
 
 
 def test_arguments_may_be_lists_and_objects() -> None:
-    call = Call("sort", (("items", [3, 1]), ("by", {"key": "size"})))
-    script = write(Said(None, "", (call,), Author(AuthorKind.POCKET)), None)
+    call = FunctionCall("sort", (("items", [3, 1]), ("by", {"key": "size"})))
+    script = script_of(AssistantTurn(None, "", (call,), Author(AuthorKind.POCKET)), None)
     pieces = [f.arguments for token in script.tokens for f in token.fragments]
     assert json.loads("".join(pieces)) == {"items": [3, 1], "by": {"key": "size"}}
 
 
 def test_asked_for_nothing_one_token_is_computed_and_none_is_counted() -> None:
-    script = write(written(user(FIFTEEN), True), 0)
+    script = script_of(written(user(FIFTEEN), True), 0)
     assert script.total == 1
     assert script.completion_tokens(1) == 0
     assert text_of(script.tokens) == ""

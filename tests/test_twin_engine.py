@@ -14,7 +14,7 @@ from kit.errors import InvalidValue
 from kit.hardware import profile
 from kit.scheduler import Scheduler
 from kit.twin.engine import Clock, Engine
-from kit.twin.sse import Outlet, at_once
+from kit.twin.sse import ResponseWriter, run_until_wait
 
 SPEED = 200.0
 
@@ -179,18 +179,18 @@ class Slow:
 
 def test_parts_keep_their_order_when_the_client_is_slow() -> None:
     async def scenario() -> None:
-        outlet, client = Outlet(), Slow()
-        outlet.write = client.write
+        writer, client = ResponseWriter(), Slow()
+        writer.send = client.write
 
         async def respond() -> None:
-            while part := await outlet.take():
+            while part := await writer.take():
                 await client.write(part)
 
         responding = asyncio.create_task(respond())
         await asyncio.sleep(0)
         for number in range(5):  # the first is written at once, and stuck
-            outlet.put(b"%d" % number)
-        outlet.close()
+            writer.put(b"%d" % number)
+        writer.close()
         await asyncio.sleep(0)
         assert client.got == []
         client.gate.set()
@@ -202,14 +202,14 @@ def test_parts_keep_their_order_when_the_client_is_slow() -> None:
 
 def test_a_ready_client_gets_its_part_without_a_detour() -> None:
     async def scenario() -> None:
-        outlet, client = Outlet(), Slow()
+        writer, client = ResponseWriter(), Slow()
         client.gate.set()
-        outlet.write = client.write
-        taking = asyncio.create_task(outlet.take())
+        writer.send = client.write
+        taking = asyncio.create_task(writer.take())
         await asyncio.sleep(0)
-        outlet.put(b"now")
+        writer.put(b"now")
         assert client.got == [b"now"]
-        outlet.close()
+        writer.close()
         assert await taking == b""
 
     asyncio.run(scenario())
@@ -224,7 +224,7 @@ def test_a_coroutine_that_waits_is_finished_later() -> None:
             await gate.wait()
             seen.append("ended")
 
-        rest = at_once(work())
+        rest = run_until_wait(work())
         assert rest is not None
         assert seen == ["begun"]
         gate.set()

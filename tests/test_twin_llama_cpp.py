@@ -9,8 +9,15 @@ import pytest
 
 from kit.pocket import SUMS
 from kit.provenance import AuthorKind
-from kit.twin.authored import Call
-from kit.twin.llama_cpp import NEEDS, Pocket, PocketMissing, Weights, check_processor, parse
+from kit.twin.authored import FunctionCall
+from kit.twin.llama_cpp import (
+    NEEDS,
+    PocketModel,
+    PocketUnavailable,
+    Weights,
+    check_processor,
+    parse,
+)
 
 TOOLS = [
     {
@@ -43,7 +50,7 @@ CALL = """<tool_call>
 def test_thinking_ends_where_the_tag_is():
     said = parse("Ten percent is 24.\n</think>\n\n36", thinking=True)
     assert (said.thinking, said.answer) == ("Ten percent is 24.", "36")
-    assert said.author.hand is AuthorKind.POCKET
+    assert said.author.kind is AuthorKind.POCKET
     assert not said.still_thinking
 
 
@@ -60,7 +67,7 @@ def test_without_thinking_all_of_it_is_the_answer():
 
 def test_values_of_a_call_are_what_its_schema_says():
     said = parse(f"Converting.\n{CALL}", thinking=False, tools=TOOLS)
-    assert said.calls == (Call("convert", (("amount", 12.5), ("unit", "100"))),)
+    assert said.calls == (FunctionCall("convert", (("amount", 12.5), ("unit", "100"))),)
     assert said.answer == "Converting."
 
 
@@ -97,7 +104,7 @@ def test_a_call_of_another_function_is_passed_on_as_sglang_does():
 
 def test_a_call_that_was_cut_is_not_closed():
     said = parse(CALL.partition("100\n")[0], thinking=False, tools=TOOLS, cut=True)
-    assert said.calls == (Call("convert", (("amount", 12.5),), closed=False),)
+    assert said.calls == (FunctionCall("convert", (("amount", 12.5),), closed=False),)
     assert said.cut
 
 
@@ -128,27 +135,27 @@ def test_released_weights_are_taken(folder):
 
 def test_altered_weights_are_refused(folder):
     (folder / "a.gguf").write_bytes(b"GGUF2")
-    with pytest.raises(PocketMissing, match="another checksum"):
+    with pytest.raises(PocketUnavailable, match="another checksum"):
         Weights.read(folder)
 
 
 def test_missing_weights_are_told_in_one_line(tmp_path):
-    with pytest.raises(PocketMissing, match="cannot be read") as told:
+    with pytest.raises(PocketUnavailable, match="cannot be read") as told:
         Weights.read(tmp_path)
     assert "git checkout" in told.value.hint
 
 
 def test_without_llama_cpp_it_says_so(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(PocketMissing, match="not installed"):
-        Pocket.load(Weights.read(folder))
+    with pytest.raises(PocketUnavailable, match="not installed"):
+        PocketModel.load(Weights.read(folder))
 
 
 def test_a_processor_without_an_instruction_is_never_tried(tmp_path, monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx fma f16c bmi2\n")
-    with pytest.raises(PocketMissing, match="a processor with avx2") as told:
+    with pytest.raises(PocketUnavailable, match="a processor with avx2") as told:
         check_processor(cpuinfo)
     assert "kit.connect(" in told.value.hint
     cpuinfo.write_text(f"processor\t: 0\nflags\t\t: fpu {' '.join(NEEDS)}\n")
@@ -164,5 +171,5 @@ def test_the_instructions_asked_for_are_those_that_the_wheel_was_built_with():
 
 def test_a_file_that_is_no_model_is_told_in_one_line(folder, capfd):
     pytest.importorskip("xllamacpp")
-    with pytest.raises(PocketMissing, match="does not run here"):
-        Pocket.load(Weights.read(folder))
+    with pytest.raises(PocketUnavailable, match="does not run here"):
+        PocketModel.load(Weights.read(folder))

@@ -1,22 +1,26 @@
-"""The twin: a simulated SGLang server. Real HTTP, SGLang's wire, authored words, simulated time.
+"""The twin: a simulated SGLang server. Real HTTP, SGLang's wire format, authored replies,
+simulated time.
 
-tokens       Qwen3.5's vocabulary
-chat_format  a conversation as the text that the model reads
-replies      what people wrote for the twin to say
-pocket       a small model, for what nobody wrote a reply for
-writer       asks it beside the event loop; where it cannot answer, the notice and why
-script       a reply as tokens, and what each adds to the wire
-engine       the scheduler of `kit.scheduler` against the clock
-meter        what passed through
-refusals     errors, in SGLang's shapes
-asks         a request's JSON, checked
-sse          responses that the engine feeds
-chat, text   the wires of chat completions, of completions and /generate
-metrics      /metrics
-info         /v1/models, /model_info, /server_info
-faults       a server that misbehaves, on purpose
-server       one twin: a profile, an engine, a fault
-app          its paths
-loop         an event loop that wakes on time
-process      starting one, here or in a process of its own
+    request → its checks → an answer → its token script → engine → response
+
+process           starts one, here or in a process of its own
+app               its paths; models, metrics, health
+server            one twin: a profile, an engine, a fault
+engine            the scheduler of `kit.scheduler` against the clock
+request           checks of a request's body
+protocol          its fields, as pydantic models with SGLang's names
+errors            error responses, in SGLang's words
+chat_completions  /v1/chat/completions
+completions       /v1/completions and /generate
+chat_format       a conversation as the text that Qwen3.5 reads, by the chat template
+media             images and videos of a request, opened and counted
+authored          replies written for this course, found by the user's question
+llama_cpp         the pocket model, for all other questions
+token_script      an answer as tokens, and what each adds to the response
+tokenizer         Qwen3.5's vocabulary
+sse               responses that the engine writes: server-sent events, or one JSON body
+counters          counts and times of the requests
+metrics           /metrics, by prometheus_client
+server_info       /v1/models, /model_info, /server_info
+faults            faults on purpose: refused keys, rate limits, broken streams
 """

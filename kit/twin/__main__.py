@@ -1,4 +1,4 @@
-"""`python -m kit.twin`: one twin, in this process. It prints where it serves as a JSON line."""
+"""`python -m kit.twin`: one twin, in this process. It prints its address as a JSON line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kit.twin.process import main
 
 def _arguments() -> dict[str, object]:
     parser = argparse.ArgumentParser(prog="python -m kit.twin", allow_abbrev=False)
-    parser.add_argument("--profile", default="h200x8", help="the machine to play")
+    parser.add_argument("--profile", default="h200x8", help="the simulated machine")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--speed", type=float, default=1.0, help="the clock, times life")
-    parser.add_argument("--sglang", default=SGLANG, help="the SGLang version to play")
+    parser.add_argument("--speed", type=float, default=1.0, help="times as fast as real time")
+    parser.add_argument("--sglang", default=SGLANG, help="the simulated SGLang version")
     parser.add_argument("--fault", help="misbehave: refuse, rate429, error500, stall, cut, broken")
     parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
     return vars(parser.parse_args())

@@ -1,4 +1,4 @@
-"""What the twin says: replies that people wrote, found by what the user asked last.
+"""The authored replies: texts written for this course, found by what the user asked last.
 
 A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, then sections.
 
@@ -6,19 +6,19 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     prompts = ["What is 15% of 240?"]     # it answers these, whatever their case and punctuation
     after = ["And 20% of it?"]            # only where the user's turn before was one of these
     tool_result = true                    # only where a tool has just answered, or this one: "size"
-    says = "error"                        # only where that result has these words in it
+    says = "error"                        # only where that result contains these words
     forced = true                         # only where a call is demanded (tool_choice)
     images = ["chart"]                    # only about these drawings of kit.vision, in this order
     [[calls]]                             # it calls these tools; only where they are offered
     name = "get_weather"
-    arguments = { city = "Beijing" }      # what it knows to say; the tool's schema chooses
+    arguments = { city = "Beijing" }      # known arguments; the tool's schema chooses among them
     +++
     --- thinking ---
     --- answer ---
     --- instruct ---                      # the answer when thinking is off, where it differs
 
-What has none, the pocket model answers. `notice` stands in where it cannot, `notice_image` where
-there is something to see; `filler` is the text that bare completions go through.
+Other prompts go to the pocket model. Where it cannot answer, `notice` takes its place, and
+`notice_image` where there is something to see. `filler` is the text of bare completions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,16 +36,21 @@ from kit.provenance import Author, AuthorKind
 from kit.twin.chat_format import TURN, Message, text_of
 
 if TYPE_CHECKING:
-    from kit.twin.media import Shown
+    from kit.twin.media import MediaItem
 
 AUTHORS = Author(AuthorKind.AUTHORED)
+_FRONT_MATTER = ("prompts", "after", "tool_result", "says", "forced", "images", "calls")
 _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
 
+MEASURES_TIME = "A request that ignores the end of its answer measures time, and no model is asked."
+SEES_NOTHING = "It does not see, and this conversation shows something."
+
+
 @dataclass(frozen=True)
-class Call:
-    """A tool call: a function's name and the arguments, in the order they are written. It is not
-    `closed` where its end never came."""
+class FunctionCall:
+    """A tool call: a function's name, and the arguments in the order in which they are written.
+    It is not `closed` where its end is missing."""
 
     name: str
     arguments: tuple[tuple[str, Any], ...]
@@ -59,7 +64,7 @@ class AuthoredReply:
     name: str
     prompts: frozenset[str]
     after: frozenset[str]
-    calls: tuple[Call, ...]
+    calls: tuple[FunctionCall, ...]
     tool_result: bool | str
     says: str
     forced: bool
@@ -70,16 +75,16 @@ class AuthoredReply:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What to say to one request, and who wrote it. `thinking` is None in instruct mode.
+class AssistantTurn:
+    """The answer to one request, and who wrote it. `thinking` is None in instruct mode.
 
-    What is `cut` has no end of its own: its writer came to a limit. Who is `still_thinking` at the
-    end never came to an answer. `held_s` is how long the request waited for it to be written.
+    It is `cut` where the model that wrote it came to its limit, and `still_thinking` where that
+    was before any answer. `held_s` is how long the request waited for it to be written.
     """
 
     thinking: str | None
     answer: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     author: Author = AUTHORS
     cut: bool = False
     still_thinking: bool = False
@@ -87,7 +92,7 @@ class Said:
 
 
 def normalise(prompt: str) -> str:
-    """A prompt without what should not matter: case, spacing, quotes, final punctuation."""
+    """A prompt without its case, extra spaces, quotes and final punctuation."""
     text = prompt.casefold().replace("’", "'").replace("what's", "what is")
     text = re.sub(r"\s+", " ", text).replace(" %", "%")
     return text.strip(" .!?…\"'“”")
@@ -108,21 +113,20 @@ def reply_to(
     thinking: bool,
     tools: Sequence[Mapping[str, Any]] = (),
     must_call: str | bool = False,
-    shown: Sequence[Shown] = (),
-) -> Said | None:
-    """The authored reply to a conversation; None where nobody wrote one. About pictures that
-    nobody wrote about it is the notice that the twin does not see.
+    media: Sequence[MediaItem] = (),
+) -> AssistantTurn | None:
+    """The authored reply to a conversation, None where there is none. About new images without
+    one it is the notice that the twin does not see.
 
-    `tools` are those that may be called, as OpenAI's schema has them; `must_call` the one that
-    has to be, or True where any will do. A reply that calls tools is chosen only where every
-    required parameter is known.
-    `shown` is all that the conversation shows; a question may be about its last pictures, or
-    about none.
+    `tools` are those that may be called, in OpenAI's schema; `must_call` is the name of the one
+    that has to be, or True where any will do. A reply that calls tools is chosen only where every
+    required parameter is known. `media` is all that the conversation shows; a question may be
+    about the last of them, or about none.
     """
     users = [normalise(text_of(m)) for m in messages if m.get("role") == "user"]
     prompt, before = (users or [""])[-1], (users[-2:-1] or [""])[0]
     answered, results = _results(messages)
-    seen, is_new = _last_shown(messages, shown)
+    seen, is_new = _last_media(messages, media)
     about = {_drawings(seen), () if not is_new else _drawings(seen)}
     fitting = [
         (reply, calls)
@@ -137,30 +141,31 @@ def reply_to(
         and (not must_call or must_call in {True for _ in calls} | {call.name for call in calls})
     ]
     if not fitting and is_new:
-        list_of = "\n".join(f"- {one}" for one in seen)
-        return _said(replies()["notice_image"], thinking, hand=AuthorKind.NOTICE, shown=list_of)
+        shown = "\n".join(f"- {one}" for one in seen)
+        return _filled(replies()["notice_image"], thinking, AuthorKind.NOTICE, shown=shown)
     if not fitting:
         return None
     reply, calls = max(
         fitting,
         key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
     )
-    return _said(reply, thinking, calls, result="\n".join(results))
+    turn = _filled(reply, thinking, AuthorKind.AUTHORED, result="\n".join(results))
+    return replace(turn, calls=calls)
 
 
-def notice(thinking: bool, why: str) -> Said:
-    """What stands in for an answer that nobody could write, and the reason."""
-    return _said(replies()["notice"], thinking, hand=AuthorKind.NOTICE, why=why)
+def notice(thinking: bool, why: str) -> AssistantTurn:
+    """The notice that no model answers, and why."""
+    return _filled(replies()["notice"], thinking, AuthorKind.NOTICE, why=why)
 
 
-def filler() -> Said:
-    """The text that is said where only its length matters."""
-    return _said(replies()["filler"], thinking=False)
+def filler() -> AssistantTurn:
+    """The text of an answer of which only the length matters."""
+    return _filled(replies()["filler"], False, AuthorKind.AUTHORED)
 
 
-def completion_of(prompt: str) -> Said | None:
+def completion_of(prompt: str) -> AssistantTurn | None:
     """What follows a bare prompt: the filler, or where it is a conversation in Qwen3.5's chat
-    format the authored reply to its last turn, None if there is none."""
+    format the authored reply to its last turn, None where there is none."""
     head, turn, opened = prompt.rpartition(TURN)
     if not turn:
         return filler()
@@ -169,40 +174,32 @@ def completion_of(prompt: str) -> Said | None:
     return reply_to(messages, thinking="</think>" not in opened)
 
 
-def _said(
-    reply: AuthoredReply,
-    thinking: bool,
-    calls: tuple[Call, ...] = (),
-    result: str = "",
-    hand: AuthorKind = AuthorKind.AUTHORED,
-    shown: str = "",
-    why: str = "",
-) -> Said:
+def _filled(reply: AuthoredReply, thinking: bool, kind: AuthorKind, **values: str) -> AssistantTurn:
+    """The reply with `values` in the places that it names in braces."""
     answer = reply.answer if thinking or not reply.instruct else reply.instruct
-    for name, value in (("result", result), ("shown", shown), ("why", why)):
+    for name, value in values.items():
         answer = answer.replace(f"{{{name}}}", value) if value else answer
-    return Said(reply.thinking if thinking else None, answer, calls, Author(hand))
+    return AssistantTurn(reply.thinking if thinking else None, answer, author=Author(kind))
 
 
-def _last_shown(
-    messages: Sequence[Message], shown: Sequence[Shown]
-) -> tuple[tuple[Shown, ...], bool]:
-    """What came with the last turn that showed anything, and whether that is the user's last."""
-    last = max((one.turn for one in shown), default=-1)
+def _last_media(
+    messages: Sequence[Message], media: Sequence[MediaItem]
+) -> tuple[tuple[MediaItem, ...], bool]:
+    """The media of the last message that has any, and whether that is the user's last."""
+    last = max((one.message for one in media), default=-1)
     user = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
-    return tuple(one for one in shown if one.turn == last), last == user
+    return tuple(one for one in media if one.message == last), last == user
 
 
-def _drawings(shown: Iterable[Shown]) -> tuple[str, ...]:
+def _drawings(media: Iterable[MediaItem]) -> tuple[str, ...]:
     """Their names, "" for what the kit did not draw; frames of a clip are the clip."""
-    names = [one.drawing or "" for one in shown]
+    names = [one.drawing or "" for one in media]
     return tuple(n for i, n in enumerate(names) if i == 0 or n != CLIP or names[i - 1] != CLIP)
 
 
 def _results(messages: Sequence[Message]) -> tuple[set[str | bool], list[str]]:
-    """Where the conversation ends with what tools answered: that, and who they are (their names,
-    and True for any).
-    """
+    """Where the conversation ends with results of tools: the tools' names (and True, for any),
+    and the results."""
     results: list[str] = []
     for message in reversed(messages):
         if message.get("role") not in ("tool", "function"):
@@ -213,19 +210,22 @@ def _results(messages: Sequence[Message]) -> tuple[set[str | bool], list[str]]:
     return ({True} if results else set()), results
 
 
-def _fit(calls: Iterable[Call], tools: Sequence[Mapping[str, Any]]) -> tuple[Call, ...] | None:
+def _fit(
+    calls: Iterable[FunctionCall], tools: Sequence[Mapping[str, Any]]
+) -> tuple[FunctionCall, ...] | None:
     """The calls with the arguments that the offered tools take; None where they do not fit."""
     offered = {f.get("name"): f for tool in tools if isinstance(f := tool.get("function"), Mapping)}
     fitted = []
     for call in calls:
         if call.name not in offered:
             return None
-        schema = offered[call.name].get("parameters") or {}
+        parameters = offered[call.name].get("parameters")
+        schema = parameters if isinstance(parameters, Mapping) else {}
         known = dict(call.arguments)
         wanted = schema.get("properties") or {}
         if not all(name in known for name in schema.get("required") or ()):
             return None
-        fitted.append(Call(call.name, tuple((n, known[n]) for n in wanted if n in known)))
+        fitted.append(FunctionCall(call.name, tuple((n, known[n]) for n in wanted if n in known)))
     return tuple(fitted)
 
 
@@ -234,17 +234,18 @@ def _parse(name: str, text: str) -> AuthoredReply:
     if empty:
         raise ValueError(f"{name}: a reply starts with its front matter")
     head = tomllib.loads(front)
+    load_data.known_keys(f"replies/{name}.md", head, _FRONT_MATTER)
     parts = _SECTION.split(body)[1:]
-    # A file's last line break is the editor's; what stands before it is the author's.
-    sections = {
+    sections = {  # the last line break of a file is no part of the text
         kind: part.removeprefix("\n").rstrip("\n")
         for kind, part in zip(parts[::2], parts[1::2], strict=True)
     }
+    calls = head.get("calls", ())
     return AuthoredReply(
         name=name,
         prompts=frozenset(map(normalise, head["prompts"])),
         after=frozenset(map(normalise, head.get("after", ()))),
-        calls=tuple(Call(c["name"], tuple(c["arguments"].items())) for c in head.get("calls", ())),
+        calls=tuple(FunctionCall(c["name"], tuple(c["arguments"].items())) for c in calls),
         tool_result=head.get("tool_result", False),
         says=head.get("says", ""),
         forced=head.get("forced", False),

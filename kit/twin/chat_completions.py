@@ -1,4 +1,4 @@
-"""The wire of /v1/chat/completions: what each step's tokens look like in SGLang's chunks.
+"""/v1/chat/completions: a conversation → its answer, in SGLang's chunks.
 
     role → thinking … → answer … → tool call: name, "{", a parameter each, "}" → finish → usage
 
@@ -7,24 +7,76 @@ Keys, their order and their nulls are those of SGLang 0.5.23 (tests/conformance)
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.requests import Request
+
+from kit.twin import request as incoming
+from kit.twin.authored import MEASURES_TIME, SEES_NOTHING, AssistantTurn, notice, reply_to
+from kit.twin.errors import bad_request, error
+from kit.twin.media import MediaItem, load_media, vision_tokens
 from kit.twin.protocol import ChatCompletionRequest
-from kit.twin.sse import DONE, Outlet, dumps, event
-from kit.twin.token_script import Fragment, Part, Script, Stop, Token
+from kit.twin.server import Prompt, Twin
+from kit.twin.sse import DONE, ResponseWriter, dumps, event
+from kit.twin.token_script import CallFragment, Stop, Token, TokenPart, TokenScript
 
 Json = dict[str, Any]
+
+
+async def serve(twin: Twin, request: Request) -> Any:
+    """The ASGI response to a request. Raises Refused."""
+    asked = incoming.chat(incoming.parse(await request.body()), twin.context_length)
+    wrong = incoming.bad_regex(asked.regex)
+    if wrong is not None:
+        if not asked.stream:
+            raise bad_request(wrong)  # SGLang compiles it late: a stream has already begun
+        return twin.event_response(json.dumps({"error": error(wrong, "BAD_REQUEST")}).encode())
+    messages, sampling = incoming.conversation(asked), incoming.sampling(asked)
+    media, thinking = await load_media(messages), asked.thinking(twin.thinks)
+    text, tokens = await twin.chat_prompt(
+        messages, asked.callable_tools, thinking, [one.text for one in media]
+    )
+    tokens += sum(one.missing for one in media)
+    incoming.check_length(tokens, sampling, twin.context_length)
+    turn = _known_answer(asked, messages, thinking, media)
+    if turn is None:
+        turn = await twin.pocket.write(text, thinking, asked.callable_tools, asked.must_call)
+    else:
+        twin.pocket.warm_up()
+    script = twin.script(turn, sampling)
+    writer = twin.writer(asked.stream, "x-kit-schedule" in request.headers)
+    vision = vision_tokens(media)
+    prompt = Prompt(tokens, sum(vision.values()), sum(one.pieces for one in media))
+    response = ChatResponse(asked, script, tokens, writer, vision)
+    arrived_s = request.state.arrived_s + turn.held_s
+    return twin.run(response.choices, writer, script, prompt, asked.stream, arrived_s)
+
+
+def _known_answer(
+    asked: ChatCompletionRequest,
+    messages: Sequence[Mapping[str, Any]],
+    thinking: bool,
+    media: Sequence[MediaItem],
+) -> AssistantTurn | None:
+    """The authored reply, or the notice where no model is asked; None where one is."""
+    turn = reply_to(messages, thinking, asked.callable_tools, asked.must_call, media)
+    if turn is None and media:
+        return notice(thinking, SEES_NOTHING)
+    if turn is None and asked.ignore_eos:
+        return notice(thinking, MEASURES_TIME)
+    return turn
 
 
 def usage(
     prompt: int, completion: int, reasoning: int, vision: Mapping[str, int] | None = None
 ) -> Json:
-    """SGLang's usage object; the prefix cache is reported nowhere unless it is asked for.
+    """SGLang's usage object. The prefix cache is not reported: that has to be switched on.
 
-    `vision` counts `image_tokens` and `video_tokens`, where there are any.
+    `vision` has `image_tokens` and `video_tokens`, where there are any.
     """
     return {
         "prompt_tokens": prompt,
@@ -42,35 +94,35 @@ def metadata(completion: int) -> Json:
 
 
 class ChatResponse:
-    """One response, of `ask.n` choices. Choices give their tokens to it; it writes the outlet."""
+    """One response of `n` choices, which write their chunks through it."""
 
     def __init__(
         self,
-        ask: ChatCompletionRequest,
-        script: Script,
+        asked: ChatCompletionRequest,
+        script: TokenScript,
         prompt_tokens: int,
-        outlet: Outlet,
+        writer: ResponseWriter,
         vision: Mapping[str, int] | None = None,
     ) -> None:
-        self.outlet = outlet
-        self.ask = ask
+        self.writer = writer
+        self.asked = asked
         self.script = script
         self.prompt_tokens = prompt_tokens
         self._vision = vision
         self.created = int(time.time())
-        self.choices = [Choice(self, index) for index in range(max(ask.n, 1))]
+        self.choices = [Choice(self, index) for index in range(max(asked.n, 1))]
         self._ended: list[Choice] = []
 
     def end(self, choice: Choice) -> None:
-        """A choice has said everything; after the last of them the response is completed."""
+        """A choice has ended; the last one completes the response."""
         self._ended.append(choice)
         if len(self._ended) < len(self.choices):
             return
-        if self.ask.stream:
-            self.outlet.put(b"".join(self._finale(choice.rid)))
+        if self.asked.stream:
+            self.writer.put(b"".join(self._finale(choice.rid)))
         else:
-            self.outlet.put(dumps(self._whole()))
-        self.outlet.close()
+            self.writer.put(dumps(self._whole()))
+        self.writer.close()
 
     def chunk(self, rid: str, choices: list[Json], more: Json | None = None) -> bytes:
         return event(
@@ -78,7 +130,7 @@ class ChatResponse:
                 "id": rid,
                 "object": "chat.completion.chunk",
                 "created": self.created,
-                "model": self.ask.model,
+                "model": self.asked.model,
                 "choices": choices,
                 **(more or {}),
             }
@@ -89,7 +141,7 @@ class ChatResponse:
             self.chunk(rid, [delta(c.index, {"reasoning_content": None}, c.stop)])
             for c in self._ended
         ]
-        if self.ask.include_usage:
+        if self.asked.include_usage:
             chunks.append(self.chunk(rid, [], {"usage": self._usage()}))
         return [*chunks, DONE]
 
@@ -107,7 +159,7 @@ class ChatResponse:
             "id": first.rid,
             "object": "chat.completion",
             "created": self.created,
-            "model": self.ask.model,
+            "model": self.asked.model,
             "choices": [choice.whole() for choice in self.choices],
             "usage": self._usage(),
             "metadata": metadata(first.completion_tokens),
@@ -125,7 +177,7 @@ def delta(index: int, what: Json, stop: Stop | None = None) -> Json:
 
 
 class Choice:
-    """One generation of a response; the engine gives it tokens."""
+    """One generation of a response, which the engine gives its tokens."""
 
     def __init__(self, response: ChatResponse, index: int) -> None:
         self.rid = uuid.uuid4().hex
@@ -133,7 +185,7 @@ class Choice:
         self.given = 0
         self._response = response
         self._aborted = False
-        self._thoughts = ""  # held back until they end, where stream_reasoning is off
+        self._thoughts = ""  # collected until they end, where stream_reasoning is off
         self._ready = b""
         self._finished = False
 
@@ -157,13 +209,13 @@ class Choice:
         new = self._response.script.take(self.given, tokens)
         self.given += tokens
         self._finished = finished
-        if self._response.ask.stream:
+        if self._response.asked.stream:
             chunks = self._role() if first else []
             self._ready = b"".join([*chunks, *self._chunks(new)])
 
     def deliver(self, due_s: float) -> None:
         if self._ready:
-            self._response.outlet.put(self._ready, due_s)
+            self._response.writer.put(self._ready, due_s)
             self._ready = b""
         if self._finished:
             self._response.end(self)
@@ -200,7 +252,7 @@ class Choice:
 
     def _chunks(self, tokens: Sequence[Token]) -> list[bytes]:
         thoughts, answer, fragments = self._sort(tokens)
-        if not self._response.ask.stream_reasoning:
+        if not self._response.asked.stream_reasoning:
             self._thoughts += thoughts
             thinking = self.reasoning_tokens == self.given and not self._finished
             thoughts = "" if thinking else self._thoughts
@@ -208,7 +260,7 @@ class Choice:
         chunks = []
         if thoughts:
             chunks.append(self._plain({"reasoning_content": thoughts}))
-        if answer and not self._response.ask.callable_tools:
+        if answer and not self._response.asked.callable_tools:
             chunks.append(self._plain({"reasoning_content": None, "content": answer}))
         elif answer:
             chunks.append(self._parsed(content=answer))
@@ -216,33 +268,33 @@ class Choice:
             chunks.append(self._parsed(call=_call(fragment)))
         return chunks
 
-    def _sort(self, tokens: Sequence[Token]) -> tuple[str, str, list[Fragment]]:
+    def _sort(self, tokens: Sequence[Token]) -> tuple[str, str, list[CallFragment]]:
         """The thinking, the answer and the tool call fragments of some tokens."""
-        apart = self._response.ask.separate_reasoning
+        apart = self._response.asked.separate_reasoning
         thoughts, answer = "", ""
-        fragments: list[Fragment] = []
+        fragments: list[CallFragment] = []
         for token in tokens:
-            if token.part is Part.THINKING and apart:
+            if token.part is TokenPart.THINKING and apart:
                 thoughts += token.text
-            elif token.part in (Part.THINKING, Part.ANSWER):
+            elif token.part in (TokenPart.THINKING, TokenPart.ANSWER):
                 answer += token.text
-            elif token.part is Part.CALL:
+            elif token.part is TokenPart.CALL:
                 fragments += token.fragments
             elif token.text == "</think>" and not apart:
                 answer += token.text
         return thoughts, answer, fragments
 
     def _plain(self, what: Json) -> bytes:
-        """A chunk as it is where no tool parser runs: usage only where it is asked for."""
-        more = {"usage": self._so_far()} if self._response.ask.continuous_usage else None
+        """A chunk without a tool parser: usage only where it is asked for."""
+        more = {"usage": self._so_far()} if self._response.asked.continuous_usage else None
         return self._response.chunk(self.rid, [delta(self.index, what)], more)
 
     def _parsed(self, content: str | None = None, call: Json | None = None) -> bytes:
-        """A chunk out of the tool parser: every field is there, null or not."""
+        """A chunk of the tool parser: every field is there, null or not."""
         what: Json = {"role": None, "content": content, "reasoning_content": None}
         if call is not None:
             what["tool_calls"] = [call]
-        counts = self._so_far() if self._response.ask.continuous_usage else None
+        counts = self._so_far() if self._response.asked.continuous_usage else None
         return self._response.chunk(self.rid, [delta(self.index, what)], {"usage": counts})
 
     def _so_far(self) -> Json:
@@ -250,13 +302,13 @@ class Choice:
 
     def _calls_end(self, stop: Stop) -> bool:
         """Whether the generation ended by itself, with tool calls."""
-        if stop.reason != "stop" or not self._response.ask.callable_tools:
+        if stop.reason != "stop" or not self._response.asked.callable_tools:
             return False
         return any(token.fragments for token in self._response.script.tokens)
 
 
-def _call(fragment: Fragment) -> Json:
-    """A fragment on the wire. Only the first of a call has an id and a name."""
+def _call(fragment: CallFragment) -> Json:
+    """A fragment as JSON. Only the first of a call has an id and a name."""
     return {
         "id": f"call_{uuid.uuid4().hex[:24]}" if fragment.name else None,
         "index": fragment.call,
@@ -265,7 +317,7 @@ def _call(fragment: Fragment) -> Json:
     }
 
 
-def _joined(fragments: Sequence[Fragment]) -> list[Json]:
+def _joined(fragments: Sequence[CallFragment]) -> list[Json]:
     calls: list[Json] = []
     for fragment in fragments:
         if fragment.name:
@@ -278,7 +330,7 @@ def _joined(fragments: Sequence[Fragment]) -> list[Json]:
 def _before_calls(tokens: Sequence[Token]) -> str:
     text = ""
     for token in tokens:
-        if token.part is Part.CALL:
+        if token.part is TokenPart.CALL:
             break
-        text += token.text if token.part is Part.ANSWER else ""
+        text += token.text if token.part is TokenPart.ANSWER else ""
     return text

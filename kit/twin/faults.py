@@ -1,14 +1,14 @@
-"""A server that misbehaves, on purpose: what a client must be ready for.
+"""Faults of a server, on purpose: what a client must be ready for.
 
     refuse     every request is refused for its key (401)
-    rate429    every question meets a limit (429)
-    error500   every question meets a failure (500)
-    stall      an answer stops coming, its connection open
-    cut        an answer breaks off, its connection dropped
+    rate429    every generation is over the rate limit (429)
+    error500   every generation is an internal error (500)
+    stall      an answer stops, and its connection stays open
+    cut        an answer stops, and its connection is dropped
     broken     an answer ends in an error object
 
 The last three happen after a number of steps: `cut:12` after twelve, `cut` after five. An answer
-that is not streamed meets them before anything has come.
+that is not streamed fails before its first byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from kit.errors import InvalidValue, UnknownName
 from kit.twin.errors import Refused, error
-from kit.twin.sse import DONE, Outlet
+from kit.twin.sse import DONE, ResponseWriter
 
 AT_ONCE = ("refuse", "rate429", "error500")
 MIDWAY = ("stall", "cut", "broken")
@@ -26,14 +26,14 @@ MIDWAY = ("stall", "cut", "broken")
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and after how many steps of an answer."""
+    """Which fault, and after how many steps of an answer."""
 
     name: str
     after: int = 5
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """`cut`, or `cut:12`. Raises UnknownName, or InvalidValue for what is no number."""
+        """Read `cut` or `cut:12`. Raises UnknownName, or InvalidValue where that is no number."""
         name, colon, after = text.partition(":")
         if name not in AT_ONCE + MIDWAY:
             raise UnknownName("fault", name, AT_ONCE + MIDWAY)
@@ -47,30 +47,30 @@ class Fault:
         return self.name if self.name in AT_ONCE else f"{self.name}:{self.after}"
 
 
-def refusal(fault: Fault | None, question: bool) -> Refused | None:
-    """What a request meets before it is read; None where it is served. `question` is whether it
-    asks for an answer, and not just about the server."""
+def refusal(fault: Fault | None, generates: bool) -> Refused | None:
+    """The error that a request gets before it is read; None where it is served. `generates` is
+    whether it asks for tokens, and not only about the server."""
     if fault is None:
         return None
     if fault.name == "refuse":
         return Refused(401, {"error": "Unauthorized"})
-    if fault.name == "rate429" and question:
+    if fault.name == "rate429" and generates:
         return Refused(429, error("Too many requests", kind="RateLimitError", code=429))
-    if fault.name == "error500" and question:
-        said = "The scheduler died: CUDA out of memory"
-        return Refused(500, error(said, kind="InternalServerError", code=500))
+    if fault.name == "error500" and generates:
+        died = "The scheduler died: CUDA out of memory"
+        return Refused(500, error(died, kind="InternalServerError", code=500))
     return None
 
 
-def outlet(fault: Fault | None, stream: bool) -> Outlet:
-    """The way out for an answer; with a fault, one that fails."""
+def response_writer(fault: Fault | None, stream: bool) -> ResponseWriter:
+    """The writer for an answer; with a fault, one that fails."""
     if fault is None or fault.name not in MIDWAY:
-        return Outlet()
-    return _Failing(fault, fault.after if stream else 0)
+        return ResponseWriter()
+    return _FailingWriter(fault, fault.after if stream else 0)
 
 
-class _Failing(Outlet):
-    """Passes on some parts, then fails; what comes later is lost."""
+class _FailingWriter(ResponseWriter):
+    """Passes on some parts, then fails; later parts are lost."""
 
     def __init__(self, fault: Fault, parts: int) -> None:
         super().__init__()
@@ -87,10 +87,10 @@ class _Failing(Outlet):
             return
         self._failed = True
         if self._fault.name == "cut":
-            self.cut()
+            self.drop()
         elif self._fault.name == "broken":
-            said = error("Generation aborted.", kind="INTERNAL_SERVER_ERROR", code=500)
-            super().put(b"data: " + json.dumps({"error": said}).encode() + b"\n\n" + DONE)
+            problem = error("Generation aborted.", kind="INTERNAL_SERVER_ERROR", code=500)
+            super().put(b"data: " + json.dumps({"error": problem}).encode() + b"\n\n" + DONE)
             super().close()
 
     def close(self) -> None:

@@ -1,44 +1,50 @@
-"""The pocket model in the twin's process: llama.cpp writes what nobody wrote a reply for.
+"""The pocket model in the twin's process, run by llama.cpp in a thread of its own.
 
-    pocket = Pocket.load()
-    pocket.say(prompt, thinking=True, tools=[...])  →  Said(thinking, answer, calls, author)
+    writer = PocketWriter()
+    turn = await writer.write(prompt, thinking=True, tools=[...])   # or the notice, and why
 
-Its words are its own; when they come, and what they count, is the played machine's: the twin
-sends them as it sends every other reply.
+    PocketModel.load().answer(prompt, thinking=True, tools=[...])   # the same, waited for
+
+The model decides what is said. When it is sent, and how it is counted, follows the simulated
+machine, as with every other reply.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import platform
 import re
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from kit.errors import KitError
 from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
-from kit.twin.authored import Call, Said
+from kit.twin.authored import AssistantTurn, FunctionCall, notice
 from kit.twin.chat_format import THINK, TURN
 
-MAX_TOKENS = 400  # longer than anything it was taught to say
-NEEDS = ("avx2", "bmi2", "f16c", "fma")  # of an x86 processor, as its wheel was built
+MAX_TOKENS = 400  # longer than anything it was trained to say
+NEEDS = ("avx2", "bmi2", "f16c", "fma")  # instructions that its x86 wheel was built with
 _CALL = re.compile(r"<tool_call>\s*<function=([^>\n]+)>(.*?)(</function>|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 _FORCED = "<tool_call>\n<function="
 
 
-class PocketMissing(KitError):
-    """The pocket model cannot be had here; the twin keeps to what was written for it."""
+class PocketUnavailable(KitError):
+    """The pocket model cannot answer here; the twin has its authored replies."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What `kit/data/pocket` holds, by its `pocket.json`."""
+    """The files of `kit/data/pocket`, as its `pocket.json` describes them."""
 
     gguf: Path
     name: str
@@ -47,18 +53,18 @@ class Weights:
 
     @classmethod
     def read(cls, folder: Path = WEIGHTS) -> Weights:
-        """Raises PocketMissing where there are none, or they are not the released ones."""
+        """Raises PocketUnavailable where they are missing, or not the released ones."""
         try:
             insist_on_released(folder)
         except KitError as problem:
-            raise PocketMissing(problem.what, problem.hint) from problem
+            raise PocketUnavailable(problem.what, problem.hint) from problem
         about = json.loads((folder / "pocket.json").read_text(encoding="utf-8"))
         gguf = folder / about["gguf"]
         return cls(gguf, about["name"], about["parameters"], about["context_tokens"])
 
 
-class Pocket:
-    """llama.cpp with the weights loaded. One question at a time."""
+class PocketModel:
+    """llama.cpp with the weights loaded. It answers one prompt at a time."""
 
     def __init__(self, server: Any, weights: Weights) -> None:
         self.weights = weights
@@ -66,14 +72,14 @@ class Pocket:
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def load(cls, weights: Weights | None = None) -> Pocket:
-        """Raises PocketMissing without xllamacpp, or where it does not run on this machine."""
+    def load(cls, weights: Weights | None = None) -> PocketModel:
+        """Raises PocketUnavailable without xllamacpp, or where it does not run on this machine."""
         found = weights or Weights.read()
         check_processor()
         try:
             import xllamacpp
         except ImportError as problem:
-            raise PocketMissing(
+            raise PocketUnavailable(
                 "the pocket model's engine, llama.cpp, is not installed here",
                 "pip install xllamacpp, where it has a wheel",
             ) from problem
@@ -89,21 +95,21 @@ class Pocket:
         try:
             return cls(xllamacpp.Server(params), found)
         except RuntimeError as problem:
-            raise PocketMissing(
+            raise PocketUnavailable(
                 f"llama.cpp does not run here: {problem}", "the twin goes on without it"
             ) from problem
 
-    def say(
+    def answer(
         self,
         prompt: str,
         thinking: bool,
         tools: Sequence[Mapping[str, Any]] = (),
         must_call: str | bool = False,
-    ) -> Said:
-        """What it answers to a prompt in Qwen3.5's chat format. It is always greedy.
+    ) -> AssistantTurn:
+        """Its answer to a prompt in Qwen3.5's chat format, decoded greedily.
 
-        `must_call` is a function's name, or True for any. Raises PocketMissing for a prompt that
-        is longer than its context, and for a call that it does not get written.
+        `must_call` is a function's name, or True for any. Raises PocketUnavailable for a prompt
+        that is longer than its context, and where it does not complete a demanded call.
         """
         opened = ""
         if thinking and prompt.endswith(TURN):  # a prompt that leaves the tag to the model
@@ -113,22 +119,22 @@ class Pocket:
             opened += f"{must_call}>\n" if isinstance(must_call, str) else ""
         grammar = _any_of(_offered(tools)) if must_call is True else ""
         text, cut = self._complete(prompt + opened, MAX_TOKENS, grammar)
-        said = parse(opened + text, thinking, tools, cut)
-        if must_call and not said.calls:
-            raise PocketMissing(
-                "the pocket model was to call a tool, and did not get it written",
+        turn = parse(opened + text, thinking, tools, cut)
+        if must_call and not turn.calls:
+            raise PocketUnavailable(
+                "the pocket model was to call a tool, and did not complete the call",
                 'let it choose: tool_choice="auto"',
             )
-        return replace(said, author=Author(AuthorKind.POCKET, self.weights.name))
+        return replace(turn, author=Author(AuthorKind.POCKET, self.weights.name))
 
     def complete(self, prompt: str, max_tokens: int = MAX_TOKENS) -> str:
         """What follows `prompt`, up to the end of the turn."""
         return self._complete(prompt, max_tokens)[0]
 
     def _complete(self, prompt: str, max_tokens: int, grammar: str = "") -> tuple[str, bool]:
-        """And whether it came to the limit before its own end."""
+        """The text, and whether it reached the limit before its own end."""
         asked = {
-            "prompt": prompt.encode(errors="replace").decode(),  # half a surrogate pair is none
+            "prompt": prompt.encode(errors="replace").decode(),  # without half surrogate pairs
             "n_predict": max_tokens,
             "temperature": 0.0,
             "stop": ["<|im_end|>"],
@@ -138,37 +144,37 @@ class Pocket:
         with self._one_at_a_time:
             given = self._server.handle_completions(asked)
         if "choices" not in given:
-            raise self._refused(given.get("error") or {})
+            raise self._unavailable(given.get("error") or {})
         choice = given["choices"][0]
         return str(choice["text"]), choice["finish_reason"] == "length"
 
-    def _refused(self, error: Mapping[str, Any]) -> PocketMissing:
+    def _unavailable(self, error: Mapping[str, Any]) -> PocketUnavailable:
         if error.get("type") == "exceed_context_size_error":
-            return PocketMissing(
+            return PocketUnavailable(
                 f"this prompt is longer than the {self.weights.context_tokens:,} tokens, of its "
                 "own vocabulary, that the pocket model holds",
                 "ask for less at once",
             )
-        return PocketMissing(
+        return PocketUnavailable(
             f"llama.cpp does not take this prompt: {error.get('message')}", "ask in other words"
         )
 
 
 @cache
-def pocket() -> Pocket:
-    """The one of this process, loaded at first use. Raises PocketMissing."""
-    return Pocket.load()
+def pocket() -> PocketModel:
+    """The model of this process, loaded at first use. Raises PocketUnavailable."""
+    return PocketModel.load()
 
 
 def check_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
-    """Raises PocketMissing where llama.cpp would meet an instruction that this processor does not
-    know: that ends a process, the twin and all. Where the system has no such list, it is tried."""
+    """Raises PocketUnavailable where this processor lacks an instruction that llama.cpp uses: it
+    would end the whole process. Where the system does not list them, it is tried."""
     if platform.machine() != "x86_64" or not cpuinfo.exists():
         return
     flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
     lacks = [name for name in NEEDS if flags and name not in flags[1].split()]
     if lacks:
-        raise PocketMissing(
+        raise PocketUnavailable(
             f"the pocket model's engine needs a processor with {', '.join(lacks)}",
             'connect to a model elsewhere: kit.connect("http://localhost:30000")',
         )
@@ -176,17 +182,17 @@ def check_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
 
 def parse(
     text: str, thinking: bool, tools: Sequence[Mapping[str, Any]] = (), cut: bool = False
-) -> Said:
-    """The text of an assistant's turn, taken apart; where it was `cut`, there is no end to it.
-    Where tools are offered, calls are read as SGLang's parser does: of any function by any name."""
+) -> AssistantTurn:
+    """The parts of an assistant's text. Where tools are offered, calls are read as SGLang's parser
+    reads them: of any function by any name."""
     thoughts, ended, rest = text.partition("</think>") if thinking else ("", "yes", text)
     offered = _offered(tools)
     calls = tuple(
-        Call(name, _arguments(body, offered.get(name, {})), bool(end))
+        FunctionCall(name, _arguments(body, offered.get(name, {})), bool(end))
         for name, body, end in (_CALL.findall(rest) if offered else ())
     )
     answer = rest.partition("<tool_call>")[0] if calls else rest
-    return Said(
+    return AssistantTurn(
         thoughts.strip() if thinking else None,
         answer.strip(),
         calls,
@@ -196,6 +202,53 @@ def parse(
     )
 
 
+class PocketWriter:
+    """Lets the pocket model answer beside the event loop, one prompt at a time."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "pocket")
+        self._reported: set[str] = set()
+        self._warm = False
+
+    def warm_up(self) -> None:
+        """Load the model in the background, once. A problem is reported when it is asked."""
+        if not self._warm:
+            self._warm = True
+            self._thread.submit(pocket)
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def write(
+        self,
+        prompt: str,
+        thinking: bool,
+        tools: Sequence[Mapping[str, Any]] = (),
+        must_call: str | bool = False,
+    ) -> AssistantTurn:
+        """The model's answer to a prompt in Qwen3.5's chat format, or the notice and why."""
+        began_s, loop = monotonic(), asyncio.get_running_loop()
+        asked = (prompt, thinking, tools, must_call)
+        try:
+            turn = await loop.run_in_executor(self._thread, _answer, *asked)
+        except PocketUnavailable as problem:
+            if problem.what not in self._reported:
+                self._reported.add(problem.what)
+                print(f"twin: no pocket model: {problem.what} → {problem.hint}", file=sys.stderr)
+            turn = notice(thinking, f"{problem.what}. → {problem.hint}")
+        return replace(turn, held_s=monotonic() - began_s)
+
+
+def _answer(
+    prompt: str, thinking: bool, tools: Sequence[Mapping[str, Any]], must_call: str | bool
+) -> AssistantTurn:
+    turn = pocket().answer(prompt, thinking, tools, must_call)
+    if not (turn.thinking or turn.answer or turn.calls):
+        raise PocketUnavailable("the pocket model had nothing to say", "ask in other words")
+    return turn
+
+
 def _offered(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Functions by name."""
     functions = (tool.get("function") for tool in tools)
@@ -203,13 +256,13 @@ def _offered(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]
 
 
 def _any_of(names: Iterable[str]) -> str:
-    """llama.cpp's grammar for a call that goes to one of these functions."""
+    """llama.cpp's grammar for a call of one of these functions."""
     return f'root ::= ({" | ".join(map(json.dumps, names))}) ">" [^\\x00]*'
 
 
 def _arguments(body: str, function: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Values as their schema types them, as SGLang's parser does: `null` is none whatever the
-    type, what is not `true` is false, and JSON is read where no text is meant."""
+    """Values with the types of their schema, as SGLang's parser reads them: `null` is None for any
+    type, a boolean other than `true` is False, and all but strings are read as JSON."""
     parameters = function.get("parameters")
     schema = parameters.get("properties") if isinstance(parameters, Mapping) else None
     schema = schema if isinstance(schema, Mapping) else {}

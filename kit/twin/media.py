@@ -1,7 +1,7 @@
-"""What a request shows: its images and videos, found, opened as SGLang opens them, and counted.
+"""The images and videos of a request: opened as SGLang opens them, and counted.
 
-The twin does not see. Of a picture it knows the size, so the tokens, and whether the kit drew it
-(`kit.course.drawings`): those have authored replies.
+The twin does not see. Of an image it knows the size, hence the tokens, and whether the kit drew it
+(`kit.course.drawings`): there are authored replies about those.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from kit.vision import avi, video
 from kit.vision.load_image import FORMATS, check_size, fetch
 
 FETCH_S = 3.0  # SGLang's REQUEST_TIMEOUT for what it fetches
-_CONTAINERS = "videos but Motion JPEG in AVI, for it has no decoder"
+_CONTAINERS = "videos other than Motion JPEG in AVI, for it has no decoder"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One picture or video. `text` stands for it in the prompt, and lacks `hidden` of its tokens.
+class MediaItem:
+    """One image or video. `text` stands for it in the prompt, with `missing` fewer tokens.
 
-    `turn` is the message it came with; `drawing` its name where the kit drew it. The vision tower
-    looks at it in `pieces`: a picture is one, a video as many as it has rows.
+    `message` is the index of its message; `drawing` is its name where the kit drew it. The vision
+    tower processes it in `pieces`: an image is one, a video as many as it has rows.
     """
 
     kind: str
@@ -39,8 +39,8 @@ class Shown:
     tokens: int
     drawing: str | None
     text: str
-    hidden: int
-    turn: int
+    missing: int
+    message: int
     pieces: int = 1
 
     def __str__(self) -> str:
@@ -49,11 +49,11 @@ class Shown:
         return f"{self.kind}, {width:,} × {height:,} pixels, {self.tokens:,} tokens{made}"
 
 
-async def look(messages: Sequence[Message]) -> tuple[Shown, ...]:
-    """Everything that the messages show, in order. Raises Refused, in SGLang's words."""
-    found, numbers = [], {"image": 0, "video": 0}
-    for turn, message in enumerate(messages):
-        for part in parts_of(message):
+async def load_media(messages: Sequence[Message]) -> tuple[MediaItem, ...]:
+    """All images and videos of the messages, in order. Raises Refused, in SGLang's words."""
+    found, counts = [], {"image": 0, "video": 0}
+    for message, parts in enumerate(map(parts_of, messages)):
+        for part in parts:
             kind = str(part["type"])
             if "audio" in kind:
                 raise not_served("audio")
@@ -61,33 +61,33 @@ async def look(messages: Sequence[Message]) -> tuple[Shown, ...]:
                 continue
             url, detail = part[kind]["url"], part[kind].get("detail", "auto")
             kind = kind.removesuffix("_url")
-            found.append(await asyncio.to_thread(_open, kind, url, detail, numbers[kind], turn))
-            numbers[kind] += 1
+            found.append(await asyncio.to_thread(_open, kind, url, detail, counts[kind], message))
+            counts[kind] += 1
     return tuple(found)
 
 
-def vision_tokens(shown: Sequence[Shown]) -> dict[str, int]:
-    """`image_tokens` and `video_tokens`, as usage has them: only where there are any."""
-    kinds = dict.fromkeys(one.kind for one in shown)
-    return {f"{kind}_tokens": sum(s.tokens for s in shown if s.kind == kind) for kind in kinds}
+def vision_tokens(media: Sequence[MediaItem]) -> dict[str, int]:
+    """`image_tokens` and `video_tokens` of the usage object: only those that there are."""
+    kinds = dict.fromkeys(one.kind for one in media)
+    return {f"{kind}_tokens": sum(s.tokens for s in media if s.kind == kind) for kind in kinds}
 
 
-def _open(kind: str, url: str, detail: Any, index: int, turn: int) -> Shown:
-    told = url
+def _open(kind: str, url: str, detail: Any, index: int, message: int) -> MediaItem:
+    source = url
     if kind == "image":
-        told = (
+        source = (
             f"ImageData(url={url[:200]!r}, detail={detail!r}, max_dynamic_patch=None, "
             "preprocess_kwargs=None, content_hash=None, max_long_side_pixel=None)"
         )
     try:
         data = _bytes(url)
-        return _image(data, turn) if kind == "image" else _video(data, turn)
+        return _image(data, message) if kind == "image" else _video(data, message)
     except (OSError, SyntaxError, ValueError, KitError) as problem:
-        said = problem.what if isinstance(problem, KitError) else str(problem)
-        short = told[:100] + "..." if len(told) > 100 else told
+        why = problem.what if isinstance(problem, KitError) else str(problem)
+        short = source[:100] + "..." if len(source) > 100 else source
         raise bad_request(
             f"An exception occurred while loading {kind.upper()} data at index {index}: "
-            f"Error while loading data {short}: {said}"
+            f"Error while loading data {short}: {why}"
         ) from problem
 
 
@@ -106,25 +106,25 @@ def _bytes(url: str) -> bytes:
         raise ValueError("Incorrect padding" if padded else "Non-base64 digit found") from problem
 
 
-def _image(data: bytes, turn: int) -> Shown:
+def _image(data: bytes, message: int) -> MediaItem:
     from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         check_size(*image.size, "the image", least=1)
-        picture = image.convert("RGB")
+        pixels = image.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
         raise ValueError(f"Could not decode image: {problem}") from problem
-    width, height = picture.size
+    width, height = pixels.size
     ratio = max(width, height) / min(width, height)
-    if ratio > MAX_RATIO:  # the processor's own words, which come without the ones around
+    if ratio > MAX_RATIO:  # the image processor's own message, without "An exception occurred"
         raise bad_request(f"absolute aspect ratio must be smaller than {MAX_RATIO}, got {ratio}")
     tokens = image_tokens(width, height)
-    name = drawings.recognise(picture, data)
-    return Shown("image", (width, height), tokens, name, IMAGE, tokens - 1, turn)
+    name = drawings.recognise(pixels, data)
+    return MediaItem("image", (width, height), tokens, name, IMAGE, tokens - 1, message)
 
 
-def _video(data: bytes, turn: int) -> Shown:
+def _video(data: bytes, message: int) -> MediaItem:
     if not avi.is_avi(data):
         if data[4:8] == b"ftyp" or data[:4] == b"\x1a\x45\xdf\xa3":
             raise not_served(_CONTAINERS)
@@ -137,4 +137,4 @@ def _video(data: bytes, turn: int) -> Shown:
     name = drawings.CLIP if film == drawings.clip().film else None
     rows = len(cost.times_s)
     size = (film.width, film.height)
-    return Shown("video", size, cost.tokens, name, text, cost.tokens - rows, turn, rows)
+    return MediaItem("video", size, cost.tokens, name, text, cost.tokens - rows, message, rows)

@@ -68,7 +68,7 @@ class EngineCollector:
 
 
 def gauges(engine: Engine, context_length: int) -> dict[str, float]:
-    """What /metrics shows of the present moment. GB are SGLang's, of 2**30 bytes."""
+    """The present values of the gauges. GB are SGLang's, of 2**30 bytes."""
     scheduler, memory = engine.scheduler, engine.scheduler.memory
     profile = memory.profile
     used = scheduler.kv_tokens_used

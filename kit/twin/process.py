@@ -1,9 +1,10 @@
-"""Starting a twin: in a process of its own that dies with this one, or here.
+"""Starting a twin: in a process of its own that ends with this one, or here.
 
-    kernel ──stdin (a pipe nobody writes to)──▶ python -m kit.twin … --parent-stdin
+    kernel ──stdin (a pipe without content)──▶ python -m kit.twin … --parent-stdin
            ◀─stdout: {"url": …, "port": …, "pid": …}
 
-The pipe closes when the kernel ends, however it ends; the twin reads the end of file and is gone.
+The pipe closes when the kernel ends, however it ends; then the twin reads the end of file, and
+ends too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _REFUSED = 2  # for anything else that its reader can mend
 
 
 class TwinProcess:
-    """A twin that runs beside this process. `url` has no /v1."""
+    """A twin in a process of its own. `url` is without /v1."""
 
     def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
         self.url = url
@@ -40,7 +41,7 @@ class TwinProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, and belongs to this process (not to the parent of a fork)."""
+        """Whether it runs and belongs to this process (and not to the parent of a fork)."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def close(self) -> None:
@@ -66,13 +67,13 @@ def start(
 ) -> TwinProcess:
     """Start a twin and wait until it answers; port 0 takes a free one.
 
-    Raises LaunchError when it does not come up: the port is taken, or what its log says.
+    Raises LaunchError where it does not start: the port is taken, or what its log says.
     """
     argv = [sys.executable, "-m", "kit.twin", "--parent-stdin"]
     argv += ["--profile", profile, "--speed", repr(speed), "--sglang", sglang, "--port", str(port)]
     argv += ["--fault", fault] if fault else []
     with tempfile.TemporaryFile() as log:
-        # A session of its own: a Ctrl-C, or Jupyter's Stop, is meant for the cell alone.
+        # A session of its own: Ctrl-C and Jupyter's Stop are meant for the cell alone.
         process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -91,7 +92,7 @@ def start(
 
 
 def _failure(code: int, log: IO[bytes], port: int) -> LaunchError:
-    """Why it did not come up: its own two lines where it had some, else the end of its log."""
+    """Why it did not start: its own two lines where it wrote them, else the end of its log."""
     if code == _TAKEN:
         return _taken(port)
     log.seek(0)
@@ -109,8 +110,8 @@ def _taken(port: int) -> LaunchError:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on 127.0.0.1. Raises LaunchError where the port is taken, or cannot be had."""
-    # naming the protocol is what makes asyncio set TCP_NODELAY; without it a stream waits 40 ms
+    """A socket on 127.0.0.1. Raises LaunchError where the port is taken or not allowed."""
+    # With the protocol named, asyncio sets TCP_NODELAY; without it a stream waits 40 ms.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,21 +133,20 @@ def serve(
     fault: str | None = None,
     ready: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """Serve a twin in this process until it is told to end.
+    """Serve a twin in this process until it is interrupted.
 
     `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
     fault that does not exist, a port that is taken.
     """
-    from kit.twin.tokenizer import preload
-
-    preload()  # the rest of the start does not need it
+    gc.disable()  # until it is loaded: there is no garbage yet
+    threading.Thread(target=_load_the_rest, name="loading", daemon=True).start()
     sock = listen(port)
     port = sock.getsockname()[1]
 
     import uvicorn
 
     from kit.twin.app import app
-    from kit.twin.precise_loop import new_event_loop
+    from kit.twin.engine import new_event_loop
     from kit.twin.server import Twin
 
     config = uvicorn.Config(
@@ -164,7 +164,8 @@ def serve(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            gc.freeze()  # what is loaded stays; collecting it again would only cost time
+            gc.freeze()  # what is loaded stays: looking through it again would only cost time
+            gc.enable()
             if ready is not None and self.started:
                 ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
 
@@ -176,6 +177,16 @@ def serve(
         sock.close()
 
 
+def _load_the_rest() -> None:
+    """Load what the first generation needs, and a start does not."""
+    from kit.twin.tokenizer import vocabulary
+
+    vocabulary()
+    from kit.twin import chat_completions, chat_format, completions  # noqa: F401
+
+    chat_format.template()
+
+
 def serve_here(
     profile: str = "h200x8",
     port: int = 30000,
@@ -183,7 +194,7 @@ def serve_here(
     sglang: str = SGLANG,
     fault: str | None = None,
 ) -> int:
-    """`kit twin`: serve until Ctrl-C, saying where. Returns 0. Raises KitErrors."""
+    """`kit twin`: print the address, and serve until Ctrl-C. Returns 0. Raises KitErrors."""
 
     def ready(where: dict[str, Any]) -> None:
         print(f"twin of SGLang {sglang} on {profile}, clock ×{speed:g}, at {where['url']}")
@@ -197,10 +208,10 @@ def serve_here(
 
 
 def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
-    """`python -m kit.twin`: says where it serves in a line of JSON, and serves."""
+    """`python -m kit.twin`: print the address as a line of JSON, and serve."""
 
     def ready(where: dict[str, Any]) -> None:
-        if parent_stdin:  # and not before: uvicorn has just put its own handler there
+        if parent_stdin:  # not before: uvicorn has just set its own handler
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(json.dumps(where), flush=True)
 
@@ -218,7 +229,7 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
 
 
 def _die_with_parent() -> None:
-    """End when stdin does: the parent holds the other end of it, and nobody else."""
+    """End when stdin ends: only the parent holds its other end."""
 
     def watch() -> None:
         while os.read(0, 4096):

@@ -1,32 +1,35 @@
-"""One simulated server: what it plays, and how a request gets into its engine."""
+"""One simulated server: its profile, and how a request gets into its engine."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from starlette.responses import Response
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, profile
 from kit.scheduler import Scheduler
 from kit.sizing import explain
-from kit.twin.authored import Said
+from kit.twin.authored import AssistantTurn
 from kit.twin.chat_format import Message, render, text_of, unsaid_tokens
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
-from kit.twin.fallback import Writer
-from kit.twin.faults import Fault
+from kit.twin.faults import Fault, response_writer
+from kit.twin.llama_cpp import PocketWriter
 from kit.twin.metrics import registry
-from kit.twin.request import SamplingParams
-from kit.twin.sse import Fed, Header, Outlet
-from kit.twin.token_script import Script, write
+from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
+from kit.twin.token_script import TokenScript, script_of
 from kit.twin.tokenizer import vocabulary
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from kit.launch import LaunchPlan
+    from kit.twin.request import SamplingParams
 
 FASTEST = 1000.0
 _LONG_TEXT = 20_000  # characters; a longer prompt is rendered and tokenized beside the event loop
@@ -35,11 +38,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Twin:
-    """A profile, a scheduler, a clock, and what may go wrong.
+@dataclass(frozen=True)
+class Prompt:
+    """What a request costs before its first token: `image_tokens` of its tokens belong to `images`
+    images, or rows of a video."""
 
-    Raises UnknownName for a profile or a fault, InvalidValue for a clock that cannot be and for
-    a profile that does not fit its GPUs.
+    tokens: int
+    image_tokens: int = 0
+    images: int = 0
+
+
+class Twin:
+    """A profile, a scheduler, a clock, and perhaps a fault.
+
+    Raises UnknownName for a profile or a fault, InvalidValue for an impossible clock and for a
+    profile that does not fit its GPUs.
     """
 
     def __init__(
@@ -65,7 +78,7 @@ class Twin:
         self.sglang = sglang
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
-        self.writer = Writer()
+        self.pocket = PocketWriter()
         self.model = self.profile.checkpoint
         self.context_length = (
             self.profile.context_length or self.profile.model.max_position_embeddings
@@ -79,19 +92,19 @@ class Twin:
 
     @cached_property
     def launch(self) -> LaunchPlan:
-        """The command whose server is played."""
-        from kit.launch import launch_plan
+        """The command of the simulated server."""
+        from kit.launch import launch_plan  # only /server_info needs it
 
         return launch_plan(self.profile, self.sglang, port=self.port)
 
     @property
     def thinks(self) -> bool:
-        """Whether the model thinks where nobody says: all but the two smallest do."""
+        """Whether the model thinks by default: all but the two smallest do."""
         return self.profile.model.name not in ("0.8b", "2b")
 
     @property
     def draft_tokens(self) -> int:
-        """Drafts of a verify step; 0 without MTP."""
+        """Drafts per verify step; 0 without MTP."""
         return self.profile.mtp.num_draft_tokens - 1 if self.profile.mtp else 0
 
     async def count(self, prompt: str | Sequence[int]) -> int:
@@ -100,7 +113,7 @@ class Twin:
             return len(prompt)
         return len(await _beside(len(prompt), vocabulary().encode, prompt))
 
-    async def prompt(
+    async def chat_prompt(
         self,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]],
@@ -115,36 +128,46 @@ class Twin:
 
         return await _beside(sum(map(_size, messages)), made)
 
-    def script(self, said: Said, sampling: SamplingParams) -> Script:
-        return write(
-            said,
+    def script(self, turn: AssistantTurn, sampling: SamplingParams) -> TokenScript:
+        return script_of(
+            turn,
             sampling.max_tokens,
             ignore_eos=sampling.ignore_eos,
             stops=sampling.stops,
             stop_ids=sampling.stop_ids,
         )
 
+    def writer(self, stream: bool, with_schedule: bool = False) -> ResponseWriter:
+        """For one answer. With a schedule, a stream says when each of its parts was due."""
+        writer = response_writer(self.fault, stream)
+        writer.with_schedule = stream and with_schedule
+        return writer
+
     def run(
         self,
         generations: Sequence[Generation],
-        outlet: Outlet,
-        script: Script,
-        prompt_tokens: int,
+        writer: ResponseWriter,
+        script: TokenScript,
+        prompt: Prompt,
         stream: bool,
         arrived_s: float,
-        image_tokens: int = 0,
-        images: int = 0,
-    ) -> Fed:
-        """Give generations to the scheduler; the response that their tokens will fill.
+    ) -> EngineResponse:
+        """Give generations to the scheduler. Returns the response that they will write.
 
-        `arrived_s` is when the request came, on the monotonic clock: what was done for it since
-        is part of the overhead that the scheduler reckons with. `image_tokens` of the prompt are
-        of `images` pictures. Raises Refused where they could never run.
+        `arrived_s` is when the request came, on the monotonic clock: the time spent on it since is
+        part of the overhead that the scheduler allows for. Raises Refused where they could never
+        run.
         """
         try:
-            for generation in generations:
+            for one in generations:
                 self.engine.submit(
-                    generation, prompt_tokens, script.total, stream, arrived_s, image_tokens, images
+                    one,
+                    prompt.tokens,
+                    script.total,
+                    stream,
+                    arrived_s,
+                    prompt.image_tokens,
+                    prompt.images,
                 )
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem
@@ -153,21 +176,37 @@ class Twin:
             for generation in generations:
                 self.engine.abort(generation.rid)
 
-        return Fed(outlet, self._headers(script.said), hang_up, stream)
+        return EngineResponse(writer, self._headers(script.turn), hang_up, stream)
 
-    def _headers(self, said: Said) -> list[Header]:
-        author = "; ".join(filter(None, (said.author.hand, said.author.name)))
+    def response(
+        self, content: bytes | str = b"", status: int = 200, media: str | None = None
+    ) -> Response:
+        headers = {"x-kit-twin": self.label}
+        if status == 429:
+            headers["retry-after"] = "1"
+        return Response(content, status, headers, media)
+
+    def json_response(self, body: Any, status: int = 200) -> Response:
+        return self.response(dumps(body), status, "application/json")
+
+    def event_response(self, body: bytes) -> Response:
+        """A stream of this one event."""
+        media = "text/event-stream; charset=utf-8"
+        return self.response(b"data: " + body + b"\n\n" + DONE, media=media)
+
+    def _headers(self, turn: AssistantTurn) -> list[Header]:
+        author = "; ".join(filter(None, (turn.author.kind, turn.author.name)))
         headers = [(b"x-kit-twin", self.label.encode()), (b"x-kit-author", author.encode())]
-        return headers + ([(b"x-kit-held-s", b"%.6f" % said.held_s)] if said.held_s else [])
+        return headers + ([(b"x-kit-held-s", b"%.6f" % turn.held_s)] if turn.held_s else [])
 
 
 def _size(message: Message) -> int:
-    """Roughly how many characters of a prompt; a message of no text counts too."""
+    """The characters of a prompt, roughly: rendering a message costs as much as reading a few."""
     return len(text_of(message)) + 100
 
 
 async def _beside(size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Do it here, or where there is much to read in a thread, so that no stream waits for it."""
+    """Do the work here, or for a long text in a thread, so that no stream waits for it."""
     if size > _LONG_TEXT:
         return await asyncio.to_thread(work, *arguments, **named)
     return work(*arguments, **named)

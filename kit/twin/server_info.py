@@ -1,8 +1,8 @@
-"""What the twin says about itself: /v1/models, /model_info, /server_info.
+"""/v1/models, /model_info and /server_info.
 
-/server_info repeats all 556 settings of SGLang 0.5.23, recorded from a real one
-(`data/twin/server_info.json`). What the profile decides is put in: the flags of its launch plan,
-its memory plan, the machine. What is left has the value of SGLang's defaults.
+/server_info has all 556 settings of SGLang 0.5.23, recorded from a real server
+(`data/twin/server_info.json`). Those that the profile decides are replaced: by the flags of its
+launch plan, its memory plan, and the machine. The others have SGLang's defaults.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_RUNNING_WITH_MTP = 48  # asked for, where nothing is said; the state slots may admit fewer
+_RUNNING_WITH_MTP = 48  # SGLang's default with MTP; the state slots may admit fewer
 
 
 @cache
@@ -53,14 +53,14 @@ def model_info(memory: MemoryPlan, model: str) -> Json:
         "model_path": model,
         "served_model_name": model,
         "tokenizer_path": model,
-        "has_image_understanding": False,  # the real one sees; the twin does not
+        "has_image_understanding": False,  # the real server sees; the twin does not
         "model_type": "qwen3_5_moe" if moe else "qwen3_5",
         "architectures": [f"Qwen3_5{'Moe' if moe else ''}ForConditionalGeneration"],
     }
 
 
 def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: int) -> Json:
-    """All settings and the state of the moment, in SGLang's order."""
+    """All settings and the present state, in SGLang's order."""
     info: Json = json.loads(_recorded("server_info"))
     memory = engine.scheduler.memory
     settings = resolved(launch, context_length, port)
@@ -85,12 +85,12 @@ def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: i
 
 
 def _overlay(recorded: Json, settings: Json) -> Json:
-    """The recorded settings with those of this twin in their places."""
+    """The recorded settings, those of this twin replaced."""
     return {name: settings.get(name, value) for name, value in recorded.items()}
 
 
 def resolved(launch: LaunchPlan, context_length: int, port: int) -> Json:
-    """The settings that the plan decides, as SGLang 0.5.23 resolves them; tests/sglang compares."""
+    """The settings that the plan decides, as SGLang 0.5.23 resolves them (tests/sglang)."""
     profile, strategy = launch.profile, launch.memory.strategy.removesuffix("_no_overlap")
     given = {
         flag.name.removeprefix("--").replace("-", "_"): _value(flag.value)
@@ -130,12 +130,12 @@ def _attention(p: Profile) -> str:
 
 
 def _fuses(launch: LaunchPlan) -> bool:
-    """Whether sums over the ranks and the norm after them are one kernel by SGLang's own choice."""
+    """Whether SGLang itself chooses one kernel for the all-reduce and the norm after it."""
     return any(one.flag == "--enable-flashinfer-allreduce-fusion" for one in launch.left_out)
 
 
 def _value(text: str | None) -> Any:
-    """A flag's value as the type that the server would make of it."""
+    """A flag's value, with the type that the server gives it."""
     if text is None:
         return True
     for kind in (int, float):

@@ -1,4 +1,4 @@
-"""Responses that are fed by the engine: server-sent events, or one JSON body at the end."""
+"""Responses that the engine writes: server-sent events, or one JSON body at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def dumps(value: Any) -> bytes:
-    """JSON as SGLang writes it: no spaces, no escapes beyond what JSON asks for."""
+    """JSON as SGLang writes it: no spaces, and only the escapes that JSON needs."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -23,20 +23,20 @@ def event(value: Any) -> bytes:
     return b"data: " + dumps(value) + b"\n\n"
 
 
-def at_once(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
-    """Run a coroutine here and now, up to its first wait: what is left of it, None if nothing.
+def run_until_wait(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+    """Run a coroutine here and now, up to its first wait. Returns the rest of it, None if it ended.
 
-    That spares a wake-up of the task it belongs to, which for fifty streams in a row is what
-    makes the last of them late.
+    That saves waking the task that it belongs to. With fifty streams in a row, those wake-ups are
+    what makes the last of them late.
     """
     try:
         waits_for = coroutine.send(None)
     except StopIteration:
         return None
-    return _Rest(coroutine, waits_for)
+    return _RestOfCoroutine(coroutine, waits_for)
 
 
-class _Rest:
+class _RestOfCoroutine:
     def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
         self._coroutine = coroutine
         self._waits_for = waits_for
@@ -46,51 +46,51 @@ class _Rest:
         yield from self._coroutine.__await__()
 
 
-class Outlet:
-    """Bytes on their way to one client.
+class ResponseWriter:
+    """Takes the parts of a response body and passes them on to one client.
 
-    While the client keeps up, a part is written where it is put. Otherwise it waits for the
-    response's own task, and goes out with those that come meanwhile.
+    While the client keeps up, a part is sent as soon as it is put. Otherwise it waits for the
+    response's own task, which sends it together with those that were put meanwhile.
     """
 
     def __init__(self) -> None:
-        self.write: Callable[[bytes], Coroutine[Any, Any, None]] | None = None
-        self._unwritten: Awaitable[None] | None = None
+        self.send: Callable[[bytes], Coroutine[Any, Any, None]] | None = None
+        self._unsent: Awaitable[None] | None = None
         self._parts: list[bytes] = []
         self._closed = False
         self.broken = False
-        self.scheduled = False  # tell the client when each part was due
+        self.with_schedule = False  # tell the client when each part was due
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, part: bytes, due_s: float | None = None) -> None:
-        if self.scheduled and due_s is not None:
+        if self.with_schedule and due_s is not None:
             part = b": due %.6f\n" % due_s + part
-        if self.write is not None and self._waiter is not None and not self._waiter.done():
-            self._unwritten = at_once(self.write(part))
-            if self._unwritten is None:
+        if self.send is not None and self._waiter is not None and not self._waiter.done():
+            self._unsent = run_until_wait(self.send(part))
+            if self._unsent is None:
                 return
         else:
             self._parts.append(part)
         self._wake()
 
     def close(self) -> None:
-        """Nothing more will be put."""
+        """No more parts will be put."""
         self._closed = True
         self._wake()
 
-    def cut(self) -> None:
-        """Drop the connection, in the middle of whatever was being said."""
+    def drop(self) -> None:
+        """Drop the connection, in the middle of the response."""
         self.broken = True
         self.close()
 
     async def take(self) -> bytes:
-        """What has been put since the last time; waits for some. Empty at the end."""
+        """The parts put since the last call; waits for one. Empty at the end."""
         while not self._parts and not self._closed:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-            if self._unwritten is not None:
-                await self._unwritten
-                self._unwritten = None
+            if self._unsent is not None:
+                await self._unsent
+                self._unsent = None
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -99,21 +99,21 @@ class Outlet:
             self._waiter.set_result(None)
 
 
-class Fed:
-    """An ASGI response whose body comes out of an outlet.
+class EngineResponse:
+    """An ASGI response whose body comes from a ResponseWriter.
 
-    Its status goes out with the first bytes, as SGLang's does, so that what fails before them
-    can still be an error. When the client leaves, `hang_up` is called, once.
+    Its status is sent with the first bytes, as SGLang sends it, so that a failure before them can
+    still be an error response. When the client leaves, `hang_up` is called once.
     """
 
     def __init__(
         self,
-        outlet: Outlet,
+        writer: ResponseWriter,
         headers: list[Header],
         hang_up: Callable[[], None],
         stream: bool,
     ) -> None:
-        self._outlet = outlet
+        self._writer = writer
         self._headers = headers
         self._hang_up = hang_up
         self._stream = stream
@@ -121,36 +121,37 @@ class Fed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = asyncio.create_task(self._watch(receive))
         try:
-            part = await self._outlet.take()
-            if not part and not self._outlet.broken:
+            part = await self._writer.take()
+            if not part and not self._writer.broken:
                 return  # the client has left before the first token
             kind = b"text/event-stream; charset=utf-8" if self._stream else b"application/json"
             headers = [(b"content-type", kind), *self._headers]
             if not self._stream:
-                length = len(part) or 1  # a cut answer promises what never comes
+                length = len(part) or 1  # a dropped answer promises a byte that never comes
                 headers.append((b"content-length", b"%d" % length))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            if not self._stream:
-                if part:
-                    await send({"type": "http.response.body", "body": part, "more_body": False})
-                return
-
-            def write(part: bytes) -> Coroutine[Any, Any, None]:
-                body = {"type": "http.response.body", "body": part, "more_body": True}
-                return cast("Coroutine[Any, Any, None]", send(body))
-
-            self._outlet.write = write
-            while part:
-                await write(part)
-                part = await self._outlet.take()
-            if not self._outlet.broken:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._stream:
+                await self._send_parts(part, send)
+            elif part:
+                await send({"type": "http.response.body", "body": part, "more_body": False})
         finally:
-            self._outlet.write = None
+            self._writer.send = None
             watch.cancel()
+
+    async def _send_parts(self, part: bytes, send: Send) -> None:
+        def send_part(part: bytes) -> Coroutine[Any, Any, None]:
+            body = {"type": "http.response.body", "body": part, "more_body": True}
+            return cast("Coroutine[Any, Any, None]", send(body))
+
+        self._writer.send = send_part
+        while part:
+            await send_part(part)
+            part = await self._writer.take()
+        if not self._writer.broken:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._hang_up()
-        self._outlet.close()
+        self._writer.close()

@@ -21,10 +21,9 @@ from kit import chat, connect
 from kit.pocket import SUMS
 from kit.provenance import AuthorKind
 from kit.twin.app import app
-from kit.twin.authored import Said, completion_of, filler
+from kit.twin.authored import AssistantTurn, completion_of, filler
 from kit.twin.chat_format import render
-from kit.twin.fallback import Writer
-from kit.twin.llama_cpp import Pocket, Weights, parse, pocket
+from kit.twin.llama_cpp import PocketModel, PocketWriter, Weights, parse, pocket
 from kit.twin.process import start
 from kit.twin.server import Twin
 
@@ -93,12 +92,12 @@ def questions() -> list[tuple[dict[str, Any], str]]:
 
 
 @pytest.fixture
-def runs() -> Pocket:
+def runs() -> PocketModel:
     pytest.importorskip("xllamacpp")
     return pocket()
 
 
-def test_a_chat_says_what_was_recorded(runs: Pocket, twin: TestClient) -> None:
+def test_a_chat_says_what_was_recorded(runs: PocketModel, twin: TestClient) -> None:
     asked = questions()
     assert len(asked) > 10
     assert any(body["tools"] for body, _ in asked)
@@ -114,7 +113,7 @@ def test_a_chat_says_what_was_recorded(runs: Pocket, twin: TestClient) -> None:
         assert calls == [dict(call.arguments) for call in said.calls if call.closed]
 
 
-def test_tokens_are_counted_as_qwen_counts_them(runs: Pocket, twin: TestClient) -> None:
+def test_tokens_are_counted_as_qwen_counts_them(runs: PocketModel, twin: TestClient) -> None:
     answer = ask(twin, chat_template_kwargs={"enable_thinking": False}).json()
     asked = f"<|im_start|>user\n{STRANGE}<|im_end|>\n<|im_start|>assistant\n"
     usage, content = answer["usage"], answer["choices"][0]["message"]["content"]
@@ -123,7 +122,7 @@ def test_tokens_are_counted_as_qwen_counts_them(runs: Pocket, twin: TestClient) 
 
 
 def test_a_completion_in_the_chat_format_says_what_was_recorded(
-    runs: Pocket, twin: TestClient
+    runs: PocketModel, twin: TestClient
 ) -> None:
     prompt, output = recorded()[0]
     bare = twin.post("/v1/completions", json={"prompt": prompt, "max_tokens": 2000})
@@ -146,7 +145,12 @@ def test_a_completion_in_the_chat_format_says_what_was_recorded(
 )
 @pytest.mark.parametrize("thinking", [True, False])
 def test_a_demanded_call_is_made_of_an_offered_tool(
-    runs: Pocket, twin: TestClient, choice: Any, offered: list[Any], named: set[str], thinking: bool
+    runs: PocketModel,
+    twin: TestClient,
+    choice: Any,
+    offered: list[Any],
+    named: set[str],
+    thinking: bool,
 ) -> None:
     how = {"enable_thinking": thinking}
     answer = ask(twin, tools=offered, tool_choice=choice, chat_template_kwargs=how)
@@ -157,23 +161,23 @@ def test_a_demanded_call_is_made_of_an_offered_tool(
     assert names <= named
 
 
-def test_tools_that_may_not_be_called_are_not(runs: Pocket, twin: TestClient) -> None:
+def test_tools_that_may_not_be_called_are_not(runs: PocketModel, twin: TestClient) -> None:
     answer = ask(twin, "What is the weather in Oslo?", tools=[TOOL], tool_choice="none")
     assert not message(answer).get("tool_calls")
     assert answer.json()["choices"][0]["finish_reason"] in ("stop", "length")
 
 
-def test_other_work_goes_on_while_it_writes(runs: Pocket) -> None:
+def test_other_work_goes_on_while_it_writes(runs: PocketModel) -> None:
     """llama.cpp lets go of the interpreter: the loop turns while a long prompt is read."""
 
     async def gaps() -> tuple[float, float]:
         prompt = render([{"role": "user", "content": "hello there " * 700}])
         began = last = time.monotonic()
-        longest, writing = 0.0, asyncio.create_task(Writer().write(prompt, True))
+        longest, writing = 0.0, asyncio.create_task(PocketWriter().write(prompt, True))
         while not writing.done():
             await asyncio.sleep(0.001)
             longest, last = max(longest, time.monotonic() - last), time.monotonic()
-        assert (await writing).author.hand is AuthorKind.POCKET
+        assert (await writing).author.kind is AuthorKind.POCKET
         return longest, time.monotonic() - began
 
     longest, took = asyncio.run(gaps())
@@ -181,7 +185,7 @@ def test_other_work_goes_on_while_it_writes(runs: Pocket) -> None:
 
 
 def test_a_prompt_beyond_its_context_gets_the_notice(
-    runs: Pocket, twin: TestClient, capsys: pytest.CaptureFixture[str]
+    runs: PocketModel, twin: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for times in (4000, 4100):
         answer = ask(twin, "hello there " * times)
@@ -190,12 +194,12 @@ def test_a_prompt_beyond_its_context_gets_the_notice(
     assert capsys.readouterr().err.count("twin: no pocket model") == 1
 
 
-def test_half_a_character_is_no_reason_to_fail(runs: Pocket, twin: TestClient) -> None:
+def test_half_a_character_is_no_reason_to_fail(runs: PocketModel, twin: TestClient) -> None:
     raw = b'{"messages": [{"role": "user", "content": "Half: \\ud83d"}], "max_tokens": 3}'
     assert twin.post("/v1/chat/completions", content=raw).status_code == 200
 
 
-def test_it_is_loaded_by_the_first_chat_and_not_before(runs: Pocket) -> None:
+def test_it_is_loaded_by_the_first_chat_and_not_before(runs: PocketModel) -> None:
     if not Path("/proc/self/maps").exists():
         pytest.skip("only Linux lists what a process has loaded")
     process = start("h200x8", speed=100)
@@ -228,16 +232,16 @@ def post(url: str, body: Any) -> Any:
 
 
 def instead(monkeypatch: pytest.MonkeyPatch, load: Callable[[], Any]) -> None:
-    monkeypatch.setattr("kit.twin.fallback.pocket", load)
+    monkeypatch.setattr("kit.twin.llama_cpp.pocket", load)
 
 
 class Says:
     """A pocket model that says this."""
 
-    def __init__(self, said: Said) -> None:
+    def __init__(self, said: AssistantTurn) -> None:
         self._said = said
 
-    def say(self, *_: Any) -> Said:
+    def answer(self, *_: Any) -> AssistantTurn:
         return self._said
 
 
@@ -258,7 +262,7 @@ def test_without_llama_cpp_the_twin_works_as_before(
         text = "".join(getattr(event, "text", "") for event in strange)
         assert "llama.cpp, is not installed here. → pip install xllamacpp" in text
         assert strange.author is not None
-        assert strange.author.hand is AuthorKind.NOTICE
+        assert strange.author.kind is AuthorKind.NOTICE
         assert strange.finish_reason == "stop"
     finally:
         process.close()
@@ -268,7 +272,7 @@ def test_missing_and_altered_weights_get_the_notice(
     twin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    instead(monkeypatch, lambda: Pocket.load(Weights.read(tmp_path)))
+    instead(monkeypatch, lambda: PocketModel.load(Weights.read(tmp_path)))
     assert "weights cannot be read" in message(ask(twin))["content"]
     (tmp_path / SUMS).write_text("0  pocket.json")
     (tmp_path / "pocket.json").write_text("{}")
@@ -278,14 +282,14 @@ def test_missing_and_altered_weights_get_the_notice(
 def test_who_writes_nothing_gets_the_notice(
     twin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instead(monkeypatch, lambda: Says(Said("", "")))
+    instead(monkeypatch, lambda: Says(AssistantTurn("", "")))
     assert "had nothing to say" in message(ask(twin))["content"]
 
 
 def test_what_comes_to_its_limit_ends_with_length(
     twin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looping = Said("and so on " * 30, "", cut=True, still_thinking=True)
+    looping = AssistantTurn("and so on " * 30, "", cut=True, still_thinking=True)
     instead(monkeypatch, lambda: Says(looping))
     answer = ask(twin).json()
     choice, usage = answer["choices"][0], answer["usage"]
@@ -312,11 +316,11 @@ def test_benchmarks_and_bare_prompts_never_wait_for_it(
 def test_the_time_that_it_takes_is_none_of_the_played_machines(
     twin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*_: Any) -> Said:
+    def slow(*_: Any) -> AssistantTurn:
         time.sleep(0.3)
-        return Said(None, "36")
+        return AssistantTurn(None, "36")
 
-    instead(monkeypatch, lambda: type("Slow", (), {"say": slow}))
+    instead(monkeypatch, lambda: type("Slow", (), {"answer": slow}))
     prompt = render([said(STRANGE)], thinking=False)
     native = {"text": prompt, "sampling_params": {"max_new_tokens": 20}}
     answer = twin.post("/generate", json=native)
