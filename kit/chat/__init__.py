@@ -7,12 +7,16 @@
 
 The same loop with `async for`. The parts, left to right:
 
-    events      what can arrive
-    think_tags  `<think>…</think>` inside the text, split anywhere
-    parser      one chunk of the stream → events; pure
-    errors      what broke → two lines that say what to type next
-    request     messages → the body that is sent, without the thinking of earlier turns
-    streaming   the one place that sends it, and the events as they come
+    events          what can arrive
+    think_tags      `<think>…</think>` inside the text, split anywhere
+    content         what a delta's fields may hold → text
+    call_fragments  fragments of tool calls → calls
+    errors          what broke → two lines that say what to type next
+    parser          one chunk of the stream → events; pure
+    sse             the bytes of the stream → chunks; pure
+    request         messages → the body that is sent, without the thinking of earlier turns
+    ending          how an answer ended, in words
+    streaming       the one place that sends it, and the events as they come
 """
 
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking

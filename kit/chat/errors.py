@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import EndpointError, StreamCut
 
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
 
     from kit.endpoint import Endpoint
 
-_TOO_LONG = ("context length", "too long", "longer than", "maximum length", "max_tokens")
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|too long|longer than|maximum (input |prompt )?length|max_tokens",
+    re.IGNORECASE,
+)
 
 
 def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) -> EndpointError:
@@ -19,16 +23,17 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
 
     `arrived` is the text that had come: with any, the error is a `StreamCut` that keeps it.
     """
+    import httpx2
     import openai
 
     if isinstance(error, EndpointError):  # an error object inside the stream
         what, hint = error.what, error.hint
     elif isinstance(error, openai.APIStatusError):
         what, hint = _refused(error, endpoint)
-    elif isinstance(error, openai.APITimeoutError):
+    elif isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
         what = f"nothing came from {endpoint.base_url} for {stall_s:g} s"
         hint = f"ask again, or wait longer: stall_s={2 * stall_s:g}"
-    elif isinstance(error, openai.APIConnectionError):
+    elif isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
         what, hint = _unreachable(error, endpoint, arrived)
     elif isinstance(error, openai.APIError):
         what = f"the server broke off: {error.message}"
@@ -44,9 +49,35 @@ def cut(what: str, hint: str, arrived: str) -> EndpointError:
     return StreamCut(what, hint, arrived) if arrived else EndpointError(what, hint)
 
 
-def _unreachable(
-    error: openai.APIConnectionError, endpoint: Endpoint, arrived: str
-) -> tuple[str, str]:
+def broken_off(message: str, code: Any = None) -> EndpointError:
+    """The two lines for an error object inside the stream; `code` is its own, if it has one."""
+    status = int(code) if str(code).isdecimal() else None
+    return EndpointError(f"the server broke off: {_one_line(message)}", _advice(status, message))
+
+
+def _advice(status: int | None, message: str) -> str:
+    """What to type next, by the HTTP status of an error and what it says."""
+    if _TOO_LONG.search(message) and status not in (401, 403, 404, 429):
+        return (
+            "shorten the prompt, lower max_tokens, or start the server with a larger "
+            "--context-length; then ask again"
+        )
+    match status:
+        case 401 | 403:
+            return 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY'
+        case 404:
+            return "see what it serves: [m.id for m in endpoint.client().models.list()]"
+        case 429:
+            return "wait a moment, then ask again"
+        case None:
+            return "ask again"
+        case status if status >= 500:
+            return "read the server's log, then ask again"
+        case _:
+            return "change what it names, then ask again"
+
+
+def _unreachable(error: Exception, endpoint: Endpoint, arrived: str) -> tuple[str, str]:
     if arrived:
         return (
             f"the connection to {endpoint.base_url} broke in the middle of the answer",
@@ -60,38 +91,30 @@ def _unreachable(
 
 
 def _refused(error: openai.APIStatusError, endpoint: Endpoint) -> tuple[str, str]:
-    message = _message(error)
-    match error.status_code:
+    message, status, url = _message(error), error.status_code, endpoint.base_url
+    advice = _advice(status, message)
+    wait = error.response.headers.get("retry-after", "")
+    match status:
         case 401 | 403:
-            return (
-                f"{endpoint.base_url} refused the key ({error.status_code}): {message}",
-                'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY',
-            )
+            what = f"{url} refused the key ({status})"
         case 404:
-            return (
-                f"{endpoint.base_url} knows no such path or model ({endpoint.model}): {message}",
-                "see what it serves: [m.id for m in endpoint.client().models.list()]",
-            )
+            what = f"{url} knows no such path or model ({endpoint.model})"
         case 429:
-            wait = error.response.headers.get("retry-after", "")
-            pause = f"wait {wait} s" if wait.isdigit() else "wait a moment"
-            return (
-                f"{endpoint.base_url} is over its limit (429): {message}",
-                f"{pause}, then ask again",
-            )
-        case status if status >= 500:
-            return (
-                f"{endpoint.base_url} failed ({status}): {message}",
-                "read the server's log, then ask again",
-            )
-        case status:
-            too_long = any(sign in message.lower() for sign in _TOO_LONG)
-            fix = "shorten the prompt or lower max_tokens" if too_long else "change what it names"
-            return f"the server refused the request ({status}): {message}", f"{fix}, then ask again"
+            what = f"{url} is over its limit (429)"
+            advice = f"wait {wait} s, then ask again" if wait.isdigit() else advice
+        case _ if status >= 500:
+            what = f"{url} failed ({status})"
+        case _:
+            what = f"the server refused the request ({status})"
+    return f"{what}: {message}", advice
 
 
 def _message(error: openai.APIStatusError) -> str:
     """The server's own words: SGLang's error body is flat, OpenAI's is nested."""
     body = error.body
     message = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(message or error.message).split())[:300]
+    return _one_line(str(message or error.message))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -22,10 +22,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class WasThinking:
-    """Every `Answer` so far was thinking: a `</think>` came whose opening tag stood in the prompt.
+    """Every `Answer` so far was thinking: a `</think>` came without an opening tag.
 
-    Some servers pass the text on as it is, and a chat template may open the tag itself; then
-    nothing in the stream separates thinking from answer until the thinking ends.
+    Some servers pass the text on as it is, and a chat template may open the tag itself; others
+    end the thinking's own field too early. Then nothing in the stream separates thinking from
+    answer until the thinking ends.
     """
 
 

@@ -2,104 +2,150 @@
 
 What is known to arrive from OpenAI-compatible servers: thinking in a field called
 `reasoning_content` (SGLang, vLLM) or `reasoning` (OpenRouter, newer vLLM), or inline in the
-text; deltas that are empty or null; a usage chunk without choices; usage on every chunk; tool
-calls in fragments, of which only the first has an id and a name.
+text, or both; content as a list of parts; deltas that are empty or null; a whole message where
+the delta should be; a usage chunk without choices; usage on every chunk; errors in six shapes.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kit.chat.events import Event, Finish, Thinking, ToolCall, Usage
+from kit.chat import content
+from kit.chat.call_fragments import Calls, fragment
+from kit.chat.errors import broken_off
+from kit.chat.events import Answer, Event, Finish, Thinking, Usage
 from kit.chat.think_tags import InlineThinking
-from kit.errors import EndpointError
+
+LEAST_ECHO = 40  # characters: a short thought may well be the answer
+_ERROR_KEYS = ("message", "detail", "msg")
 
 
 class Parser:
     """Turns the chunks of one streamed completion (choice 0) into events.
 
     `thinking` is what was asked for; it decides only how a `</think>` without its opening tag
-    is read: as the end of thinking, unless thinking was switched off.
+    is read: as the end of thinking, unless thinking was switched off. `unread` names the types of
+    content parts that held no text.
     """
 
     def __init__(self, thinking: bool | None = None) -> None:
         self._inline = InlineThinking(thinking)
-        self._calls: dict[int, ToolCall] = {}
+        self._calls = Calls()
+        self._thought = ""
+        self._answered = False
+        self.unread: dict[str, None] = {}
         self.finish_reason: str | None = None
 
     def feed(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Events of one chunk, in order. Raises `EndpointError` on an error object."""
         _refuse_errors(chunk)
         events: list[Event] = []
-        for choice in chunk.get("choices") or ():
-            if (choice.get("index") or 0) == 0:
+        for choice in _objects(chunk.get("choices")):
+            if (choice.get("index") or 0) in (0, "0"):
+                _refuse_errors(choice)
                 events += self._choice(choice)
-        if usage := chunk.get("usage"):
+        if isinstance(usage := chunk.get("usage"), Mapping) and usage:
             events.append(_usage(usage))
         return events
 
     def flush(self) -> list[Event]:
-        """What was held back when the stream ended: half a tag that turned out to be text."""
-        return self._inline.settle()
+        """What was held back when the stream ended: half a tag, a call whose end did not come."""
+        return [*self._inline.settle(), *self._calls.close()]
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
-        delta = choice.get("delta") or {}
         events: list[Event] = []
-        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-            events += self._inline.settle()
-            events.append(Thinking(thought))
-        if text := delta.get("content"):
-            events += self._inline.feed(text)
-        for fragment in delta.get("tool_calls") or ():
-            events += self._tool_call(fragment)
+        delta = self._delta(choice)
+        if thought := content.thought(delta):
+            events += self._think(thought)
+        events += self._content(delta)
+        for sent in (*_objects(delta.get("function_call")), *_objects(delta.get("tool_calls"))):
+            events += [*self._inline.settle(), *self._calls.add(fragment(sent))]
         if reason := choice.get("finish_reason"):
-            self.finish_reason = reason
-            events += self._inline.settle()
-            events += [self._close(call) for call in self._calls.values() if not call.done]
-            events.append(Finish(reason))
+            events += self._finish(reason)
         return events
 
-    def _tool_call(self, fragment: Mapping[str, Any]) -> list[Event]:
-        index = fragment.get("index")
-        if index is None:  # some providers number nothing and send each call whole, with its id
-            index = len(self._calls) - (0 if fragment.get("id") or not self._calls else 1)
-        function = fragment.get("function") or {}
-        arguments = function.get("arguments") or ""
-        if not isinstance(arguments, str):  # an object where the wire wants its JSON
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        before = self._calls.get(index) or ToolCall(index, "", "", "")
-        call = ToolCall(
-            index,
-            before.id or fragment.get("id") or "",
-            before.name or function.get("name") or "",
-            before.arguments + arguments,
-        )
-        ended = [self._close(c) for c in self._calls.values() if c.index < index and not c.done]
-        self._calls[index] = call
-        return [*self._inline.settle(), *ended, call]
+    def _delta(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The delta; the whole message of a server that does not stream, where nothing came yet."""
+        delta, message = choice.get("delta"), choice.get("message")
+        if isinstance(delta, Mapping) and delta:
+            return delta
+        if isinstance(message, Mapping) and not (self._answered or self._thought or self._calls):
+            return message
+        return {"content": choice.get("text")}
 
-    def _close(self, call: ToolCall) -> ToolCall:
-        done = ToolCall(call.index, call.id, call.name, call.arguments, done=True)
-        self._calls[call.index] = done
-        return done
+    def _think(self, text: str) -> list[Event]:
+        self._thought += text
+        return [*self._inline.thinking_apart(), Thinking(text)]
+
+    def _content(self, delta: Mapping[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        for kind, text in content.pieces(delta.get("content") or delta.get("refusal")):
+            if kind == "unread":
+                self.unread[text] = None
+            elif kind == "thinking":
+                events += self._think(text)
+            elif self._answered or not self._is_echo(text):
+                found = self._inline.feed(text)
+                self._answered |= any(isinstance(one, Answer) for one in found)
+                events += found
+        return events
+
+    def _is_echo(self, text: str) -> bool:
+        """Whether it is all of the thinking once more: some servers send that as the answer where
+        the thinking was cut off."""
+        return len(text) >= LEAST_ECHO and text.strip() == self._thought.strip()
+
+    def _finish(self, reason: Any) -> list[Event]:
+        if isinstance(reason, Mapping):  # SGLang's own: {"type": "abort", "message": …}
+            reason = reason.get("type") or "unknown"
+        events: list[Event] = [*self._inline.settle(), *self._calls.close()]
+        if reason != self.finish_reason:
+            events.append(Finish(str(reason)))
+        self.finish_reason = str(reason)
+        return events
+
+
+def _objects(sent: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects of a list, or the one that stands there alone."""
+    for one in sent if isinstance(sent, list) else [sent]:
+        if isinstance(one, Mapping) and one:
+            yield one
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
     completion = usage.get("completion_tokens_details") or {}
     prompt = usage.get("prompt_tokens_details") or {}
-    reasoning = usage.get("reasoning_tokens")  # SGLang's place; OpenAI's is the details
+    reasoning = _count(usage, "reasoning_tokens")  # SGLang's place; OpenAI's is the details
     return Usage(
-        prompt_tokens=usage.get("prompt_tokens") or 0,
-        completion_tokens=usage.get("completion_tokens") or 0,
-        reasoning_tokens=completion.get("reasoning_tokens") if reasoning is None else reasoning,
-        cached_tokens=prompt.get("cached_tokens"),
+        prompt_tokens=_count(usage, "prompt_tokens") or 0,
+        completion_tokens=_count(usage, "completion_tokens") or 0,
+        reasoning_tokens=_count(completion, "reasoning_tokens") if reasoning is None else reasoning,
+        cached_tokens=_count(prompt, "cached_tokens"),
     )
 
 
-def _refuse_errors(chunk: Mapping[str, Any]) -> None:
-    error = chunk if chunk.get("object") == "error" else chunk.get("error")
-    if error:
-        message = error.get("message") if isinstance(error, Mapping) else str(error)
-        raise EndpointError(f"the server broke off: {message or 'no reason given'}", "ask again")
+def _count(source: Any, name: str) -> int | None:
+    """A number of tokens; None where there is none, or something else."""
+    try:
+        return int(source.get(name))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _refuse_errors(sent: Mapping[str, Any]) -> None:
+    """Raises EndpointError for an error, in whatever shape: of a chunk, or within its choice."""
+    error = sent.get("error") or sent.get("errors")
+    if not error and (
+        sent.get("object") == "error"
+        or not sent.keys() & {"choices", "usage", "delta", "finish_reason"}
+    ):
+        error = sent if any(sent.get(key) for key in _ERROR_KEYS) else None
+    if not error:
+        return
+    if isinstance(error, list):
+        error = error[0]
+    if not isinstance(error, Mapping):
+        raise broken_off(str(error), sent.get("code"))
+    message = next((error[key] for key in _ERROR_KEYS if error.get(key)), None)
+    raise broken_off(str(message or "no reason given"), error.get("code"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kit.chat.content import THOUGHTS
 from kit.chat.think_tags import CLOSE, OPEN
 
 Message = dict[str, Any]
-
-_THOUGHTS = ("reasoning_content", "reasoning")
 
 
 def request_body(
@@ -54,8 +53,8 @@ def _without_thinking(message: Message) -> Message:
     if message.get("role") != "assistant":
         return message
     content = message.get("content")
-    if isinstance(content, str) and not any(message.get(name) for name in _THOUGHTS):
+    if isinstance(content, str) and not any(message.get(name) for name in THOUGHTS):
         head, closed, rest = content.partition(CLOSE)
         if closed or head.lstrip().startswith(OPEN):
             message["content"] = rest.lstrip()
-    return {key: value for key, value in message.items() if key not in _THOUGHTS}
+    return {key: value for key, value in message.items() if key not in THOUGHTS}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from kit.chat.ending import ending
 from kit.chat.errors import cut, explain
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.chat.parser import Parser
 from kit.chat.request import request_body
+from kit.chat.sse import EventDecoder
 from kit.errors import EndpointError, KitError
 from kit.pocket import SERVED_NAME
 from kit.provenance import Author, AuthorKind, Provenance
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from kit.endpoint import Endpoint
 
 _PATH = "/chat/completions"
+_DRAIN_S = 0.5
 
 
 def stream(
@@ -48,7 +52,8 @@ def stream(
 class Stream:
     """Events of one answer, and what they add up to so far.
 
-    `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read. `author`
+    `thinking`, `answer`, `tool_calls`, `usage`, `finish_reason` grow while it is read; `remark`
+    says at its end what is wrong with the answer, if anything is. `author`
     says who wrote the answer (None before the server has answered), `provenance` what its numbers
     are worth, `asked_s` when the request went out (`time.perf_counter`). Where a twin had to write
     its reply first, `held_s` is how long that took: the simulated time begins after it, and so
@@ -70,6 +75,7 @@ class Stream:
         self._thinking: list[str] = []
         self._answer: list[str] = []
         self._parser = Parser(thinking)
+        self._decoder = EventDecoder()
         self._stall_s = stall_s
         self._async_client: openai.AsyncOpenAI | None = None
         self._open: openai.Stream[object] | openai.AsyncStream[object] | None = None
@@ -85,6 +91,18 @@ class Stream:
     def answer(self) -> str:
         """The answer so far."""
         return "".join(self._answer)
+
+    @property
+    def remark(self) -> str:
+        """Why there is no answer or why it is not whole, in a sentence; empty where all is well.
+        A stream that breaks off raises instead."""
+        return ending(
+            self.finish_reason,
+            self.thinking,
+            self.answer,
+            len(self.tool_calls),
+            self._parser.unread,
+        )
 
     @property
     def message(self) -> dict[str, Any]:
@@ -123,22 +141,33 @@ class Stream:
         self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
 
-    def _take(self, chunk: object) -> Iterator[Event]:
-        if not isinstance(chunk, dict):
-            raise ValueError(f"a chunk that is no object: {str(chunk)[:60]}")
-        return self._add(self._parser.feed(chunk))
+    def _take(self, received: bytes) -> Iterator[Event]:
+        return self._parse(self._decoder.feed(received))
+
+    def _parse(self, chunks: Iterator[object]) -> Iterator[Event]:
+        for chunk in chunks:
+            if not isinstance(chunk, dict):
+                raise ValueError(f"a chunk that is no object: {str(chunk)[:60]}")
+            yield from self._add(self._parser.feed(chunk))
 
     def _end(self) -> Iterator[Event]:
-        """The last events, once the server has closed. Raises where it closed too early."""
+        """The last events, once the server has closed. Raises where it closed too early: without
+        a finish reason, unless its `[DONE]` came after an answer."""
+        yield from self._parse(self._decoder.flush())
         yield from self._add(self._parser.flush())
-        if self.finish_reason is None:
+        if self.finish_reason is None and not (self._decoder.done and self.arrived):
             if self._media_type != "text/event-stream":
                 raise ValueError(self._media_type or "no content type")
             raise cut(
                 f"{self.endpoint.base_url} closed the stream before the answer had ended",
                 "what had arrived is kept; ask again, and read the server's log if it breaks again",
-                self.thinking + self.answer,
+                self.arrived,
             )
+
+    @property
+    def arrived(self) -> str:
+        """All text so far, thinking first."""
+        return self.thinking + self.answer
 
     def _add(self, events: list[Event]) -> Iterator[Event]:
         """Each event, added up: what the stream holds is what its reader has been given."""
@@ -160,9 +189,10 @@ class Stream:
             yield event
 
     def _explain(self, error: Exception) -> EndpointError:
-        return explain(error, self.endpoint, self.thinking + self.answer, self._stall_s)
+        return explain(error, self.endpoint, self.arrived, self._stall_s)
 
     def __iter__(self) -> Iterator[Event]:
+        import httpx2
         import openai
 
         self._begin()
@@ -173,17 +203,20 @@ class Stream:
                 _PATH, body=self.body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
             )
             self._opened(chunks)
-            for chunk in chunks:
-                for event in self._take(chunk):
+            for received in chunks.response.iter_bytes():
+                for event in self._take(received):
                     yield event
+                if self._decoder.done:
+                    break
             for event in self._end():
                 yield event
-        except (openai.OpenAIError, EndpointError, ValueError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, EndpointError, ValueError) as error:
             raise self._explain(error) from error
         finally:
             self.close()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
+        import httpx2
         import openai
 
         self._begin()
@@ -199,12 +232,16 @@ class Stream:
                 stream_cls=openai.AsyncStream[object],
             )
             self._opened(chunks)
-            async for chunk in chunks:
-                for event in self._take(chunk):
+            body = chunks.response.aiter_bytes()
+            async for received in body:
+                for event in self._take(received):
                     yield event
+                if self._decoder.done:
+                    break
             for event in self._end():
                 yield event
-        except (openai.OpenAIError, EndpointError, ValueError) as error:
+            await _drain(body)
+        except (openai.OpenAIError, httpx2.HTTPError, EndpointError, ValueError) as error:
             raise self._explain(error) from error
         finally:
             await self.aclose()
@@ -236,6 +273,20 @@ class Stream:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    """Read what is left, so that the connection can serve the next question; not for long."""
+    import asyncio
+
+    import httpx2
+
+    async def rest() -> None:
+        async for _ in body:
+            pass
+
+    with suppress(TimeoutError, httpx2.HTTPError):
+        await asyncio.wait_for(rest(), _DRAIN_S)
 
 
 def _author(header: str | None, endpoint: Endpoint) -> Author:
