@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kit.hardware import SGLANG, Profile, from_cell
+from kit.hardware import SGLANG, Profile, from_cell, profile
 from kit.hardware.cookbook import MatrixCell, cells
 from kit.models.precision import precision
 from kit.sizing import FITS_TOKENS, TIGHT_REQUESTS, MemoryPlan, explain, plan
-from kit.sizing.mem_fraction import aiter_share
+from kit.sizing.mem_fraction import aiter_share, context_gib
 
 HEAD = (
     "model",
@@ -38,13 +38,6 @@ class MatrixRow:
     plan: MemoryPlan
 
     @property
-    def ours(self) -> str:
-        """ "fits", "tight", "short" (it runs, with too little KV cache), or "no"."""
-        if self.plan.fits:
-            return self.plan.verdict
-        return "short" if self.plan.max_running_requests else "no"
-
-    @property
     def agrees(self) -> bool:
         """The cookbook offers the cell, so agreement is that it fits."""
         return self.plan.fits and not self.cell.pages
@@ -60,7 +53,7 @@ def note(row: MatrixRow) -> str:
     parts = []
     if not row.plan.fits:
         parts.append(f"{_why(row)}; would fit: {_would_fit(row)}")
-    elif row.ours == "tight":
+    elif row.plan.verdict == "tight":
         parts.append(_tight(row.plan))
     if row.cell.pages:
         parts.append(f"{row.cell.pages}{_other_page(row)}")
@@ -117,6 +110,7 @@ def _other_page(row: MatrixRow) -> str:
 def markdown() -> str:
     """The page: what it compares, the table, the disagreements."""
     table = rows()
+    alone, eight = profile("35b-bf16-h200x1"), profile("h200x8")
     lines = [
         "# Deployment matrix: the cookbook's and ours",
         "",
@@ -124,7 +118,9 @@ def markdown() -> str:
         "",
         f"Each cell of the SGLang cookbook's page on Qwen3.5, and what the kit's memory plan for "
         f"SGLang {SGLANG} says of it. Theirs: published, {_source(table[0].plan.profile)}. Ours: "
-        f"{table[0].plan.provenance}. No GPU ran for this page.",
+        f"computed · formulas of SGLang {SGLANG}; {context_gib(alone):.1f} GiB assumed for the "
+        f"CUDA context of a lone rank, up to {context_gib(eight):.1f} where ranks talk to each "
+        "other. No GPU ran for this page.",
         "",
         f"- **fits**: {TIGHT_REQUESTS} requests or more at once, and a whole context of KV cache",
         "- **tight**: it fits, with fewer requests or less than one context of 262,144 tokens",
@@ -154,8 +150,10 @@ def _source(p: Profile) -> str:
 
 
 def _summary(table: tuple[MatrixRow, ...]) -> Iterator[str]:
-    counts = {word: sum(row.ours == word for row in table) for word in ("fits", "tight", "short")}
-    no = sum(row.ours == "no" for row in table)
+    counts = {
+        word: sum(row.plan.verdict == word for row in table) for word in ("fits", "tight", "short")
+    }
+    no = sum(row.plan.verdict == "no" for row in table)
     yield (
         f"{len(table)} rows: {counts['fits']} fit, {counts['tight']} are tight, "
         f"{counts['short']} short, {no} do not start."
@@ -185,7 +183,7 @@ def _cells(row: MatrixRow) -> tuple[str, ...]:
         f"{ranks}; {fraction}",
         "on" if p.mtp else "off",
         f"{made.ranks[0].weights_gib:.1f}",
-        f"**{row.ours}**" if row.ours in ("short", "no") else row.ours,
+        f"**{row.plan.verdict}**" if row.plan.verdict in ("short", "no") else row.plan.verdict,
         f"{made.max_running_requests}",
         f"{made.kv_tokens:,}",
         note(row),

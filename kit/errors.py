@@ -38,12 +38,16 @@ class KitError(Exception):
 
 
 class UnknownName(KitError):
-    """A name that is not among `known`. The hint lists the nearest, or all if few."""
+    """A name that is not among `known`. The hint lists the nearest in spelling, or all if few;
+    `hint` is given where spelling says nothing."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], more: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], more: str = "", hint: str = ""
+    ) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(names)}"
+        if not hint:
+            hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(names)}"
         super().__init__(f"no {kind} called {name!r}", f"{hint} {more}".strip())
 
 

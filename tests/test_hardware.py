@@ -10,14 +10,44 @@ from typing import Any
 import pytest
 
 from kit.errors import InvalidValue, KitError, UnknownName
-from kit.hardware import Gpu, Mtp, Profile, cookbook, gpu, gpus, profile, profiles
+from kit.hardware import (
+    Gpu,
+    Mtp,
+    Profile,
+    cookbook,
+    described,
+    gpu,
+    gpus,
+    profile,
+    profiles,
+)
 from kit.hardware.cookbook import cells
 from kit.models import model
 
 DATA = Path(__file__).parents[1] / "kit" / "data"
 ASKED_FOR = (
     "h100 h200 b200 b300 gb200 a100 l40s l4 t4 rtx4090 rtx5090 rtxpro6000 mi300x mi325x mi355x xeon"
+    " h20 h203e h800 h100pcie h100nvl gh200 gb300 gb10 a10040gb a800 a10 a10g a40 rtxa6000 v100 l40"
+    " l20 rtx4080 rtx3090 rtx6000ada rtx5080 rtx5070ti mi308x mi210 mi250x mi350x"
 )
+TYPED = {  # what people type or nvidia-smi prints → the row
+    "RTX 3090": "rtx3090", "3090 24g": "rtx3090", "4090": "rtx4090",
+    "h20-141g": "h203e", "NVIDIA H20-3e": "h203e", "H20 96GB": "h20", "NVIDIA H20": "h20",
+    "A100 40GB": "a10040gb", "NVIDIA A100-SXM4-40GB": "a10040gb", "NVIDIA A100-SXM4-80GB": "a100",
+    "NVIDIA A100 80GB PCIe": "a100", "A800-SXM4-80GB": "a800",
+    "nvidia-h100-80gb-hbm3": "h100", "NVIDIA H100 80GB HBM3": "h100",
+    "NVIDIA H100 PCIe": "h100pcie", "NVIDIA H100 NVL": "h100nvl", "NVIDIA GH200 480GB": "gh200",
+    "H200 141GB": "h200",
+    "DGX Spark": "gb10", "NVIDIA GB10": "gb10", "B300 288GB": "b300", "L4 24GB": "l4",
+    "NVIDIA GeForce RTX 5090": "rtx5090", "rtx 4080 super": "rtx4080", "a6000": "rtxa6000",
+    "NVIDIA RTX 6000 Ada Generation": "rtx6000ada", "Tesla V100-SXM2-32GB": "v100",
+    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition": "rtxpro6000",
+    "AMD Instinct MI300X": "mi300x", "MI250": "mi250x",
+}  # fmt: skip
+SMI_MIB = {  # memory.total as nvidia-smi or rocm-smi prints it, in public logs
+    "h20": 97871, "h203e": 143771, "gb300": 284208, "gh200": 97871, "rtx3090": 24576,
+    "rtx5080": 16303, "a10": 23028, "a10040gb": 40960, "rtx6000ada": 49140, "h200": 143771,
+}  # fmt: skip
 BOX_GB = {  # what is printed on the box, in GB or GiB as the vendor counts
     "h100": 80, "h200": 141, "b200": 192, "b300": 288, "a100": 80, "l4": 24, "rtx4090": 24,
     "rtx5090": 32, "mi300x": 192, "mi355x": 288,
@@ -59,6 +89,52 @@ def test_an_architecture_is_one_makers_and_shown_as_its_maker_writes_it(
 @pytest.mark.parametrize("name", ["H200", "RTX 4090", "rtx-4090", "mi300X"])
 def test_a_card_is_found_however_it_is_written(name: str) -> None:
     assert gpu(name).key == "".join(c for c in name.lower() if c.isalnum())
+
+
+@pytest.mark.parametrize(("typed", "key"), TYPED.items())
+def test_a_gpu_is_found_by_what_people_type_and_by_what_nvidia_smi_prints(
+    typed: str, key: str
+) -> None:
+    assert gpu(typed).key == key
+
+
+@pytest.mark.parametrize(("key", "mib"), SMI_MIB.items())
+def test_memory_is_what_the_driver_shows(key: str, mib: int) -> None:
+    assert gpu(key).memory_gib == pytest.approx(mib / 1024, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("h30", "h20 (96 GiB)"), ("rtx4099", "rtx4090 (24 GiB)"), ("rtx 4090 48gb", "rtx6000ada (48"),
+     ("MI100", "mi210"), ("rtx 3080 20GB", "a10 (22"), ("B100", "b200 (179")],
+)  # fmt: skip
+def test_an_unknown_gpu_gives_the_nearest_by_maker_and_memory_and_how_to_describe_it(
+    name: str, nearest: str
+) -> None:
+    with pytest.raises(UnknownName) as caught:
+        gpu(name)
+    assert f"nearest by maker and memory: {nearest}" in caught.value.hint
+    assert "--gpu-memory-gib" in caught.value.hint
+    assert "--like" in caught.value.hint
+
+
+def test_a_gpu_that_is_not_in_the_table_is_described() -> None:
+    h20 = described(96, 4000)
+    assert (h20.arch, h20.flops["bf16"]) == ("sm90", 148)  # nearest in both figures
+    modded = described(48, like="rtx4090")
+    assert (modded.memory_gib, modded.bandwidth_gb_s, modded.arch) == (48, 1008, "sm89")
+    made = Profile.of("27b", "fp8", modded, 1)
+    assert made.title == "27b-fp8-customx1"
+    assert made.gpu.provenance.kind == "computed"
+    assert "RTX 4090" in modded.source
+
+
+@pytest.mark.parametrize("arguments", [(-1, 5), (96, 0), (None, None), (None, 4000)])
+def test_a_description_without_memory_or_with_figures_that_cannot_be_is_refused(
+    arguments: tuple[float | None, float | None],
+) -> None:
+    with pytest.raises(InvalidValue):
+        described(*arguments)
 
 
 def test_the_sources_three_commands_have_short_names() -> None:
@@ -165,7 +241,7 @@ def test_a_profile_says_whose_choice_it_is() -> None:
         (("0.8b", "bf16", "h100", 8), "4 GPUs"),  # twelve heads of vision
         (("397b", "bf16", "h100", 0), "1 or more"),
         (("397b", "bf16", "h100", -8), "1 or more"),
-        (("397b", "bf16", "h1000", 8), "did you mean h100"),
+        (("397b", "bf16", "h1000", 8), "nearest by maker and memory: h100 (80 GiB)"),
         (("397b", "fp16", "h100", 8), "did you mean bf16"),
         (("379b", "bf16", "h100", 8), "did you mean 397b"),
     ],

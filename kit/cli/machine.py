@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from kit.cli.shared import Add, json_option, mtp_and_version, print_json, version
-from kit.errors import InvalidValue
+from kit.cli.shared import (
+    Add,
+    chosen_profile,
+    json_option,
+    machine_options,
+    mtp_and_version,
+    print_json,
+    version,
+)
 
 if TYPE_CHECKING:
     from kit.hardware import Profile
@@ -58,13 +65,12 @@ def add(add_command: Add) -> None:
 
 
 def _machine(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
-    sub.add_argument("--model", help="instead of a profile: 397b, 122b, 35b, 27b, 9b, …")
-    sub.add_argument("--precision", default="bf16", help="bf16, fp8, nvfp4, mxfp4, gptq-int4")
-    sub.add_argument("--gpu", help="h100, h200, b200, …")
-    sub.add_argument("--count", type=int, default=8, help="GPUs in all (default 8)")
-    sub.add_argument("--context", type=int, help="context length in tokens")
-    mtp_and_version(sub)
+    machine_options(sub)
+    sub.add_argument("--context", type=int, help="tokens that one request needs")
+    sub.add_argument("--users", type=int, help="requests at once that must have that context")
+    sub.add_argument(
+        "--mem-fraction-static", type=float, metavar="X", help="share for weights and caches"
+    )
 
 
 def _profiles(args: argparse.Namespace) -> int:
@@ -139,20 +145,10 @@ def _twin(args: argparse.Namespace) -> int:
 def _chosen_profile(args: argparse.Namespace) -> Profile:
     from dataclasses import replace
 
-    from kit.hardware import Profile, profile
-
-    if args.profile and args.model:
-        raise InvalidValue("a profile and --model are two answers", "give one of them")
-    if args.profile:
-        chosen = profile(args.profile)
-    elif args.model and args.gpu:
-        chosen = Profile.of(args.model, args.precision, args.gpu, args.count)
-    else:
-        raise InvalidValue(
-            "which machine?", "name one (kit profiles), or give --model 397b --gpu h100 --count 8"
-        )
-    if args.no_mtp:
-        chosen = replace(chosen, mtp=None)
-    if getattr(args, "context", None) is not None:
-        chosen = replace(chosen, context_length=args.context)
-    return chosen
+    given = {
+        "context_length": args.context,
+        "users": args.users,
+        "mem_fraction_static": args.mem_fraction_static,
+    }
+    given = {field: value for field, value in given.items() if value is not None}
+    return replace(chosen_profile(args), **given)

@@ -6,15 +6,16 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.cli.shared import (
     Add,
+    chosen_profile,
     given_workload,
     json_option,
     judged,
+    machine_options,
     print_json,
     print_report,
     workload_options,
@@ -29,7 +30,7 @@ _CLEAR = "\r\x1b[K"  # of the line that shows progress
 
 def add(add_command: Add) -> None:
     sub = add_command("predict", _predict, "the same in virtual time: no server, no GPU")
-    sub.add_argument("profile", help="a named profile (kit profiles)")
+    machine_options(sub, like=False)
     sub.add_argument(
         "--like",
         metavar="RUN",
@@ -37,11 +38,9 @@ def add(add_command: Add) -> None:
         "its figures are shown next to the prediction",
     )
     workload_options(sub)
-    sub.add_argument("--no-mtp", action="store_true", help="without multi-token prediction")
     sub.add_argument("--accept-length", type=float, help="mean tokens of a verify step")
     sub.add_argument("--max-running-requests", type=int, help="the server's flag")
     sub.add_argument("--constants", metavar="FILE", help="of the speed model, from kit fit")
-    sub.add_argument("--sglang", help="the SGLang version to simulate")
     json_option(sub)
 
     sub = add_command("fit", _fit, "refit the constants of kit predict to your own runs")
@@ -60,12 +59,10 @@ def add(add_command: Add) -> None:
 def _predict(args: argparse.Namespace) -> int:
     from kit.bench import predict, published
     from kit.bench.compare import prediction_table
-    from kit.hardware import SGLANG, profile
+    from kit.hardware import SGLANG
     from kit.speed import Constants, SpeedModel
 
-    chosen = profile(args.profile)
-    if args.no_mtp:
-        chosen = replace(chosen, mtp=None)
+    chosen = chosen_profile(args)
     like = args.like if args.like else given_workload(args)
     version = args.sglang or (published(args.like).sglang if args.like else SGLANG)
     constants = Constants.read(args.constants) if args.constants else None

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kit.errors import InvalidValue
+
 if TYPE_CHECKING:
     from kit.bench import Report, Workload
     from kit.endpoint import Endpoint
+    from kit.hardware import Profile
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -29,6 +32,46 @@ def json_option(sub: argparse.ArgumentParser) -> None:
 def mtp_and_version(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--no-mtp", action="store_true", help="without multi-token prediction")
     sub.add_argument("--sglang", help="SGLang version (default: the newest known)")
+
+
+def machine_options(sub: argparse.ArgumentParser, like: bool = True) -> None:
+    """The machine: a named profile, or a model on so many GPUs. Where `like` is False, the name
+    is taken: a GPU with figures of its own is then like `--gpu`."""
+    sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
+    sub.add_argument("--model", help="instead of a profile: 397b, 122b, 35b, 27b, 9b, …")
+    sub.add_argument("--precision", help="bf16, fp8, nvfp4, mxfp4, gptq-int4 (default bf16)")
+    sub.add_argument("--gpu", help="h100, h200, b200, rtx4090, … as nvidia-smi writes it too")
+    sub.add_argument("--count", type=int, default=8, help="GPUs in all (default 8)")
+    sub.add_argument("--gpu-memory-gib", type=float, metavar="N", help="of a GPU not in the list")
+    sub.add_argument("--bandwidth-gb-s", type=float, metavar="N", help="its memory's")
+    if like:
+        sub.add_argument(
+            "--like", metavar="GPU", help="what else it is like (default: the nearest)"
+        )
+    mtp_and_version(sub)
+
+
+def chosen_profile(args: argparse.Namespace) -> Profile:
+    """The profile that `machine_options` describe. Raises InvalidValue, UnknownName."""
+    from kit.hardware import Profile, described, profile
+
+    figures = (args.gpu_memory_gib, args.bandwidth_gb_s)
+    own = figures != (None, None)
+    if own and args.gpu and getattr(args, "like", None):
+        raise InvalidValue("--gpu and --like name two GPUs", "give one of them")
+    if args.profile and (args.model or args.gpu or own or args.precision):
+        raise InvalidValue("a profile and its parts are two answers", "give one of them")
+    if args.profile:
+        chosen = profile(args.profile)
+    elif args.model and (args.gpu or own):
+        like = args.gpu or getattr(args, "like", None)
+        card = described(*figures, like) if own else args.gpu
+        chosen = Profile.of(args.model, args.precision or "bf16", card, args.count)
+    else:
+        raise InvalidValue(
+            "which machine?", "name one (kit profiles), or give --model 397b --gpu h100 --count 8"
+        )
+    return replace(chosen, mtp=None) if args.no_mtp else chosen
 
 
 def endpoint_options(sub: argparse.ArgumentParser) -> None:

@@ -1,13 +1,15 @@
 """GPUs, and profiles: a model, at a precision, on so many GPUs, with serving options.
 
 gpu            accelerators, each with its source
+gpu_names      a GPU by the name that people type, or by its memory and bandwidth
 profile        what is served, on what, and how
 profile_names  how a profile is called
 cookbook       the cookbook's deployment matrix, as rows of fields
 validate       what a profile must satisfy
 """
 
-from kit.hardware.gpu import Gpu, gpu, gpus
+from kit.hardware.gpu import Gpu, gpus
+from kit.hardware.gpu_names import described, gpu
 from kit.hardware.profile import (
     SGLANG,
     Mtp,
@@ -24,6 +26,7 @@ __all__ = [
     "Mtp",
     "Profile",
     "cookbook",
+    "described",
     "from_cell",
     "gpu",
     "gpus",

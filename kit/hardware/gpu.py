@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from kit import load_data
-from kit.errors import UnknownName
-from kit.provenance import Provenance, published
+from kit.provenance import Provenance, computed, published
+
+CUSTOM = "custom"  # the key and the name of a GPU that a reader describes
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Gpu:
 
     `memory_gib` is what the driver shows; `flops` are dense TFLOP/s by dtype;
     `link_gb_s` is one direction, to the GPUs of the same node. `arch` is what kernels
-    are built for: "sm90", "gfx942", "cpu".
+    are built for: "sm90", "gfx942", "cpu". `suggested` GPUs may be offered in place of
+    another; `unified` memory is shared with the machine's CPU.
     """
 
     name: str
@@ -28,6 +30,9 @@ class Gpu:
     source: str
     key: str
     gpus_per_node: int = 8
+    aliases: tuple[str, ...] = ()
+    suggested: bool = True
+    unified: bool = False
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -48,6 +53,11 @@ class Gpu:
     @property
     def is_nvidia(self) -> bool:
         return self.maker == "nvidia"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its key and what else it is called, in small letters and digits only."""
+        return (self.key, *self.aliases)
 
     @property
     def arch_number(self) -> int:
@@ -71,19 +81,13 @@ class Gpu:
 
     @property
     def provenance(self) -> Provenance:
-        return published(self.source)
+        return computed(self.source) if self.key == CUSTOM else published(self.source)
 
 
 @cache
 def gpus() -> tuple[Gpu, ...]:
     """Every accelerator the kit knows, in the order of data/hardware.toml."""
-    return tuple(Gpu(key=key, **row) for key, row in load_data.toml("hardware.toml").items())
-
-
-def gpu(name: str) -> Gpu:
-    """The accelerator called `name` ("h200", "RTX 4090"). Raises UnknownName."""
-    found = {g.key: g for g in gpus()}
-    key = "".join(c for c in name.lower() if c.isalnum())
-    if key not in found:
-        raise UnknownName("GPU", name, found)
-    return found[key]
+    rows = load_data.toml("hardware.toml").items()
+    return tuple(
+        Gpu(key=key, **{**row, "aliases": tuple(row.get("aliases", ()))}) for key, row in rows
+    )

@@ -18,7 +18,8 @@ from kit import load_data
 from kit.errors import UnknownName
 from kit.hardware import validate
 from kit.hardware.cookbook import MatrixCell, cells
-from kit.hardware.gpu import Gpu, gpu
+from kit.hardware.gpu import Gpu
+from kit.hardware.gpu_names import gpu
 from kit.hardware.profile_names import title, untitled
 from kit.models import ModelSpec, model
 from kit.models.precision import precision as precision_named
@@ -45,9 +46,10 @@ class Mtp:
 class Profile:
     """What is served, on what, and how. `dataclasses.replace` makes variants.
 
-    `tp_size` counts the ranks over all nodes, one per GPU. `None` leaves an option to
-    SGLang. Raises InvalidValue for what no server would take: ranks that do not
-    divide the heads, more GPUs than a node holds, a negative context.
+    `tp_size` counts the ranks over all nodes, one per GPU. `users` requests at once of
+    `context_length` tokens are what a plan must hold. `None` leaves an option to SGLang.
+    Raises InvalidValue for what no server would take: ranks that do not divide the heads,
+    more GPUs than a node holds, a negative context.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Profile:
     mtp: Mtp | None = Mtp()
     mem_fraction_static: float | None = None
     context_length: int | None = None
+    users: int | None = None
     max_running_requests: int | None = None
     ssm_dtype: str = "float32"
     radix_cache: bool = True

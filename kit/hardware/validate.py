@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 YARN_FACTOR = 4
 FP8_BLOCK = 128
+OLDEST_GFX = 942  # SGLang's ROCm images and sgl-kernel's setup_rocm.py; below it nothing starts
 STRATEGIES = ("auto", "no_buffer", "extra_buffer", "extra_buffer_lazy")
 GPU_TRANSPORTS = ("cuda_ipc", "cuda_vmm")  # image features stay on the first GPU, in a pool
 TRANSPORTS = (None, "cpu", *GPU_TRANSPORTS)
@@ -105,12 +106,10 @@ def _options(p: Profile) -> None:
         raise InvalidValue(
             f"mem_fraction_static is {fraction}", "a share between 0 and 1; the cookbook's is 0.8"
         )
-    running = p.max_running_requests
-    if running is not None and running < 1:
-        raise InvalidValue(f"max_running_requests is {running}", "give 1 or more, or leave it out")
-    chunk = p.chunked_prefill_size
-    if chunk is not None and chunk < 1:
-        raise InvalidValue(f"chunked_prefill_size is {chunk}", "give 1 or more, or leave it out")
+    for field in ("users", "max_running_requests", "chunked_prefill_size"):
+        value = getattr(p, field)
+        if value is not None and value < 1:
+            raise InvalidValue(f"{field} is {value}", "give 1 or more, or leave it out")
     _one_of("ssm_dtype", p.ssm_dtype, tuple(STATE_BYTES))
     _one_of("kv_dtype", p.kv_dtype, tuple(KV_BYTES))
     _one_of("mamba_radix_cache_strategy", p.mamba_radix_cache_strategy, STRATEGIES)
@@ -158,6 +157,8 @@ def obstacle(p: Profile) -> str | None:
         return f"{recipe.title} has no kernels on AMD; MXFP4 is its four-bit format"
     if not least:
         return f"{recipe.title} checkpoints are AMD's; NVFP4 is the four-bit format here"
+    if gpu.arch_number < OLDEST_GFX and gpu.is_amd:
+        return f"SGLang's kernels for AMD are built for gfx942 and gfx950; {gpu.name} is {gpu.arch}"
     if gpu.arch_number < least and gpu.is_amd:
         return f"{recipe.title} needs gfx{least} (MI355X); {gpu.name} is older"
     if gpu.arch_number < least:

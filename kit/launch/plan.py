@@ -159,16 +159,15 @@ def launch_plan(
     """The command for a profile, flag by flag. `given` are fields of `LaunchOptions`.
 
     Raises InvalidValue for a version older than 0.5.9, for a profile that does not
-    fit its GPUs, and for options that do not go together.
+    start on its GPUs, and for options that do not go together.
     """
     chosen = replace(options or LaunchOptions(), **given)
     profile = validate.resolved(profile, sglang, chosen)
     validate.options_go_together(profile, chosen)
     memory = plan(profile, sglang=sglang)
-    if not memory.fits:
+    if not memory.starts:
         raise InvalidValue(
-            f"{profile.name} does not fit: {explain(memory).reasons[0]}",
-            f"kit size {profile.name} shows the ledger and what would fit",
+            f"{profile.name} does not fit: {explain(memory).reasons[0]}", _what_would(memory)
         )
     flags = tuple(flags_of(profile, sglang, memory, chosen))
     source = f"kit.launch for {profile.name}, after {profile.source}, SGLang {sglang}"
@@ -181,5 +180,17 @@ def launch_plan(
         options=chosen,
         variables=tuple(variables_of(profile, sglang)),
         left_out=tuple(left_out(profile, sglang, {f.name for f in flags})),
-        warnings=tuple(validate.warnings(profile, chosen)),
+        warnings=(*_shortfall(memory), *validate.warnings(profile, chosen)),
     )
+
+
+def _what_would(memory: MemoryPlan) -> str:
+    """The next thing to type where a profile does not start."""
+    for remedy in explain(memory).remedies:
+        if remedy.here:
+            return f"{remedy.command} {'fits' if remedy.fits else 'starts'}, with {remedy.gives}"
+    return f"kit size {memory.profile.name} shows the ledger and what would fit"
+
+
+def _shortfall(memory: MemoryPlan) -> tuple[str, ...]:
+    return () if memory.fits else explain(memory).shortfall

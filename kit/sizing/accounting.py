@@ -40,10 +40,14 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What each rank takes before its weights load; read in start logs."""
+    """What each rank takes before its weights load, and for graphs with MTP; read in start logs."""
 
     context_gib: float
     communication_gib: float
+    communication_least_gib: float
+    verify_graphs_gib: float
+    draft_graphs_share: float
+    draft_extend_graphs_share: float
     source: str
 
 

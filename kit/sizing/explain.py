@@ -7,16 +7,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from kit.hardware.validate import obstacle
 from kit.models.precision import precision
 from kit.sizing.accounting import accounting, is_unread, table
-from kit.sizing.mem_fraction import aiter_share, headroom
-from kit.sizing.plan import FITS_TOKENS, YARN_TOKENS, MemoryPlan, plan
+from kit.sizing.mem_fraction import aiter_share, context_gib, headroom, peers_share
+from kit.sizing.plan import FITS_TOKENS, YARN_TOKENS, MemoryPlan
 from kit.sizing.remedies import Remedy, remedies, requests
+
+VERDICTS = {
+    "fits": "It fits",
+    "tight": "It fits, tightly",
+    "short": "It starts, with less than was asked",
+    "no": "It does not fit",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,12 @@ class Explanation:
         )
 
     @cached_property
+    def shortfall(self) -> tuple[str, ...]:
+        """What is missing of what was asked, where the server starts; and what is less than the
+        cookbook advises."""
+        return tuple(_asked(self.plan))
+
+    @cached_property
     def remedies(self) -> tuple[Remedy, ...]:
         """For what does not fit, changes that make it fit; else those that admit more requests."""
         return remedies(self.plan)
@@ -57,6 +70,8 @@ class Explanation:
             "kv_bytes_per_token_per_rank": memory.kv_bytes_per_token_per_rank,
             "state_mib_per_request": round(memory.state_mib_per_request, 1),
             "fits": memory.fits,
+            "starts": memory.starts,
+            "asked": {"users": memory.asked_users, "context_tokens": memory.asked_tokens},
             "verdict": memory.verdict,
             "max_running_requests": memory.max_running_requests,
             "kv_tokens": memory.kv_tokens,
@@ -87,9 +102,8 @@ class Explanation:
         width = max(len(label) for label, _ in rank.entries)
         rows = [f"  {label:<{width}} {gib:8.2f} GiB" for label, gib in rank.entries if gib >= 0.005]
         rows.append(f"  {'together':<{width}} {rank.total_gib:8.2f} GiB of {rank.limit_gib:.2f}")
-        verdict = {"fits": "It fits", "tight": "It fits, tightly", "no": "It does not fit"}
-        head = verdict[memory.verdict]
-        if memory.fits:
+        head = VERDICTS[memory.verdict]
+        if memory.starts:
             at_once = requests(memory.max_running_requests)
             head += f": {at_once} at once, {memory.kv_tokens:,} tokens of KV"
         return "\n".join(
@@ -128,22 +142,28 @@ def _weights(memory: MemoryPlan) -> Iterator[str]:
         yield f"{sizes}: with the context, {over:.1f} GiB too much"
     elif memory.rest_gib <= 0:
         yield (
-            f"{sizes}: more than {_asked(memory)} allows, so "
+            f"{sizes}: more than {_fraction_asked(memory)} allows, so "
             "SGLang stops after loading (“Loaded weights leave no GPU memory for the KV cache”)"
         )
     else:
         yield (
-            f"{sizes}; {_asked(memory)} leaves {memory.rest_gib:.1f} GiB for states and KV cache"
+            f"{sizes}; {_fraction_asked(memory)} leaves {memory.rest_gib:.1f} GiB for states and "
+            "KV cache"
         )
 
 
 def _would_fit(memory: MemoryPlan, found: tuple[Remedy, ...]) -> Iterator[str]:
     if memory.fits:
         return
-    if found:
-        yield "what would fit: " + "; ".join(remedy.action for remedy in found)
-    else:
+    whole = [remedy for remedy in found if remedy.fits]
+    if whole:
+        yield "what would fit: " + "; ".join(remedy.action for remedy in whole)
+    elif not found:
         yield "nothing near it fits: take a smaller model, or other hardware"
+    for remedy in found:
+        if remedy.here:
+            does = "fits" if remedy.fits else "starts"
+            yield (f"on these GPUs {remedy.action} {does}, with {remedy.gives}: {remedy.command}")
 
 
 def _concurrency(memory: MemoryPlan, found: tuple[Remedy, ...]) -> Iterator[str]:
@@ -182,11 +202,7 @@ def _tokens(memory: MemoryPlan) -> Iterator[str]:
     p, m = memory.profile, memory.profile.model
     if not memory.kv_tokens:
         return
-    if memory.kv_tokens < FITS_TOKENS:
-        yield (
-            f"{memory.kv_tokens:,} tokens of KV cache are fewer than the {FITS_TOKENS:,} that "
-            "thinking needs at the least"
-        )
+    yield from _asked(memory)
     whole = memory.requests_at(p.context_tokens)
     shared = memory.context_at(memory.max_running_requests)
     yield (
@@ -206,6 +222,32 @@ def _tokens(memory: MemoryPlan) -> Iterator[str]:
             f"{m.num_key_value_heads}, here {memory.kv_bytes_per_token_per_rank:,} bytes; "
             "states go on shrinking"
         )
+
+
+def _asked(memory: MemoryPlan) -> Iterator[str]:
+    """What was asked beside what there is; 131,072 tokens are the cookbook's advice, no limit."""
+    users, tokens = memory.asked_users, memory.asked_tokens
+    wanted = requests(users)
+    if memory.kv_tokens < users * tokens:
+        yield (f"{memory.kv_tokens:,} tokens of KV cache are too few for {wanted} of {tokens:,}")
+    if memory.max_running_requests < users:
+        yield f"{memory.max_running_requests} run at once of the {wanted} asked for"
+    if memory.profile.context_length is None and memory.kv_tokens < FITS_TOKENS:
+        yield (
+            f"the cookbook advises a context of {FITS_TOKENS:,} at least, since thinking needs "
+            f"room; --context {_rounded(memory.kv_tokens)} asks for what there is"
+        )
+    elif tokens < FITS_TOKENS:
+        yield (
+            f"thinking that is longer than {tokens:,} tokens is cut off: the cookbook advises "
+            f"{FITS_TOKENS:,} at least"
+        )
+
+
+def _rounded(tokens: int) -> int:
+    """The largest power of two, or half more than one, that is not above `tokens`."""
+    power = 1 << (tokens.bit_length() - 1)
+    return power + power // 2 if power + power // 2 <= tokens else power
 
 
 def _version(memory: MemoryPlan) -> Iterator[str]:
@@ -232,7 +274,7 @@ def _version(memory: MemoryPlan) -> Iterator[str]:
 
 
 def _fraction(memory: MemoryPlan) -> Iterator[str]:
-    if not memory.fits:
+    if not memory.starts:
         return
     p = memory.profile
     least = memory.minimum_fraction / aiter_share(p)
@@ -240,7 +282,7 @@ def _fraction(memory: MemoryPlan) -> Iterator[str]:
         f"out of memory at start: raise --mem-fraction-static (this model needs more than "
         f"{least:.3f}); out of memory while serving: lower it"
     )
-    spare = (p.gpu.memory_gib - _context()) * (1 - memory.mem_fraction_static)
+    spare = (p.gpu.memory_gib - context_gib(p)) * (1 - memory.mem_fraction_static)
     wanted = headroom(p).reserved_mib / 1024
     if spare < 0.9 * wanted:
         yield (
@@ -249,28 +291,24 @@ def _fraction(memory: MemoryPlan) -> Iterator[str]:
         )
 
 
-def _asked(memory: MemoryPlan) -> str:
+def _fraction_asked(memory: MemoryPlan) -> str:
     share = aiter_share(memory.profile)
     asked = f"--mem-fraction-static {memory.mem_fraction_static / share:.3g}"
     return asked if share == 1 else f"{asked}, of which AMD's aiter leaves {share:g},"
 
 
-def _context() -> float:
-    return table().estimates.context_gib
-
-
 def _assumption(memory: MemoryPlan) -> Iterator[str]:
-    """The one assumption, and the plan where communication buffers take more."""
+    """What a rank takes before its weights, and between what bounds it was seen."""
     p = memory.profile
-    if p.tp_size == 1 or p.gpu.is_cpu or not memory.fits:
+    share = peers_share(p)
+    if not share or not memory.starts:
         return
-    more = table().estimates.communication_gib
-    smaller = replace(p.gpu, memory_gib=p.gpu.memory_gib - more)
-    then = plan(replace(p, gpu=smaller), memory.sglang)
+    known = table().estimates
+    least = known.context_gib + known.communication_least_gib * share
     yield (
-        f"assumed: {_context()} GiB of CUDA context per rank; start logs show up to {more:g} GiB "
-        f"more where ranks talk to each other, which would leave {then.max_running_requests} "
-        f"requests and {then.kv_tokens:,} tokens"
+        f"assumed: {context_gib(p):.1f} GiB per rank before the weights, for CUDA context and "
+        f"communication; start logs show {least:.1f} to {context_gib(p):.1f} where ranks talk to "
+        "each other"
     )
 
 

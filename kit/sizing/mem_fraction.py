@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kit.hardware import Profile
 from kit.sizing.accounting import capacity, table
 
+FULL_PEERS = 8  # the ranks of the start logs that show what communication takes
 META_MIB = 512
 LARGE_GPU_GIB = 60
 LARGE_GPU_LEAST_MIB = 10 * 1024
@@ -22,7 +23,8 @@ VISION_BASE_HIDDEN = 1024
 
 @dataclass(frozen=True)
 class Headroom:
-    """SGLang's estimate of what serving needs beside weights and caches, in MiB."""
+    """What serving needs beside weights and caches, in MiB: CUDA graphs, activations, and what
+    SGLang's own default of the fraction keeps for both."""
 
     graphs_mib: float
     activations_mib: float
@@ -30,7 +32,10 @@ class Headroom:
 
 
 def headroom(p: Profile) -> Headroom:
-    """The estimate for `p`: activations by the prefill chunk, graphs by the decode batch."""
+    """The estimate for `p`: activations by the prefill chunk, graphs by the decode batch.
+
+    With MTP there are three sets of graphs: verify, draft and draft extend.
+    """
     defaults = capacity(p.gpu.memory_gib)
     chunk = p.chunked_prefill_size or defaults.chunked_prefill_size
     batch = defaults.decode_batch if p.tp_size < 4 else defaults.decode_batch_tp4
@@ -41,7 +46,16 @@ def headroom(p: Profile) -> Headroom:
     reserved = graphs + activations
     if p.gpu.memory_gib > LARGE_GPU_GIB:
         reserved = max(reserved, LARGE_GPU_LEAST_MIB)
+    if p.mtp is not None:
+        graphs = _mtp_graphs_mib(graphs, batch)
     return Headroom(graphs, activations, reserved)
+
+
+def _mtp_graphs_mib(verify_mib: float, batch: int) -> float:
+    known = table().estimates
+    most = table().defaults.speculative_max_running
+    verify = max(verify_mib, known.verify_graphs_gib * 1024 * min(batch, most) / most)
+    return verify * (1 + known.draft_graphs_share + known.draft_extend_graphs_share)
 
 
 def default_fraction(p: Profile) -> float:
@@ -53,6 +67,17 @@ def default_fraction(p: Profile) -> float:
     ratio = (p.model.vision.hidden_size / VISION_BASE_HIDDEN) ** 2
     scale = max(0.8, min(1.05, 1 - VISION_SENSITIVITY * (ratio - 1)))
     return fraction * VISION_FACTOR * scale
+
+
+def context_gib(p: Profile) -> float:
+    """GiB that a rank of `p` takes before its weights load; more where ranks talk to each other."""
+    known = table().estimates
+    return known.context_gib + known.communication_gib * peers_share(p)
+
+
+def peers_share(p: Profile) -> float:
+    """How much of the buffers for all the peers of TP 8 a rank has: 0 alone, 1 from TP 8 on."""
+    return 0.0 if p.gpu.is_cpu else (min(p.tp_size, FULL_PEERS) - 1) / (FULL_PEERS - 1)
 
 
 def static_fraction(p: Profile) -> float:

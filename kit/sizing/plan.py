@@ -20,12 +20,12 @@ from kit.hardware.validate import GPU_TRANSPORTS, obstacle
 from kit.provenance import Provenance, computed
 from kit.sizing.accounting import Accounting, accounting, table
 from kit.sizing.ledger import RankLedger
-from kit.sizing.mem_fraction import headroom, static_fraction
+from kit.sizing.mem_fraction import context_gib, headroom, peers_share, static_fraction
 from kit.sizing.pools import Demand, Pools, divide
 
 GIB = 2**30
 MIB = 2**20
-FITS_TOKENS = 131_072  # the least context that the cookbook advises for thinking
+FITS_TOKENS = 131_072  # the least context that the cookbook advises: thinking needs room
 TIGHT_REQUESTS = 16
 YARN_TOKENS = 1_010_000  # the longest context in Qwen's model cards, stretched by YaRN
 
@@ -35,8 +35,9 @@ class MemoryPlan:
     """What fits, in figures.
 
     `weights_gb` is the whole checkpoint, `loaded_gb` what the ranks together load of it;
-    `state_mib_per_request` is one GDN state over the whole model. `fits`: at least
-    one request, and 131,072 tokens of KV cache.
+    `state_mib_per_request` is one GDN state over the whole model. `starts`: the server comes up
+    and runs a request. `fits`: it holds the profile's users at its context at once, by default
+    one request of 131,072 tokens.
     """
 
     profile: Profile
@@ -55,17 +56,33 @@ class MemoryPlan:
     slots: int
     slots_per_request: int
     snapshots: int
-    fits: bool
+    starts: bool
     max_running_requests: int
     kv_tokens: int
     ranks: tuple[RankLedger, ...]
     provenance: Provenance
 
     @property
+    def asked_tokens(self) -> int:
+        """The context that each of the asked users needs."""
+        return self.profile.context_length or FITS_TOKENS
+
+    @property
+    def asked_users(self) -> int:
+        return self.profile.users or 1
+
+    @property
+    def fits(self) -> bool:
+        """The asked users run at once, each with the asked context."""
+        wanted = self.asked_users
+        return wanted <= self.max_running_requests and wanted * self.asked_tokens <= self.kv_tokens
+
+    @property
     def verdict(self) -> str:
-        """ "fits", "tight" (few requests, or less than one whole context), or "no"."""
+        """ "fits", "tight" (few requests, or less than one whole context), "short" (it starts, with
+        room for less than was asked), or "no"."""
         if not self.fits:
-            return "no"
+            return "short" if self.starts else "no"
         whole = self.kv_tokens >= self.profile.context_tokens
         return "fits" if whole and self.max_running_requests >= TIGHT_REQUESTS else "tight"
 
@@ -98,17 +115,18 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         where = f"{self.profile.name} on SGLang {self.sglang}"
-        if not self.fits:
+        if not self.starts:
             return f"{where} does not fit"
         most = self.max_running_requests
-        return f"{where} fits: {most} at once, {self.kv_tokens:,} tokens of KV cache"
+        fits = "fits" if self.fits else "starts, short of what is asked"
+        return f"{where} {fits}: {most} at once, {self.kv_tokens:,} tokens of KV cache"
 
 
 @lru_cache(maxsize=4096)
 def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
     """The memory plan of `profile` under SGLang `sglang`.
 
-    What does not fit is a plan too, with `fits` false.
+    What does not fit is a plan too, with `fits` false; so is `starts` where nothing runs.
     Raises InvalidValue for a version that is none, or older than Qwen3.5.
     """
     p = profile
@@ -136,13 +154,13 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
         slots=pools.slots,
         slots_per_request=_slots_per_request(strategy),
         snapshots=pools.snapshots,
-        fits=runs and pools.max_running_requests >= 1 and pools.kv_tokens >= FITS_TOKENS,
+        starts=runs and pools.max_running_requests >= 1,
         max_running_requests=pools.max_running_requests if runs else 0,
         kv_tokens=pools.kv_tokens if runs else 0,
         ranks=_ledgers(p, held, pools, rules),
         provenance=computed(
-            f"formulas of SGLang {sglang}; {table().estimates.context_gib} GiB per rank "
-            "assumed for CUDA context"
+            f"formulas of SGLang {sglang}; {context_gib(p):.1f} GiB per rank assumed for CUDA "
+            f"context{' and communication' if peers_share(p) else ''}"
         ),
     )
 
@@ -160,7 +178,7 @@ class HeldBytes:
 
     @classmethod
     def of(cls, p: Profile, rules: Accounting) -> HeldBytes:
-        context = round(table().estimates.context_gib * GIB)
+        context = round(context_gib(p) * GIB)
         free = round(p.gpu.memory_gib * GIB) - context
         even, copies = p.model.rank_bytes(p.precision, p.tp_size, p.mtp is not None)
         reserve = _reserve(p, rules)

@@ -6,37 +6,92 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kit.hardware import Gpu, Profile, gpus
+from kit.hardware.gpu import CUSTOM
 from kit.hardware.validate import obstacle, transport_obstacle
 from kit.models.precision import precision, precisions
 from kit.sizing.accounting import parse
 from kit.sizing.mem_fraction import aiter_share
 from kit.sizing.plan import MemoryPlan, plan
 
+TIGHT_FRACTION = " 0.9"  # what is proposed where a plan is tight
 LAZY_SINCE = (0, 5, 14)  # the strategy is older, its flag had another name
 FRACTION_STEPS = (0.85, 0.88, 0.9, 0.92, 0.95)
+SPARE_GIB = 2.0  # less than this outside the budget is no room for graphs and activations
 
 Change = tuple[str, Profile]  # what to do, and the profile after it
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change that mends a plan: what to do, the profile after it, what that gives."""
+    """A change that mends a plan: what to do, the profile after it, what that gives.
+
+    `fits` is false where it only starts; `here`: on the same GPUs, by options alone.
+    """
 
     action: str
     profile: Profile
     gives: str
+    fits: bool = True
+    here: bool = False
+
+    @property
+    def command(self) -> str:
+        """`kit command …` for the profile after the change."""
+        return kit_command(self.profile)
+
+
+def kit_command(p: Profile) -> str:
+    """`kit command …` with the options that describe `p`."""
+    words = ["kit command", f"--model {p.model.name}", f"--precision {p.precision}"]
+    if p.gpu.key == CUSTOM:
+        words.append(f"--gpu-memory-gib {p.gpu.memory_gib:g}")
+        words.append(f"--bandwidth-gb-s {p.gpu.bandwidth_gb_s:g}")
+    else:
+        words.append(f"--gpu {p.gpu.key}")
+    words.append(f"--count {p.tp_size}")
+    for option, value in (
+        ("--context", p.context_length),
+        ("--users", p.users),
+        ("--mem-fraction-static", p.mem_fraction_static),
+    ):
+        if value is not None:
+            words.append(f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}")
+    if p.mtp is None and p.model.mtp_num_hidden_layers and not p.gpu.is_cpu:
+        words.append("--no-mtp")
+    return " ".join(words)
 
 
 def remedies(memory: MemoryPlan) -> tuple[Remedy, ...]:
     """For what does not fit, changes that make it fit; else those that admit more requests."""
-    found = []
-    for action, profile in _changes(memory):
-        then = plan(profile, memory.sglang)
-        better = then.max_running_requests > memory.max_running_requests
-        if then.fits and (better or not memory.fits):
-            gives = f"{requests(then.max_running_requests)}, {then.kv_tokens:,} tokens of KV cache"
-            found.append(Remedy(action, profile, gives))
-    return tuple(found)
+    if memory.fits:
+        changes = _more_requests(memory, parse(memory.sglang) >= LAZY_SINCE)
+        made = (_remedy(change, memory) for change in changes)
+        return tuple(r for r, then in made if _admits_more(then, memory))
+    found = [_remedy(change, memory)[0] for change in _elsewhere(memory)]
+    own = _here(memory)
+    return (own, *found) if own is not None and own.fits else (*found, *([own] if own else ()))
+
+
+def _remedy(change: Change, memory: MemoryPlan, here: bool = False) -> tuple[Remedy, MemoryPlan]:
+    action, profile = change
+    then = plan(profile, memory.sglang)
+    gives = f"{requests(then.max_running_requests)}, {then.kv_tokens:,} tokens of KV cache"
+    return Remedy(action, profile, gives, then.fits, here), then
+
+
+def _admits_more(then: MemoryPlan, memory: MemoryPlan) -> bool:
+    return then.fits and then.max_running_requests > memory.max_running_requests
+
+
+def _here(memory: MemoryPlan) -> Remedy | None:
+    """By options alone: the first that fits; else that which starts with the most KV cache, where
+    it starts with more than there is."""
+    made = [_remedy(change, memory, here=True) for change in _options(memory)]
+    for remedy, then in made:
+        if then.fits:
+            return remedy
+    best = max(made, key=lambda pair: pair[1].kv_tokens, default=None)
+    return best[0] if best is not None and best[1].kv_tokens > memory.kv_tokens else None
 
 
 def requests(number: int) -> str:
@@ -44,19 +99,27 @@ def requests(number: int) -> str:
     return "1 request" if number == 1 else f"{number} requests"
 
 
-def _changes(memory: MemoryPlan) -> Iterator[Change]:
-    """The likeliest first. Of more ranks, smaller precisions and so on, the first that fits."""
+def _elsewhere(memory: MemoryPlan) -> Iterator[Change]:
+    """On more ranks, in a smaller precision, on larger GPUs: of each the first that fits."""
     p = memory.profile
-    if memory.fits:
-        yield from _more_requests(p, parse(memory.sglang) >= LAZY_SINCE)
-        return
-    kinds = [_precisions(p), _hardware(p), _fraction(memory)]
+    kinds = [_precisions(p), _hardware(p)]
     if not obstacle(p):
         kinds.insert(0, _ranks(p))
     for changes in kinds:
         yield from _first_that_fits(changes, memory.sglang)
+
+
+def _options(memory: MemoryPlan) -> Iterator[Change]:
+    """On the same GPUs: a higher fraction, no MTP, both."""
+    p = memory.profile
+    if obstacle(p):
+        return
+    yield from _fractions(memory)
     if p.mtp is not None:
-        yield "without MTP (--no-mtp)", replace(p, mtp=None)
+        without = plan(replace(p, mtp=None), memory.sglang)
+        yield "--no-mtp", without.profile
+        for action, profile in _fractions(without):
+            yield f"{action} --no-mtp", profile
 
 
 def _first_that_fits(changes: Iterator[Change], sglang: str) -> Iterator[Change]:
@@ -66,7 +129,12 @@ def _first_that_fits(changes: Iterator[Change], sglang: str) -> Iterator[Change]
             return
 
 
-def _more_requests(p: Profile, lazy: bool) -> Iterator[Change]:
+def _more_requests(memory: MemoryPlan, lazy: bool) -> Iterator[Change]:
+    p = memory.profile
+    if memory.verdict == "tight":
+        yield from (change for change in _fractions(memory) if change[0].endswith(TIGHT_FRACTION))
+        if p.mtp is not None:
+            yield "--no-mtp", replace(p, mtp=None)
     if not p.model.gdn_layers:
         return
     if p.ssm_dtype == "float32":
@@ -99,7 +167,7 @@ def _hardware(p: Profile) -> Iterator[Change]:
     if p.gpu.is_cpu:
         return
     larger = sorted(
-        (g for g in gpus() if g.memory_gib > p.gpu.memory_gib and not g.is_cpu),
+        (g for g in gpus() if g.memory_gib > p.gpu.memory_gib and g.suggested and not g.is_cpu),
         key=lambda g: (g.is_amd != p.gpu.is_amd, g.memory_gib),
     )
     for gpu in larger:
@@ -107,11 +175,11 @@ def _hardware(p: Profile) -> Iterator[Change]:
         yield _machine(moved), moved
 
 
-def _fraction(memory: MemoryPlan) -> Iterator[Change]:
+def _fractions(memory: MemoryPlan) -> Iterator[Change]:
     p = memory.profile
     least = max(memory.mem_fraction_static, memory.minimum_fraction) / aiter_share(p)
     for fraction in FRACTION_STEPS:
-        if fraction > least:
+        if fraction > least and p.gpu.memory_gib * (1 - fraction) >= SPARE_GIB:
             yield f"--mem-fraction-static {fraction}", replace(p, mem_fraction_static=fraction)
 
 

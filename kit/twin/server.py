@@ -69,7 +69,7 @@ class Twin:
             )
         self.profile = profile(profile_name)
         scheduler = Scheduler.of(self.profile, sglang)
-        if not scheduler.memory.fits:
+        if not scheduler.memory.starts:
             raise InvalidValue(
                 f"{profile_name} does not fit: {explain(scheduler.memory).reasons[0]}",
                 f"kit size {profile_name} shows the ledger and what would fit",

@@ -97,6 +97,6 @@ def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
 
 def _is_number(cell: str) -> bool:
     """A number, a share, or the dash or word that stands for none."""
-    return cell in ("–", "fits", "tight", "no") or (
+    return cell in ("–", "fits", "tight", "short", "no") or (
         cell.lstrip("~−-")[:1].isdigit() and (not any(c.isalpha() for c in cell))
     )

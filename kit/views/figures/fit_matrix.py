@@ -29,8 +29,8 @@ COUNTS = (1, 2, 4, 8, 16)
 
 
 # a plan's verdict, or "none" for what is not to be had → mark, level of the colour scale
-_MARK = {"fits": "✓", "tight": "~", "no": "✗", "none": ""}
-_LEVEL = {"none": 0, "no": 1, "tight": 2, "fits": 3}
+_MARK = {"fits": "✓", "tight": "~", "short": "✗", "no": "✗", "none": ""}
+_LEVEL = {"none": 0, "no": 1, "short": 1, "tight": 2, "fits": 3}
 _COLOURS = (theme.PAPER, theme.PALE, theme.YELLOW, theme.GREEN)
 _HOLDS = ("fits", "tight")
 
@@ -39,7 +39,7 @@ _HOLDS = ("fits", "tight")
 class FitCell:
     """One machine: `count` of a GPU at a precision. `why` is what decided it.
 
-    `verdict` is the plan's: "fits", "tight", "no"; or "none", where no server would start.
+    `verdict` is the plan's: "fits", "tight", "short", "no"; or "none", where no server would start.
     """
 
     gpu: Gpu

@@ -44,7 +44,7 @@ def draw(plan: MemoryPlan, requests: int, tokens: int) -> str:
 
 def enough(plan: MemoryPlan, requests: int, tokens: int) -> str:
     """Whether `plan` holds `requests` of `tokens` each, and which pool runs out first."""
-    if not plan.fits:
+    if not plan.starts:
         return f"It {verdict(plan)}."
     wanted = requests * tokens
     if requests > plan.max_running_requests:

@@ -35,11 +35,11 @@ def excess_gib(rank: RankLedger) -> float:
 
 def verdict(plan: MemoryPlan) -> str:
     """How it ends: "fits: 39 requests at once, 591,182 tokens of KV cache"."""
-    if plan.fits:
+    if plan.starts:
         most = plan.max_running_requests
-        tightly = " tightly" if plan.verdict == "tight" else ""
+        does = {"tight": "fits tightly", "short": "starts, short of what is asked"}
         return (
-            f"fits{tightly}: {most:,} request{'s' if most > 1 else ''} at once, "
+            f"{does.get(plan.verdict, 'fits')}: {most:,} request{'s' if most > 1 else ''} at once, "
             f"{plan.kv_tokens:,} tokens of KV cache"
         )
     if refusal := obstacle(plan.profile):

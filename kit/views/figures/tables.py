@@ -117,12 +117,14 @@ def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
     if held is None:
         return (size, "–", "no", "–", "–", "no checkpoint of it runs here")
     kind = title(held.profile.precision)
-    if held.fits:
+    figures = ("–", "–")
+    if held.starts:
         figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
+    if held.fits:
         return (size, kind, held.verdict, *figures, "")
     remedies = explain(held).remedies
     remedy = remedies[0].action if remedies else "a smaller size"
-    return (size, kind, held.verdict, "–", "–", remedy)
+    return (size, kind, held.verdict, *figures, remedy)
 
 
 def claims(lesson: str) -> FigureTable:

@@ -26,7 +26,7 @@ from kit.views.widgets.builder_selection import Selection
 if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import BuilderWidget
 
-MARKS = {"fits": "✓", "tight": "△", "no": "✗"}
+MARKS = {"fits": "✓", "tight": "△", "short": "△", "no": "✗"}
 
 
 class Builder(ControlledOutput):

@@ -29,6 +29,7 @@ from kit.views.widgets.builder_selection import (
     Selection,
     launch_of,
     refusal,
+    too_long,
     too_small,
 )
 
@@ -216,6 +217,9 @@ def _contexts(selection: Selection, base: Profile | None) -> Field:
     ]
     if selection.context not in [c.value for c in choices]:
         choices.append(Option(selection.context, f"{selection.context:,}"))
+    choices = [
+        replace(c, reason=too_long(replace(selection, context=c.value), base)) for c in choices
+    ]
     about = f"below {THINKING_FLOOR:,} thinking is cut short"
     return Field("context", "context, tokens", selection.context, tuple(choices), about=about)
 

@@ -98,6 +98,15 @@ def _recipes() -> dict[tuple[str, str, str, int, bool], Profile]:
     return {Selection.of(p).key: p for p in map(from_cell, cells())}
 
 
+@lru_cache(maxsize=4096)
+def too_long(selection: Selection, base: Profile | None) -> str:
+    """Why its context is more than the KV cache holds; empty where it is not."""
+    made = plan(profile_of(selection, base), selection.sglang)
+    if made.fits or not selection.context:
+        return ""
+    return f"room for {made.kv_tokens:,} tokens only"
+
+
 def profile_of(selection: Selection, base: Profile | None) -> Profile:
     """The profile of a selection: `base` or the cookbook's where it is the same, else a default."""
     key = selection.key
