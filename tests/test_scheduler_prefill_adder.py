@@ -12,7 +12,9 @@ from kit.scheduler.config import Rules
 from kit.sizing import plan
 from kit.speed import Constants, SpeedModel
 
-ROUND = Constants(0.44, 0.53, 117.0, 1370.0, 55.7)  # whatever the kit's are fitted to next
+ROUND = Constants(
+    0.44, 0.53, 117.0, 1370.0, 55.7, draft_floor_us=117.0
+)  # whatever the kit's are fitted to next
 B200 = profile("b200x8")  # no MTP: a step is a token
 H200 = profile("h200x8")
 

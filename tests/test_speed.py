@@ -38,9 +38,13 @@ def test_a_decode_step_reads_the_experts_that_its_tokens_choose():
 
 
 def test_one_token_reads_the_active_weights():
-    """17.35 B active parameters without the embedding's 1.02 B, at 4.8 TB/s on eight GPUs."""
+    """17.35 B active parameters without the embedding's 1.02 B, at 4.8 TB/s on eight GPUs; the
+    routers (512 × 4096 in 60 layers) are whole on each, and so is each of the two KV heads (four
+    times what an eighth would be: 2 × 512 × 4096 in 15 layers)."""
     bare = SpeedModel.of(replace(H200, mtp=None), constants=BARE)
-    weights_s = (17.35e9 - 1.017e9) * 2 / (8 * 4800e9)
+    routers, kv = 60 * 512 * 4096, 15 * 2 * 512 * 4096
+    split = 17.35e9 - 1.017e9 - routers - kv
+    weights_s = (split / 8 + routers + kv / 2) * 2 / 4800e9
     assert bare.decode_s(1, 0) == pytest.approx(weights_s, rel=0.03)
 
 
@@ -100,14 +104,16 @@ def test_verify_needs_mtp():
         SpeedModel.of(B200).verify_s(1, 10)
 
 
-def test_only_397b_on_a_fitted_machine_is_not_extrapolated():
+def test_only_a_fitted_machine_is_not_extrapolated():
+    """B200 × 8 was fitted to for February's SGLang, and has no cell of today's."""
     assert "extrapolated" not in str(SpeedModel.of(H200).provenance)
-    assert "extrapolated" not in str(SpeedModel.of(B200).provenance)
+    assert "extrapolated" not in str(SpeedModel.of(B200, "0.5.9").provenance)
     for other in (
+        B200,
         profile("h100x16"),
         replace(H200, tp_size=4),
         replace(H200, model=model("35b")),
-        replace(H200, precision="fp8"),
+        replace(H200, precision="nvfp4"),
     ):
         assert str(SpeedModel.of(other).provenance).startswith("simulated · extrapolated")
 

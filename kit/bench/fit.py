@@ -1,10 +1,10 @@
 """Constants of the speed model from runs: those that make the simulation give their rows.
 
-A least-squares fit of the logarithms of predicted / given, by Gauss-Newton. The derivatives are
-taken numerically once and then corrected by every step that is made (Broyden), so that a fit is
-some twenty simulations of each run. Weighed fully: the three headline rows (mean TTFT, mean TPOT,
-output tokens/s). Weighed lightly: rows that tell steps from prefills (median and P95 ITL, peak
-output). Few rows determine five constants weakly, so each is held a little to its start.
+Each run is simulated once and its schedule replayed for other constants (`kit/bench/replay.py`);
+a robust Gauss-Newton on the logarithms of predicted / given finds the constants; then the runs are
+simulated again with them, a few times over. What counts are TTFT, TPOT (means, or medians where a
+run prints those) and output tokens/s. Few rows determine many constants weakly, so each is held a
+little to its start.
 """
 
 from __future__ import annotations
@@ -18,26 +18,24 @@ import numpy as np
 from kit.bench.metric_list import HEADLINE
 from kit.bench.metrics import Array
 from kit.bench.published import PublishedRun
+from kit.bench.replay import Schedule
 from kit.bench.simulated import simulate
 from kit.speed import Constants, ConstantSource, SpeedModel
-from kit.speed.constants import NAMES, machine
+from kit.speed.constants import machine
 
-SHAPE = ("median_itl_ms", "p95_itl_ms", "max_output_tokens_per_s")
-SHAPE_WEIGHT = 0.3
-HOLD = 0.2  # of a constant to its start: a tenth off costs what 2 % on one headline row costs
-MOVES = (0.2, 0.05)  # of a logarithm, for a derivative: far, past what jumps; then near
-SMALL = 5e-3  # a step that is not worth another
-KNOWN = 0.5  # of a constant's value comes from the runs; below, it stays at its start
-
-# Round values, chosen by people who had seen the published runs: leaving one out is a little
-# kinder than it would be to a stranger.
-START = Constants(
-    bandwidth_efficiency=0.5,
-    flop_efficiency=0.5,
-    decode_floor_us_per_layer=120.0,
-    prefill_floor_us_per_layer=1200.0,
-    request_overhead_ms=50.0,
+HOLD = 0.14  # of a constant's logarithm to its start
+# What a reader's machine and host differ in; the other constants are properties of SGLang's kernels.
+OWN = (
+    "bandwidth_efficiency",
+    "flop_efficiency",
+    "decode_floor_us_per_layer",
+    "prefill_floor_us_per_layer",
+    "request_overhead_ms",
 )
+ROUNDS = 5  # of simulating and descending
+MOVE = 0.02  # of a logarithm, for a derivative
+OUTLIER = 0.1  # of a logarithm: beyond it a residual counts by its size, not its square
+KNOWN = 0.5  # of a constant's value comes from the runs; below, it stays at its start
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Fit:
 
 
 def rows(constants: Constants, runs: Sequence[PublishedRun]) -> list[FittedRow]:
-    """The rows that the fit looks at, as predicted with `constants`."""
+    """The rows that the fit looks at, as simulated with `constants`."""
     out = []
     for run in runs:
         report = simulate(
@@ -86,96 +84,117 @@ def rows(constants: Constants, runs: Sequence[PublishedRun]) -> list[FittedRow]:
             speed=SpeedModel.of(run.profile, run.sglang, constants),
         )
         line, given = report.to_json(), run.report.to_json()
-        keys = HEADLINE + (SHAPE if given["itl_basis"] == "token" else ())
-        out += [FittedRow(run.name, k, line[k], given[k]) for k in keys if given[k] and line[k]]
+        out += [FittedRow(run.name, k, line[k], given[k]) for k in HEADLINE if given[k] and line[k]]
     return out
 
 
 def fit(
     runs: Sequence[PublishedRun],
-    start: Constants = START,
+    start: Constants | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     version: str = "",
 ) -> Fit:
-    """The constants that fit `runs` best, to three digits. Deterministic; half a minute or so.
+    """The constants `OWN` that fit `runs` best, to three digits. Deterministic; some seconds.
 
     `on_progress` is told after each simulation of all runs how many there were, and how far off
     the headline rows are in the mean. `version` goes into the constants' label.
     """
-    problem = _Problem(runs, start, on_progress)
-    x = problem.x0
-    here = problem.residuals(x)
-    for move in MOVES:
-        x, here = _descend(problem, x, here, move)
-    slope = problem.slope(x, here, MOVES[-1])
-    unsure = HOLD**2 * np.diag(np.linalg.inv(slope.T @ slope))  # the start's share of each
-    found = _constants(x, ConstantSource(tuple(r.name for r in runs), version, _machines(runs)))
-    known = {name: float(1 - share) for name, share in zip(NAMES, unsure, strict=True)}
+    start = start or Constants.fitted()
+    found = best = start
+    least, slope = math.inf, np.zeros((len(OWN), 0))
+    for done in range(1, ROUNDS + 1):
+        schedules = [Schedule.record(run, _speed(run, found)) for run in runs]
+        off = float(np.abs(np.exp(residuals(schedules, found)) - 1).mean())
+        if on_progress:
+            on_progress(done, off)
+        if off < least:
+            best, least = found, off
+        found, slope = descend(schedules, found, start, OWN, HOLD)
+    normal = slope @ slope.T + HOLD**2 * np.eye(len(OWN))
+    unsure = HOLD**2 * np.diag(np.linalg.inv(normal))  # the start's share of each
+    known = {name: float(1 - share) for name, share in zip(OWN, unsure, strict=True)}
+    machines = tuple(dict.fromkeys(machine(run.profile) for run in runs))
+    found = rounded(best).learnt(ConstantSource(tuple(r.name for r in runs), version, machines))
     return Fit(found, start, known, tuple(rows(found, runs)))
 
 
-def _descend(problem: _Problem, x: Array, here: Array, move: float) -> tuple[Array, Array]:
-    """From `x` downhill, until neither the corrected derivatives nor new ones find a way."""
-    slope, fresh = problem.slope(x, here, move), True
-    while True:
-        step = np.clip(np.linalg.lstsq(slope, -here, rcond=None)[0], -0.5, 0.5)
-        for share in (1.0, 0.5, 0.2):
-            moved = share * step
-            there = problem.residuals(x + moved)
-            if there @ there < here @ here:
+def residuals(schedules: Sequence[Schedule], constants: Constants) -> Array:
+    """Logarithms of predicted / given: a row a run of TTFT, TPOT and output tokens/s."""
+    return np.array([_residual(s, _speed(s.run, constants)) for s in schedules])
+
+
+def _residual(schedule: Schedule, speed: SpeedModel) -> Array:
+    given, found = schedule.run.report, schedule.figures(speed)
+    mean = given.ttft.mean is not None
+    pairs = (
+        (found.mean_ttft_ms, given.ttft.mean)
+        if mean
+        else (found.median_ttft_ms, given.ttft.median),
+        (found.mean_tpot_ms, given.tpot.mean)
+        if mean
+        else (found.median_tpot_ms, given.tpot.median),
+        (found.output_throughput, given.output_throughput),
+    )
+    return np.array([np.log(ours / theirs) if theirs else 0.0 for ours, theirs in pairs])
+
+
+def descend(
+    schedules: Sequence[Schedule],
+    found: Constants,
+    start: Constants,
+    names: Sequence[str],
+    hold: float,
+    weights: Array | None = None,
+) -> tuple[Constants, Array]:
+    """From `found` downhill in the constants `names`, each held to `start`; and the derivatives
+    of the weighed residuals there, a row a constant. The damping adapts (Levenberg, Marquardt)."""
+    held = np.log([start.values()[name] for name in names])
+    x = np.log([found.values()[name] for name in names])
+
+    def constants(x: Array) -> Constants:
+        return found.changed(**dict(zip(names, np.exp(x).tolist(), strict=True)))
+
+    def weighed(x: Array) -> Array:
+        here = residuals(schedules, constants(x))
+        return (here if weights is None else here * weights).ravel()
+
+    def cost(x: Array, here: Array) -> float:
+        return robust(here) + hold**2 * float(((x - held) ** 2).sum())
+
+    here, damping, slope = weighed(x), 0.01, np.zeros((len(x), 0))
+    for _ in range(6):
+        slope = np.stack([(weighed(x + MOVE * one) - here) / MOVE for one in np.eye(len(x))])
+        share = 1 / np.sqrt(1 + (here / OUTLIER) ** 2)
+        normal = (slope * share) @ slope.T + hold**2 * np.eye(len(x))
+        down = (slope * share) @ here + hold**2 * (x - held)
+        before = cost(x, here)
+        for _ in range(6):
+            damped = normal + damping * np.diag(np.diag(normal))
+            there = x + np.clip(-np.linalg.solve(damped, down), -0.5, 0.5)
+            residual = weighed(there)
+            if cost(there, residual) < before:
+                x, here, damping = there, residual, max(damping / 5, 1e-4)
                 break
-        else:
-            if fresh:
-                return x, here
-            slope, fresh = problem.slope(x, here, move), True
-            continue
-        slope = slope + np.outer(there - here - slope @ moved, moved) / (moved @ moved)
-        x, here, fresh = x + moved, there, False
-        if np.abs(moved).max() < SMALL:
-            return x, here
+            damping *= 5
+        if before - cost(x, here) < 1e-3 * before:
+            break
+    return constants(x), slope
 
 
-class _Problem:
-    """Residuals of constants, as logarithms around a start."""
-
-    def __init__(
-        self,
-        runs: Sequence[PublishedRun],
-        start: Constants,
-        on_progress: Callable[[int, float], None] | None,
-    ) -> None:
-        self.x0 = np.log([start.values()[name] for name in NAMES])
-        self._runs = runs
-        self._on_progress = on_progress
-        self._simulations = 0
-
-    def residuals(self, x: Array) -> Array:
-        found = rows(_exact(x), self._runs)
-        self._simulations += 1
-        if self._on_progress:
-            off = [abs(row.ratio - 1) for row in found if row.headline]
-            self._on_progress(self._simulations, sum(off) / len(off))
-        weighed = [math.log(r.ratio) * (1 if r.headline else SHAPE_WEIGHT) for r in found]
-        return np.concatenate([weighed, HOLD * (x - self.x0)])
-
-    def slope(self, x: Array, here: Array, move: float) -> Array:
-        moved = [(self.residuals(x + move * one) - here) / move for one in np.eye(len(x))]
-        return np.stack(moved, axis=1)
+def robust(weighed: Array) -> float:
+    """Pseudo-Huber: squares near 0, sizes beyond `OUTLIER`."""
+    return float(2 * OUTLIER**2 * (np.sqrt(1 + (weighed / OUTLIER) ** 2) - 1).sum())
 
 
-def _exact(x: Array) -> Constants:
-    return Constants(*np.exp(x).tolist())
-
-
-def _constants(x: Array, origin: ConstantSource) -> Constants:
-    rounded = {name: float(f"{value:.3g}") for name, value in zip(NAMES, np.exp(x), strict=True)}
-    return _exact(x).changed(**rounded).learnt(origin)
-
-
-def _machines(runs: Sequence[PublishedRun]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(machine(run.profile) for run in runs))
+def rounded(found: Constants) -> Constants:
+    """To three digits."""
+    return found.changed(**{n: float(f"{value:.3g}") for n, value in found.values().items()})
 
 
 def changed(constants: Constants, name: str, factor: float) -> Constants:
     """`constants` with one of them times `factor`."""
     return constants.changed(**{name: constants.values()[name] * factor})
+
+
+def _speed(run: PublishedRun, constants: Constants) -> SpeedModel:
+    return SpeedModel.of(run.profile, run.sglang, constants)

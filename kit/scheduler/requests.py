@@ -86,7 +86,8 @@ class Live:
     `left` output tokens are still to come; `left_before` were when its prefill began. Of its
     `prefilled` tokens `cached` are shared with others in the radix cache, as states that it
     `held`; `own` is the state that it left there itself, `branch` where it should leave one.
-    `limit` is its `max_tokens` as far as memory goes; `gives` its emissions by tokens, made once.
+    `limit` is its `max_tokens` as far as memory goes; `gives` its emissions by tokens, made once;
+    `thresholds` say how many of its drafts a draw accepts.
     """
 
     __slots__ = (
@@ -103,6 +104,7 @@ class Live:
         "prefilled",
         "request",
         "rid",
+        "thresholds",
     )
 
     def __init__(
@@ -119,6 +121,7 @@ class Live:
         self.encoded = not request.image_tokens
         self.own: Kept | None = None
         self.held: list[Kept] = []
+        self.thresholds: tuple[float, ...] = ()
 
     @property
     def generated(self) -> int:

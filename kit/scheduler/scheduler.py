@@ -12,6 +12,7 @@ the step: the same requests give the same tokens however fast the clock runs.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from bisect import bisect_right
 from collections import deque
@@ -20,7 +21,7 @@ from dataclasses import replace
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
-from kit.scheduler.acceptance import Acceptance, default_accept_length
+from kit.scheduler.acceptance import Acceptance, Requests
 from kit.scheduler.config import Rules
 from kit.scheduler.prefill_adder import Budget
 from kit.scheduler.radix_cache import Hit, PrefixCache
@@ -29,6 +30,7 @@ from kit.sizing import MemoryPlan, explain, plan
 from kit.speed import SpeedModel
 
 _MISS = Hit()
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Scheduler:
@@ -77,8 +79,8 @@ class Scheduler:
         """The scheduler that SGLang `sglang` would run on `profile`.
 
         `accept_length` (1 … num_draft_tokens) is the mean to draw; by default what the published
-        runs had. `max_running_requests` is the flag: the state slots may still cap it. `speed` is
-        for other constants than the fitted.
+        cells say of the model. `max_running_requests` is the flag: the state slots may still cap
+        it. `speed` is for other constants than the fitted.
         Raises InvalidValue when the profile does not fit, or the accept length cannot be.
         """
         if max_running_requests is not None:
@@ -91,8 +93,12 @@ class Scheduler:
             )
         acceptance = None
         if profile.mtp is not None:
-            mean = accept_length if accept_length is not None else default_accept_length()
-            acceptance = Acceptance.of(mean, profile.mtp.num_draft_tokens - 1)
+            drafts = profile.mtp.num_draft_tokens - 1
+            requests = Requests.fitted()
+            acceptance = requests.acceptance(profile.model, drafts)
+            if accept_length is not None:
+                share = requests.share(profile.model)
+                acceptance = Acceptance.of(accept_length, drafts, repeating=share)
         return cls(memory, speed or SpeedModel.of(profile, sglang), acceptance, seed)
 
     @property
@@ -137,6 +143,8 @@ class Scheduler:
         limit = min(request.max_tokens or request.output_tokens, room)
         most = self.memory.profile.mtp.num_draft_tokens if self.memory.profile.mtp else 1
         live = self._by_rid[request.rid] = Live(request, limit, draws.random, most)
+        if self.acceptance is not None:
+            live.thresholds = self.acceptance.of_request(_spaced(self._seed + self._ordinal))
         ready_s = request.arrival_s + self.speed.request_overhead_s
         heapq.heappush(self._pending, (ready_s, self._ordinal, live))
         self._ordinal += 1
@@ -315,9 +323,8 @@ class Scheduler:
     ) -> tuple[tuple[Emission, ...], list[Live]]:
         """One step's tokens (one per request, or as many as are accepted), and who goes on."""
         emissions, unfinished, given = [], [], 0
-        thresholds = acceptance.thresholds if acceptance else None
-        for live in lives:  # the hot loop of a simulation: `acceptance.tokens`, in place
-            tokens = 1 if thresholds is None else 1 + bisect_right(thresholds, live.draw())
+        for live in lives:  # the hot loop of a simulation
+            tokens = 1 + bisect_right(live.thresholds, live.draw()) if acceptance else 1
             if tokens < live.left:
                 live.left -= tokens
                 unfinished.append(live)
@@ -349,3 +356,9 @@ class Scheduler:
     def _notice(self) -> None:
         """The batch has room again."""
         self._full, self._lag = False, None
+
+
+def _spaced(index: int) -> float:
+    """Numbers in (0, 1), of which any few in a row cover it evenly: so that the requests of a
+    short run differ as those of a long one do, and its median is no matter of luck."""
+    return (0.5 + index * _GOLDEN) % 1

@@ -14,7 +14,8 @@ from typing import Any
 
 from kit import load_data
 from kit.errors import InvalidValue, KitError
-from kit.hardware import Profile
+from kit.hardware import SGLANG, Profile
+from kit.sizing.accounting import parse
 
 _ABOUT = """\
 # Constants of the speed model. Take them with: kit predict PROFILE --constants {name}
@@ -35,20 +36,41 @@ class ConstantSource:
 
 @dataclass(frozen=True)
 class Constants:
-    """What a roofline cannot know. One set for all profiles; `origin` None is set by hand."""
+    """What a roofline cannot know. One set for all profiles; `origin` None is set by hand.
+
+    `data/speed.toml` says what each is. Those with a default are left out of the model by it.
+    """
 
     bandwidth_efficiency: float
     flop_efficiency: float
     decode_floor_us_per_layer: float
     prefill_floor_us_per_layer: float
     request_overhead_ms: float
+    blackwell_bandwidth: float = 1.0
+    quantised_flops: float = 1.0
+    grouped_flops: float = 1.0
+    expert_correlation: float = 1.0
+    moe_floor_us_per_layer: float = 0.0
+    quantised_floor_us_per_layer: float = 0.0
+    draft_floor_us: float = 0.0
+    request_floor_us: float = 0.0
+    prefill_floor_ms: float = 0.0
+    activation_passes: float = 0.0
     origin: ConstantSource | None = field(default=None, compare=False)
 
     @classmethod
     @functools.cache
-    def fitted(cls) -> Constants:
-        """Those of the kit, fitted to the published runs."""
-        return cls._of(table(), "data/speed.toml")
+    def fitted(cls, sglang: str = SGLANG) -> Constants:
+        """Those of the kit for a version of SGLang: of its era, or between two eras."""
+        newest, data = cls._of(table(), "data/speed.toml"), table()
+        for era in reversed(data["era"]):
+            older = replace(newest, **era["constants"]).learnt(_source(era))
+            share = _between(era["sglang"], sglang, data["sglang"])
+            if share <= 0:
+                return older
+            if share < 1:
+                return _mixed(older, newest, share, f"{era['sglang']} and {data['sglang']}")
+        return newest
 
     @classmethod
     def read(cls, path: str | Path) -> Constants:
@@ -77,11 +99,7 @@ class Constants:
             )
         if not all(isinstance(v, int | float) and v > 0 for v in given.values()):
             raise InvalidValue(f"{name}: constants are numbers above 0", "correct them by hand")
-        origin = ConstantSource(
-            tuple(data.get("fitted_to", ())),
-            data.get("fitted_version", "of an unknown version"),
-            tuple(data.get("fitted_machines", ())),
-        )
+        origin = _source(data)
         return cls(**given, origin=origin if origin.fitted_to else None)
 
     def changed(self, **values: float) -> Constants:
@@ -112,6 +130,37 @@ class Constants:
             raise KitError(
                 f"{path}: {error.strerror}", "give a file that can be written"
             ) from error
+
+
+def _source(data: dict[str, Any]) -> ConstantSource:
+    return ConstantSource(
+        tuple(data.get("fitted_to", ())),
+        data.get("fitted_version", "of an unknown version"),
+        tuple(data.get("fitted_machines", ())),
+    )
+
+
+def _between(first: str, version: str, last: str) -> float:
+    """How far `version` lies from `first` (0) to `last` (1), by releases."""
+    start, at, end = (parse(v) for v in (first, version, last))
+    if at <= start or at >= end:
+        return 0.0 if at <= start else 1.0
+    return (at[-1] - start[-1]) / (end[-1] - start[-1])
+
+
+def _mixed(older: Constants, newer: Constants, share: float, versions: str) -> Constants:
+    """Constants between two eras, evenly by their logarithms."""
+    values = {
+        name: value * (newer.values()[name] / value) ** share if value else 0.0
+        for name, value in older.values().items()
+    }
+    both = [c.origin for c in (older, newer) if c.origin is not None]
+    origin = ConstantSource(
+        tuple(name for source in both for name in source.fitted_to),
+        f"interpolated between SGLang {versions}",
+        tuple(dict.fromkeys(name for source in both for name in source.machines)),
+    )
+    return Constants(**values, origin=origin)
 
 
 NAMES = tuple(f.name for f in fields(Constants) if f.name != "origin")

@@ -1,19 +1,27 @@
-"""How long a step takes on a profile: a roofline, and five constants fitted to published runs.
+"""How long a step takes on a profile: a roofline, and constants fitted to published cells.
 
 A step of the server reads weights, KV cache and GDN state from memory, computes, and exchanges
-activations between ranks:
+activations between ranks. Decoding and verifying run as CUDA graphs, kernel after kernel:
 
-    time = floor × layers  +  max(weight bytes / bandwidth, FLOPs / peak)
-                           +  cache bytes / bandwidth  +  all-reduce bytes / link
+    decode = floors (a layer, its experts, its quantised products; a request)
+           + max(weight bytes / bandwidth, FLOPs / peak)    of dense weights, and of experts
+           + cache bytes / bandwidth  +  all-reduce bytes / link
+    verify = decode of all drafts + 1 tokens, a draft pass over them, and one over a token each
+             for every further draft
 
-Between nodes the network is the link, and its latency is added to the floor.
+A prefill has no graph: the host launches its kernels one by one while the GPU computes, so it
+takes the longer of the two. Only the last token of a prompt goes through the head:
+
+    prefill = a floor a batch + max(launches, products + attention + activations + all-reduces)
+
+Between nodes the network is the link, and its latency is added to the floors.
 
 A mixture of experts reads only the experts that the step's tokens choose. With t tokens, each
-choosing k of E experts, E·(1 − (1 − k/E)^t) of them are touched in a layer: for Qwen3.5-397B
-(10 of 512) a step of 4 tokens touches 39, one of 192 tokens 500.
+choosing k of E experts independently, E·(1 − (1 − k/E)^t) are touched in a layer; tokens of a text
+are alike, so t is taken to a power below 1 (`kit/speed/roofline.py` has the reasons).
 
-The constants are in `data/speed.toml`, with what they were fitted to. They know one model on two
-machines; everything else is the same formula with other shapes, and says that it is extrapolated.
+The constants are in `data/speed.toml`, with what they were fitted to: one set for all models, GPUs
+and precisions. Versions of SGLang differ in few of them.
 """
 
 from __future__ import annotations
@@ -39,7 +47,7 @@ class SpeedModel:
     def of(
         cls, profile: Profile, sglang: str = SGLANG, constants: Constants | None = None
     ) -> SpeedModel:
-        return cls(profile, sglang, constants or Constants.fitted())
+        return cls(profile, sglang, constants or Constants.fitted(sglang))
 
     @property
     def request_overhead_s(self) -> float:
@@ -53,15 +61,17 @@ class SpeedModel:
         """
         s = self._shape
         attended = context_tokens + new_tokens / (2 * requests)
-        flops = new_tokens * (s.flops_per_token + s.attention_flops * attended)
-        return (
-            s.prefill_floor_s
-            + max(s.weights_s(new_tokens), flops * s.s_per_flop)
+        touched = s.experts.touched(new_tokens)
+        computing_s = (
+            s.body.seconds(new_tokens, touched)
+            + s.head.seconds(requests, 0.0)
+            + new_tokens * (s.attention_s * attended + s.activations_s + s.exchange_s_per_token)
             + (context_tokens + new_tokens) * s.kv_s_per_token
             + 2 * requests * s.state_s
-            + new_tokens * s.exchange_s_per_token
-            + self._draft_s(new_tokens, requests, context_tokens)
         )
+        if self.profile.mtp is not None:
+            computing_s += s.draft.seconds(new_tokens, touched) + s.head.seconds(requests, 0.0)
+        return s.batch_floor_s + max(s.prefill_floor_s, computing_s)
 
     def vision_s(self, image_tokens: int, images: int = 1) -> float:
         """Time of the vision tower over `images` images, `image_tokens` in all.
@@ -86,12 +96,12 @@ class SpeedModel:
         mtp = self.profile.mtp
         if mtp is None:
             raise ValueError(f"profile {self.profile.name} does not speculate")
-        s = self._shape
-        drafts = mtp.num_steps * (
-            s.decode_floor_s / self.profile.model.num_hidden_layers
-            + self._draft_s(requests, requests, kv_tokens)
+        verified = requests * mtp.num_draft_tokens
+        return (
+            self._forward_s(requests, verified, kv_tokens)
+            + self._draft_s(requests, verified, kv_tokens)
+            + (mtp.num_steps - 1) * self._draft_s(requests, requests, kv_tokens)
         )
-        return drafts + self._forward_s(requests, requests * mtp.num_draft_tokens, kv_tokens)
 
     def step_s(self, requests: int, kv_tokens: int) -> float:
         """Verify under MTP, decode without: what this profile does between prefills."""
@@ -107,25 +117,31 @@ class SpeedModel:
         if machine(p) in origin.machines:
             return simulated(f"{p.name}, roofline with constants fitted to {origin}")
         known = ", ".join(origin.machines)
+        if len(origin.machines) > 3:
+            known = f"{len(origin.machines)} other machines"
         return simulated(f"extrapolated: {p.name}, constants fitted to {known} in {origin}")
 
     def _forward_s(self, requests: int, tokens: int, kv_tokens: int) -> float:
         s = self._shape
-        flops = tokens * s.flops_per_token + s.attention_flops * kv_tokens * tokens / requests
         return (
             s.decode_floor_s
-            + max(s.weights_s(tokens), flops * s.s_per_flop)
+            + requests * s.request_floor_s
+            + s.body.seconds(tokens, s.experts.touched(tokens))
+            + s.head.seconds(tokens, 0.0)
             + kv_tokens * s.kv_s_per_token
             + (requests + tokens) * s.state_s  # one state read per request, one written a token
             + tokens * s.exchange_s_per_token
         )
 
-    def _draft_s(self, tokens: int, requests: int, kv_tokens: int) -> float:
-        """One pass of the MTP layer, without its floor; 0 without MTP."""
-        if self.profile.mtp is None:
-            return 0.0
+    def _draft_s(self, requests: int, tokens: int, kv_tokens: int) -> float:
+        """One pass of the MTP layer over `tokens`, and of the head over one of each request."""
         s = self._shape
-        return s.draft_weights_s(tokens) + kv_tokens * s.draft_kv_s_per_token
+        return (
+            s.draft_floor_s
+            + s.draft.seconds(tokens, s.experts.touched(tokens))
+            + s.head.seconds(requests, 0.0)
+            + kv_tokens * s.draft_kv_s_per_token
+        )
 
     @functools.cached_property
     def _shape(self) -> Shape:

@@ -139,7 +139,8 @@ def speedup(
     Raises InvalidValue for an accept length that the profile's drafts cannot have.
     """
     costs = [step_cost(profile, n, context_tokens, sglang) for n in REQUESTS]
-    length = round(default_accept_length() if accept_length is None else accept_length, 1)
+    given = default_accept_length(profile.model) if accept_length is None else accept_length
+    length = round(given, 1)
     costs[0].speedup(length)  # refuses what no slider can stand at
     most = (profile.mtp or Mtp()).num_draft_tokens
     lengths = [round(1 + i / 10, 1) for i in range(10 * most - 9)]
