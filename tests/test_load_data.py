@@ -22,6 +22,8 @@ from kit.rules import holds
 from kit.scheduler import acceptance
 from kit.scheduler import config as scheduler_config
 from kit.sizing import accounting, plan
+from kit.speed import Constants
+from kit.speed.constants import table
 
 UNKNOWN = "unheard_of"
 
@@ -53,7 +55,8 @@ READERS: dict[str, tuple[Callable[[], object], tuple[Any, ...]]] = {
     "sampling.toml": (sampling.settings, (sampling.settings,)),
     "scheduler.toml": (lambda: scheduler_config.Rules.of(plan(profile("h200x8"))), ()),
     "report_metrics.toml": (metric_list.read, ()),
-    "acceptance.toml": (acceptance.default_accept_length, ()),
+    "acceptance.toml": (acceptance.Requests.fitted, (acceptance.Requests.fitted,)),
+    "speed.toml": (Constants.fitted, (Constants.fitted, table)),
 }
 # Tables whose keys are names, not fields: of GPUs, models, flags, options of LaunchOptions.
 NAMES = {

@@ -23,8 +23,8 @@ from kit.bench.simulated import simulate
 from kit.speed import Constants, ConstantSource, SpeedModel
 from kit.speed.constants import machine
 
-HOLD = 0.14  # of a constant's logarithm to its start
-# What a reader's machine and host differ in; the other constants are properties of SGLang's kernels.
+HOLD = 0.08  # of a constant's logarithm to its start
+# What machines and hosts differ in; the other constants are properties of SGLang's kernels.
 OWN = (
     "bandwidth_efficiency",
     "flop_efficiency",

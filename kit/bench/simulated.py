@@ -48,7 +48,7 @@ def simulate(
         max_running_requests=max_running_requests,
         speed=speed,
     )
-    records = _run(scheduler, workload, on_sample)
+    records = drive(scheduler, workload, on_sample)
     return report(
         records,
         duration_s=max(r.ended_s for r in records),
@@ -94,7 +94,7 @@ def predict(
     )
 
 
-def _run(
+def drive(
     scheduler: Scheduler, workload: Workload, on_sample: Callable[[Sample], None] | None = None
 ) -> list[Record]:
     """Send the workload through `scheduler` to the last token; one record per request, in order.

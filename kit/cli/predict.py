@@ -138,8 +138,9 @@ def _show_fit(simulations: int, off: float) -> None:
 def _print(found: Fit, out: Path | None) -> None:
     start = found.start.values()
     print(f"{'':<28} {'start':>8} {'fitted':>8}   of it from the runs")
-    for name, value in found.constants.values().items():
-        print(f"{name:<28} {start[name]:>8g} {value:>8g}   {found.known[name]:.0%}")
+    for name, share in found.known.items():
+        value = found.constants.values()[name]
+        print(f"{name:<28} {start[name]:>8g} {value:>8g}   {share:.0%}")
     if found.held:
         print(f"Too little in these runs to say more: {', '.join(found.held)} stay near the start.")
         print("More help: a run at concurrency 1, one at full load, one with long prompts.")

@@ -166,7 +166,7 @@ def rehearsal(
         symm_mem=False,
         mem_fraction_static=p.mem_fraction_static or round(default_fraction(p), 3),
     )
-    forced = (accept_length or default_accept_length()) if p.mtp else None
+    forced = (accept_length or default_accept_length(p.model)) if p.mtp else None
     return Rehearsal(whole, rank, forced, random_ids and p.mtp is not None, more_flags)
 
 

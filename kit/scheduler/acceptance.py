@@ -133,7 +133,6 @@ def _shape(draft_tokens: int, mode: str) -> list[float]:
     return [min(shape[: i + 1]) for i in range(draft_tokens)]
 
 
-@functools.cache
 def _table() -> dict[str, Any]:
     data = load_data.toml("acceptance.toml")
     known = ("source", "thinking", "instruct", "others_accept_length")

@@ -92,10 +92,14 @@ class Constants:
     @classmethod
     def _of(cls, data: dict[str, Any], name: str) -> Constants:
         given = data.get("constants")
-        if not isinstance(given, dict) or set(given) != set(NAMES):
+        if not isinstance(given, dict):
             raise InvalidValue(
-                f"{name} has no table [constants] with all of {', '.join(NAMES)}, and no other",
-                "kit fit RUN.jsonl --out FILE writes one",
+                f"{name} has no table [constants]", "kit fit RUN.jsonl --out FILE writes one"
+            )
+        if odd := sorted(set(given) ^ set(NAMES)):
+            raise InvalidValue(
+                f"{name}: missing, or not known: {', '.join(odd)}",
+                "kit fit RUN.jsonl --out FILE writes one with all constants",
             )
         if not all(isinstance(v, int | float) and v > 0 for v in given.values()):
             raise InvalidValue(f"{name}: constants are numbers above 0", "correct them by hand")
@@ -173,8 +177,14 @@ def machine(p: Profile) -> str:
 
 @functools.cache
 def table() -> dict[str, Any]:
-    """`data/speed.toml` as it is."""
-    return load_data.toml("speed.toml")
+    """`data/speed.toml`, its keys checked."""
+    data = load_data.toml("speed.toml")
+    source = ("sglang", "fitted_to", "fitted_version", "fitted_machines", "constants")
+    network = ("network_gb_s", "network_hop_us")
+    load_data.known_keys("speed.toml", data, (*source, *network, "era"))
+    for era in data["era"]:
+        load_data.known_keys("speed.toml", era, source)
+    return data
 
 
 def _strings(values: tuple[str, ...]) -> str:
