@@ -330,6 +330,24 @@ def test_a_cut_is_shown_with_what_had_arrived_and_then_raised(shown: list[Any]) 
     assert "→" in shown[0]["text/markdown"]
 
 
+REMARKS = [("length", "max_tokens ran out while"), ("stop", "The model stopped while")]
+
+
+@pytest.mark.parametrize(("reason", "remark"), REMARKS)
+def test_a_stop_inside_thinking_is_said_in_the_view(
+    reason: str, remark: str, shown: list[Any]
+) -> None:
+    with Scripted([think("Let me see"), finish(reason), DONE]) as server:
+        view = StreamView(server.endpoint, "?")
+        reply = asyncio.run(view.run())
+    assert reply is not None
+    page = view.controller.panes[0].snapshot()
+    assert reply.remark.startswith(remark)
+    assert page["remark"] == reply.remark
+    assert reply.remark in shown[0]["text/plain"]
+    assert "still thinking" in shown[0]["text/markdown"]
+
+
 SETUP = """
 import sys; sys.path.insert(0, {tests!r})
 from scripted import Door

@@ -200,12 +200,20 @@ def test_markup_in_arguments_results_and_answers_stays_text(shown: list[dict[str
 
 def test_a_stream_that_breaks_shows_what_was_done_and_raises(shown: list[dict[str, str]]) -> None:
     with (
-        Scripted(wire(calling(), [say("22"), DONE])) as server,
+        Scripted(wire(calling(), [say("22")])) as server,
         pytest.raises(StreamCut, match="before the answer had ended"),
     ):
         asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
     assert "22 °C in Beijing" in shown[0]["text/plain"]
     assert "before the answer had ended" in shown[0]["text/markdown"]
+
+
+def test_an_answer_that_never_began_is_said_to_be_missing(shown: list[dict[str, str]]) -> None:
+    with Scripted(wire(calling(), [think("So it is"), finish("length"), DONE])) as server:
+        run = asyncio.run(trace(server.endpoint, "Weather?", [get_weather]))
+    assert (run.ended, run.answer) == ("answer", "")
+    assert "max_tokens ran out while the model was still thinking" in run.remark
+    assert f"ended: {run.remark}" in shown[0]["text/plain"]
 
 
 def test_stop_ends_it_and_gives_back_what_there_is(shown: list[dict[str, str]]) -> None:

@@ -12,7 +12,7 @@ from kit import load_data
 from kit.cli.shared import Add, connected, endpoint_options, json_option, print_json
 
 if TYPE_CHECKING:
-    from kit.chat import Stream
+    from kit.views.reply import Reply, Tally
 
 
 def add(add_command: Add) -> None:
@@ -34,45 +34,70 @@ def add(add_command: Add) -> None:
 
 def _chat(args: argparse.Namespace) -> int:
     from kit.chat import stream
+    from kit.views.reply import Tally
 
-    answer = stream(connected(args), args.text, thinking=not args.no_thinking)
+    asked = stream(connected(args), args.text, thinking=not args.no_thinking)
+    tally = Tally(args.text, asked)
     if not args.json:
-        return _watch(answer)
-    for _ in answer:
+        return _watch(tally)
+    for _ in tally:
         pass
     print_json(
         {
-            "thinking": answer.thinking,
-            "answer": answer.answer,
-            "finish_reason": answer.finish_reason,
-            "usage": asdict(answer.usage) if answer.usage else None,
-            "author": answer.author.to_json() if answer.author else None,
-            "provenance": answer.provenance.to_json(),
+            "thinking": asked.thinking,
+            "answer": asked.answer,
+            "finish_reason": asked.finish_reason,
+            "remark": asked.remark,
+            "usage": asdict(asked.usage) if asked.usage else None,
+            "ttft_ms": tally.ttft_ms,
+            "tokens_per_s": tally.tokens_per_s,
+            "author": asked.author.to_json() if asked.author else None,
+            "provenance": asked.provenance.to_json(),
         }
     )
     return 0
 
 
-def _watch(answer: Stream) -> int:
-    """Print it as it comes, and at last who wrote it."""
-    from kit.chat import Answer, StreamCut, Thinking, Usage
+def _watch(tally: Tally) -> int:
+    """Print it as it comes, and at last its figures, what they are worth, and who wrote it."""
+    from kit.chat import Answer, StreamCut, Thinking, ToolCall, WasThinking
 
     last: type | None = None
     try:
-        for event in answer:
+        for event in tally:
             match event:
                 case Thinking(text) | Answer(text):
                     if last not in (None, type(event)):
                         print("\n" + "─" * 40)
                     print(text, end="", flush=True)
                     last = type(event)
-                case Usage():
-                    print(f"\n\n{event}")
+                case WasThinking():
+                    last = Thinking
+                case ToolCall(name=name, arguments=arguments, done=True):
+                    print(f"\ncalls {name}({arguments})", end="", flush=True)
     except StreamCut:
         print()
         raise
-    print(f"{answer.provenance}\n{answer.author}")
+    remark, reply = tally.stream.remark, tally.reply()
+    print("\n" + (f"\n{remark}" if remark else ""))
+    print(f"{_figures(reply)}\n{reply.provenance}\n{reply.author}")
     return 0
+
+
+def _figures(reply: Reply) -> str:
+    """Tokens in, out and thinking; the times. What is unknown is left out."""
+    about = "" if reply.exact else "≈ "
+    thinking = reply.thinking_tokens or 0
+    out = thinking + (reply.answer_tokens or 0)
+    parts = [f"{reply.usage.prompt_tokens:,} tokens in"] if reply.usage else []
+    parts.append(f"{about}{out:,} tokens out")
+    if thinking:
+        parts[-1] += f", {about}{thinking:,} of them thinking"
+    if reply.ttft_ms is not None:
+        parts.append(f"first token after {reply.ttft_ms:,.0f} ms")
+    if reply.tokens_per_s is not None:
+        parts.append(f"{reply.tokens_per_s:,.0f} tokens/s")
+    return " · ".join(parts)
 
 
 def _run(args: argparse.Namespace) -> int:

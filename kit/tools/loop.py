@@ -123,6 +123,11 @@ class ToolRun:
         return self.turns[-1].answer.strip() if self.turns and self.ended == "answer" else ""
 
     @property
+    def remark(self) -> str:
+        """Why the last turn holds no answer, or not all of it; empty where all is well."""
+        return self.turns[-1].remark if self.turns and self.ended == "answer" else ""
+
+    @property
     def author(self) -> Author | None:
         """Who wrote the last turn; None before the server has answered."""
         return next((turn.author for turn in reversed(self.turns) if turn.author), None)

@@ -7,7 +7,7 @@ where it does not; the final usage replaces them. The clock is handed in.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from kit.chat import Answer, Event, Stream, Thinking, ToolCall, Usage, WasThinking
@@ -25,7 +25,7 @@ class Reply:
     """One answer, whole. Times are the server's clock in ms: a twin's are scaled by its speed.
 
     `finish_reason` is the server's word, or "stopped" where the reader stopped it, or None where
-    the stream broke off. `ttft_ms` and `tokens_per_s` are None where they cannot be known.
+    the stream broke off. `remark` says why the answer is missing or not whole. `ttft_ms` and `tokens_per_s` are None where they cannot be known.
     """
 
     prompt: str
@@ -41,6 +41,7 @@ class Reply:
     exact: bool
     author: Author | None
     provenance: Provenance
+    remark: str = ""
 
     def __str__(self) -> str:
         return self.answer.strip()
@@ -73,6 +74,12 @@ class Tally:
         self._first_tokens = 0
         self._first_s: float | None = None
         self._last_s: float | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        """`events`, for a stream that is read with `for`."""
+        for event in self.stream:
+            self._count(event)
+            yield event
 
     async def events(self) -> AsyncIterator[Event]:
         """The stream's events, each counted before it is given on. Raises as the stream does."""
@@ -167,4 +174,5 @@ class Tally:
             exact=self.exact,
             author=self.stream.author,
             provenance=self.stream.provenance,
+            remark="" if self.stopped or not self.stream.finish_reason else self.stream.remark,
         )

@@ -86,7 +86,7 @@ export class Pane {
     this.#drawTools(s.tools ?? []);
     this.error.hidden = !s.error;
     if (s.error) this.error.replaceChildren(h("strong", {}, s.error[0]), h("span", {}, s.error[1]));
-    this.status.textContent = statusText(s, answer);
+    this.status.textContent = statusText(s);
     this.figures.show(s);
     this.source.textContent = s.source ?? "";
     this.author.textContent = s.author ?? "";
@@ -122,12 +122,10 @@ export class Pane {
   }
 }
 
-function statusText(s, answer) {
+function statusText(s) {
   if (s.status === "waiting") return "waiting for the first token…";
   if (s.status === "idle") return "nothing asked yet";
   if (s.status === "stopped") return "Stopped. What had arrived stays.";
-  if (s.status === "done" && s.finish === "length" && !answer.trim()) {
-    return "max_tokens ran out while the model was still thinking: there is no answer.";
-  }
+  if (s.status === "done") return s.remark ?? "";
   return "";
 }

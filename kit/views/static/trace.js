@@ -150,6 +150,7 @@ function render({ model, el }) {
 function said(state) {
   if (state.status === "running" && !state.rows.length) return "waiting for the first token…";
   if (state.status === "stopped") return "Stopped. What had happened stays.";
+  if (state.remark) return state.remark;
   if (state.ended === "step limit") return "The step limit ended it: there is no answer.";
   return "";
 }

@@ -64,6 +64,7 @@ class AnswerPane:
             "ttft_ms": tally.ttft_ms,
             "rate": tally.tokens_per_s,
             "finish": tally.finish_reason,
+            "remark": stream.remark if self.status == "done" else "",
             "kind": str(stream.provenance.kind),
             "source": str(stream.provenance),
             "author": str(stream.author or ""),

@@ -89,8 +89,8 @@ class Trace:
 
     @property
     def ended(self) -> str:
-        """How it ended, in a word or two."""
-        return self._run.ended or self.status
+        """How it ended, in a word or two, or in a sentence where the answer is not whole."""
+        return self._run.remark or self._run.ended or self.status
 
     @property
     def footing(self) -> str:
@@ -109,6 +109,7 @@ class Trace:
             "question": self.question,
             "status": self.status,
             "ended": self._run.ended or "",
+            "remark": self._run.remark,
             "rows": self.rows.snapshot(),
             "now_s": self.rows.time_s(),
             "rate": self.rows.rate,

@@ -31,6 +31,8 @@ def _markdown(title: str, reply: Reply, error: KitError | None) -> str:
     if reply.answer.strip():
         parts.append(escape(reply.answer.strip()))
     parts += [escape(f"calls `{call.name}({call.arguments})`") for call in reply.tool_calls]
+    if reply.remark:
+        parts.append(escape(reply.remark))
     if error:
         parts.append(escape(f"**{error.what}**  \n→ {error.hint}"))
     parts.append(f"{escape(figures(reply))}  \n*{escape(footing(reply))}*")
@@ -44,6 +46,8 @@ def _plain(title: str, reply: Reply, error: KitError | None) -> str:
     if reply.answer.strip():
         parts.append(reply.answer.strip())
     parts += [f"calls {call.name}({call.arguments})" for call in reply.tool_calls]
+    if reply.remark:
+        parts.append(reply.remark)
     if error:
         parts.append(str(error))
     parts.append(f"{figures(reply)}\n{footing(reply)}")
