@@ -92,7 +92,7 @@ def test_an_answer_that_never_began_is_said_to_be_missing(
         assert main(["chat", "--url", server.url, "--json", "Hello"]) == 0
         remark = json.loads(capsys.readouterr().out)["remark"]
     assert why in remark
-    assert "while" in remark and "still thinking: there is no answer." in remark
+    assert "still thinking: there is no answer." in remark
     assert remark in text
 
 

@@ -25,7 +25,8 @@ class Reply:
     """One answer, whole. Times are the server's clock in ms: a twin's are scaled by its speed.
 
     `finish_reason` is the server's word, or "stopped" where the reader stopped it, or None where
-    the stream broke off. `remark` says why the answer is missing or not whole. `ttft_ms` and `tokens_per_s` are None where they cannot be known.
+    the stream broke off. `remark` says why the answer is missing or not whole. `ttft_ms` and
+    `tokens_per_s` are None where they cannot be known.
     """
 
     prompt: str
