@@ -1,6 +1,6 @@
 """A figure, and a table that says the same under a sentence.
 
-Whoever cannot see the figure, or reads the notebook where figures do not draw, loses nothing.
+A reader who cannot see the figure, or whose page draws none, loses nothing.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Figures: a plan, a report or a model in, a drawing and the words that say the same out."""
+"""Figures of plans, reports and models: a drawing, and a table that says the same."""

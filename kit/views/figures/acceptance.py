@@ -26,8 +26,8 @@ _THIN = {"thinking": "dot", "answer": "dashdot"}
 def acceptance(
     sweep: Sweep, here: Mapping[Part, float | None] | None = None, drafts: int | None = None
 ) -> Figure:
-    """Left, tokens a verify step by draft tokens: measured, by theory, and Qwen3.5-397B's as
-    published. Right, the speed it came to, in times of the same server without drafts.
+    """Left, tokens per verify step by draft tokens: measured, by theory, and Qwen3.5-397B's as
+    published. Right, the speed that resulted, in times of the same server without drafts.
 
     `here` are accept lengths just measured on a server with `drafts` draft tokens: stars.
     Raises UnknownName for a part that is neither thinking nor answer.

@@ -74,9 +74,10 @@ class Upload(ControlledOutput):
         files = w.FileUpload(
             accept="image/*", multiple=True, description="Choose pictures", layout=wide["layout"]
         )
+        caps = list(CAPS.values())
         cap = w.Dropdown(
             options=list(CAPS.items()),
-            value=self.max_pixels if self.max_pixels in CAPS.values() else None,
+            index=caps.index(self.max_pixels) if self.max_pixels in caps else 0,
             description="the model sees at most",
             **wide,
         )
