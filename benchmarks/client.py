@@ -57,22 +57,14 @@ def _cpu_s() -> float:
 
 
 def _ours(job: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import dataclass
-
     from kit.bench import Workload, measure
-    from kit.provenance import Provenance, measured
+    from kit.endpoint import Endpoint
+    from kit.provenance import measured
 
-    @dataclass
-    class Target:
-        base_url: str
-        model: str = "known"
-        key: str | None = None
-        kind: str = "live"
-        speed: float = 1.0
-        provenance: Provenance = measured("this machine")  # noqa: RUF009
-
+    label = measured("this machine")
+    endpoint = Endpoint(job["url"], "known", None, "live", None, 1.0, None, label)
     workload = Workload(16, job["tokens"], job["streams"], range_ratio=1.0)
-    return asyncio.run(measure(Target(job["url"]), workload, dialect="native")).to_json()
+    return asyncio.run(measure(endpoint, workload, dialect="native")).to_json()
 
 
 def _arguments(job: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import signal
 
 import pytest
-from wired import END, OK, WORK, Target, chunked, event, go, native, serving, status
+from wired import END, OK, WORK, chunked, endpoint, event, go, native, serving, status
 
 from kit.bench import Workload, measure
 from kit.errors import EndpointError
@@ -143,4 +143,4 @@ def test_nobody_there_is_an_error_of_two_lines():
 
 def test_a_url_that_is_none_is_refused():
     with pytest.raises(EndpointError, match="is no URL"):
-        asyncio.run(measure(Target("localhost:30000"), WORK))
+        asyncio.run(measure(endpoint("localhost:30000"), WORK))

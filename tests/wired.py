@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from kit.bench import Workload, measure
+from kit.endpoint import Endpoint
 from kit.provenance import Provenance, measured
 
 Wire = AsyncIterator[bytes]
+A_TEST = measured("a test")
 
 
 @dataclass
@@ -82,14 +84,14 @@ class Server:
             writer.close()
 
 
-@dataclass
-class Target:
-    base_url: str
-    kind: str = "live"
-    model: str = "qwen"
-    key: str | None = None
-    speed: float = 1.0
-    provenance: Provenance = field(default_factory=lambda: measured("a test"))
+def endpoint(
+    base_url: str,
+    kind: str = "live",
+    key: str | None = None,
+    speed: float = 1.0,
+    provenance: Provenance = A_TEST,
+) -> Endpoint:
+    return Endpoint(base_url, "qwen", key, kind, None, speed, None, provenance)
 
 
 @asynccontextmanager
@@ -100,7 +102,7 @@ async def serving(answer, tls: ssl.SSLContext | None = None, **options):
     url = f"{'https' if tls else 'http'}://localhost:{port}{options.pop('prefix', '')}"
     server.listener = listener
     try:
-        yield server, Target(url, **options)
+        yield server, endpoint(url, **options)
     finally:
         listener.close()
 

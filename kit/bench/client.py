@@ -17,27 +17,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Literal, Protocol
+from typing import Literal
 
 from kit.bench import protocol, server_stats
 from kit.bench.metrics import report
-from kit.bench.protocol import (
-    BACKENDS,
-    EXTENSIONS,
-    PATHS,
-    Dialect,
-    PreparedRequest,
-    RequestWriter,
-    Shortener,
-)
+from kit.bench.protocol import Dialect, PreparedRequest, RequestWriter, Shortener
 from kit.bench.record import Record
 from kit.bench.report import Report
-from kit.bench.runner import OnProgress, OnSample, RecordedRun, Runner
+from kit.bench.runner import OnProgress, OnSample, Runner
+from kit.bench.sampler import Sampler
 from kit.bench.server_stats import SpeculationCounters
 from kit.bench.transport import Connection, Origin, Pool
 from kit.bench.workload import Workload
+from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
-from kit.provenance import Provenance
 
 STALL_S = 300.0  # without a byte for so long, a request has failed
 _KEY = "give its API key: key=… or KIT_API_KEY"
@@ -52,25 +45,8 @@ _HINTS = {  # by how the error of a failed warm-up begins
 _MEND = "mend that first: nothing was measured"
 
 
-class Target(Protocol):
-    """What the client needs to know of an endpoint."""
-
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def key(self) -> str | None: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def speed(self) -> float: ...
-    @property
-    def provenance(self) -> Provenance: ...
-
-
 async def run(
-    endpoint: Target,
+    endpoint: Endpoint,
     workload: Workload,
     on_progress: OnProgress | None = None,
     *,
@@ -97,22 +73,24 @@ async def run(
             writer, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
             requests = await _written(writer, workload)
             before = await SpeculationCounters.of(questions)
-            runner = Runner(
-                workload, pool, questions, endpoint.speed, counted, stall_s, on_progress, on_sample
+            sampler = Sampler(endpoint.speed, counted)
+            runner = Runner(workload, pool, questions, sampler, stall_s, on_progress, on_sample)
+            await runner.run(requests)
+        records = [
+            protocol.record(
+                response, chosen, requests[index].lengths, runner.start_s, endpoint.speed
             )
-            recorded = await runner.run(requests)
-        records = protocol.records(
-            recorded.responses, requests, chosen, recorded.start_s, endpoint.speed
-        )
+            for index, response in sorted(runner.responses.items())
+        ]
         accept_length, caveat = await _accept_length(questions, before, records)
     return report(
         records,
-        duration_s=_duration_s(records, recorded, endpoint.speed),
+        duration_s=_duration_s(records, runner, endpoint.speed),
         provenance=endpoint.provenance,
         workload=workload,
-        backend=BACKENDS[chosen],
+        backend=protocol.BACKENDS[chosen],
         accept_length=accept_length,
-        missing=(*_unfinished(recorded, len(requests)), *writer.extensions.missing, *caveat),
+        missing=(*_unfinished(runner, len(requests)), *writer.extensions.missing, *caveat),
     )
 
 
@@ -126,14 +104,14 @@ async def _written(writer: RequestWriter, workload: Workload) -> list[PreparedRe
 
 
 async def _warm_up(
-    pool: Pool, endpoint: Target, workload: Workload, dialect: Dialect, stall_s: float
+    pool: Pool, endpoint: Endpoint, workload: Workload, dialect: Dialect, stall_s: float
 ) -> tuple[RequestWriter, bool]:
     """Send the first request, shortened, outside the measurement.
 
     Returns a writer of requests as the server takes them, and whether it counts tokens in every
     chunk. Raises EndpointError.
     """
-    for extensions in EXTENSIONS[dialect]:
+    for extensions in protocol.EXTENSIONS[dialect]:
         writer = RequestWriter(pool.origin, dialect, endpoint.model, extensions)
         request = await asyncio.to_thread(writer.warm_up, workload)
         try:
@@ -150,16 +128,12 @@ async def _warm_up(
         if response.status not in (400, 422):
             break
     raise EndpointError(
-        f"{endpoint.base_url}{PATHS[dialect]}: the warm-up request failed: {first.error}",
-        _hint(first),
+        f"{endpoint.base_url}{protocol.PATHS[dialect]}: the warm-up request failed: {first.error}",
+        next((hint for start, hint in _HINTS.items() if first.error.startswith(start)), _MEND),
     )
 
 
-def _hint(failed: Record) -> str:
-    return next((hint for start, hint in _HINTS.items() if failed.error.startswith(start)), _MEND)
-
-
-async def _dialect(questions: Pool, endpoint: Target, workload: Workload) -> Dialect:
+async def _dialect(questions: Pool, endpoint: Endpoint, workload: Workload) -> Dialect:
     """Native where the server is an SGLang with Qwen3.5's vocabulary: the prompts are its ids, and
     an id that a smaller vocabulary lacks would end the server.
 
@@ -190,18 +164,17 @@ async def _accept_length(
     )
 
 
-def _duration_s(records: Sequence[Record], recorded: RecordedRun, clock: float) -> float:
+def _duration_s(records: Sequence[Record], runner: Runner, clock: float) -> float:
     """From the start to the last token, or to the stop; failures take their time as well."""
-    done = [record for record in records if record.ok]
-    if recorded.stopped or not done or len(done) < len(records):
-        return (recorded.end_s - recorded.start_s) * clock
-    return max(record.ended_s for record in done)
+    if runner.stopped or not records or not all(record.ok for record in records):
+        return (runner.end_s - runner.start_s) * clock
+    return max(record.ended_s for record in records)
 
 
-def _unfinished(recorded: RecordedRun, total: int) -> tuple[str, ...]:
-    if not recorded.stopped:
+def _unfinished(runner: Runner, total: int) -> tuple[str, ...]:
+    if not runner.stopped:
         return ()
-    done, sent = len(recorded.responses), recorded.sent
+    done, sent = len(runner.responses), runner.sent
     return (
         f"{total - done} of {total} requests: stopped with {sent - done} in flight "
         f"and {total - sent} not sent",

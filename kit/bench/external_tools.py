@@ -19,9 +19,9 @@ from math import isinf
 from pathlib import Path
 
 from kit.bench import result_file
-from kit.bench.client import Target
 from kit.bench.report import Report
 from kit.bench.workload import Workload
+from kit.endpoint import Endpoint
 from kit.errors import InvalidValue, KitError
 from kit.provenance import Kind, Provenance
 from kit.server import cpu
@@ -29,7 +29,7 @@ from kit.server.processes import finished
 
 TIMEOUT_S = 600.0
 
-Arguments = Callable[[Target, Workload], list[str]]
+Arguments = Callable[[Endpoint, Workload], list[str]]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class ExternalTool:
     file_flags: tuple[str, ...]
     extra: tuple[str, ...] = ()
 
-    def command(self, endpoint: Target, workload: Workload) -> str:
+    def command(self, endpoint: Endpoint, workload: Workload) -> str:
         """The command to type in a shell."""
         return f"{self.typed} {shlex.join(self.arguments(endpoint, workload))}"
 
-    async def run(self, endpoint: Target, workload: Workload) -> Report:
+    async def run(self, endpoint: Endpoint, workload: Workload) -> Report:
         """Run it, and read what it wrote. Ends with the task that awaits it.
 
         Raises KitError where it is not installed or fails; InvalidValue for a twin whose clock
@@ -102,7 +102,7 @@ def installed() -> tuple[ExternalTool, ...]:
     return tuple(tool for tool in tools() if tool.argv)
 
 
-def sglang_arguments(endpoint: Target, workload: Workload) -> list[str]:
+def sglang_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
     """For `sglang.bench_serving`: random tokens sent as numbers, so that no data set is needed."""
     _text_only(workload)
     return [
@@ -113,7 +113,7 @@ def sglang_arguments(endpoint: Target, workload: Workload) -> list[str]:
     ]
 
 
-def vllm_arguments(endpoint: Target, workload: Workload) -> list[str]:
+def vllm_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
     """For `vllm bench serve`, whose lengths spread around the given one: only exact ones match.
 
     Raises InvalidValue for a workload of other lengths.

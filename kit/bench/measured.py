@@ -13,12 +13,14 @@ import json
 import re
 import statistics
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kit import load_data
+from kit.bench.metric_list import BY_KEY
 from kit.bench.report import Report
 from kit.bench.result_file import from_json
 from kit.bench.simulated import simulate
@@ -30,13 +32,7 @@ from kit.provenance import Provenance, measured
 from kit.server.log import LedgerRow, ledger, read
 from kit.speed import SpeedModel
 
-HEADLINES = {
-    "mean_ttft_ms": "TTFT, mean, ms",
-    "median_ttft_ms": "TTFT, median, ms",
-    "mean_tpot_ms": "TPOT, mean, ms",
-    "median_tpot_ms": "TPOT, median, ms",
-    "output_throughput": "output, tokens/s",
-}
+RUN_ROWS = ("mean_ttft_ms", "median_ttft_ms", "mean_tpot_ms", "median_tpot_ms", "output_throughput")
 CONTEXT_STEP = 250  # tokens: decode steps of requests about as long count as one kind
 LEAST_LINES = 3  # of the log, for a decode step to be shown
 _READY = "The server is fired up"
@@ -109,25 +105,26 @@ class MeasuredRank:
             predicted = 1e3 * self.model.step_s(s.requests, s.requests * s.context)
             yield Row("a decode step: requests × context", term, s.ms, predicted)
         for tokens, times in self.prefill_ms.items():
-            ms = self._simulated(Workload(tokens, 1, 1, range_ratio=1.0))["mean_ttft_ms"]
+            ms = self._simulated(Workload(tokens, 1, 1, range_ratio=1.0)).get("mean_ttft_ms")
             yield Row("one prompt, idle server, best", f"{tokens:,} tokens, ms", min(times), ms)
 
     def _runs(self) -> Iterator[Row]:
         for name, report in self.runs.items():
             line = report.to_json()
             predicted = self._simulated(report.workload, report.accept_length)
-            for key, term in HEADLINES.items():
-                yield Row(name, term, line[key], predicted[key])
+            for key in RUN_ROWS:
+                yield Row(name, BY_KEY[key].label, line[key], predicted.get(key))
 
-    def _simulated(self, work: Workload | None, accept_length: float | None = None) -> Any:
-        """The result line of the rank alone; of None where it cannot be drawn, or does not fit."""
-        one = self.rehearsal
-        try:
-            return simulate(
-                one.rank, work, one.plan.sglang, accept_length=accept_length, speed=self.model
-            ).to_json() if work else dict.fromkeys(HEADLINES)  # fmt: skip
-        except InvalidValue:
-            return dict.fromkeys(HEADLINES)
+    def _simulated(
+        self, work: Workload | None, accept_length: float | None = None
+    ) -> dict[str, Any]:
+        """The result line of the rank alone; empty where it cannot be drawn, or does not fit."""
+        rank, sglang = self.rehearsal.rank, self.rehearsal.plan.sglang
+        with suppress(InvalidValue):
+            if work:
+                report = simulate(rank, work, sglang, accept_length=accept_length, speed=self.model)
+                return report.to_json()
+        return {}
 
     def _memory(self) -> Iterator[Row]:
         found, plan = ledger(read(self.log)), self.rehearsal.memory

@@ -42,26 +42,18 @@ class Metric:
         return attrgetter(self.attribute)(report)
 
 
-@dataclass(frozen=True)
-class _Statistic:
-    """How a latency is summed up."""
-
-    key: str
-    name: str
-    meaning: str
-
-    def of(self, latency: Metric) -> Metric:
-        mean = self.key == "mean"
-        return replace(
-            latency,
-            key=f"{self.key}_{latency.key}_ms",
-            name=f"{self.name} {latency.name}",
-            meaning=f"{latency.meaning}; {self.meaning}" if mean else self.meaning,
-            unit="ms",
-            attribute=f"{latency.key}.{self.key}",
-            short=f"{self.name} {latency.short} (ms)",
-            better="lower",
-        )
+def _statistic(latency: Metric, key: str, name: str, meaning: str) -> Metric:
+    """One figure that sums up a latency."""
+    return replace(
+        latency,
+        key=f"{key}_{latency.key}_ms",
+        name=f"{name} {latency.name}",
+        meaning=f"{latency.meaning}; {meaning}" if key == "mean" else meaning,
+        unit="ms",
+        attribute=f"{latency.key}.{key}",
+        short=f"{name} {latency.short} (ms)",
+        better="lower",
+    )
 
 
 class MetricList:
@@ -75,17 +67,17 @@ class MetricList:
         goodput: list[dict[str, Any]],
         statistic: list[dict[str, Any]],
     ) -> None:
-        self.headline = tuple(headline)
-        self.statistics = tuple(_Statistic(**row) for row in statistic)
-        groups = {row["key"]: self._group(**row) for row in metric}
-        of_goodput = {row["key"]: (Metric(section="Goodput", **row),) for row in goodput}
-        self.metrics = tuple(one for group in groups.values() for one in group)
-        self.printed = tuple(one for key in printed for one in (groups | of_goodput)[key])
+        def group(statistics: bool = False, **row: Any) -> list[Metric]:
+            """The metric of a row; of a latency, all of its statistics."""
+            one = Metric(**{"attribute": row["key"], **row})
+            return [_statistic(one, **each) for each in statistic] if statistics else [one]
 
-    def _group(self, statistics: bool = False, **row: Any) -> tuple[Metric, ...]:
-        """The metric of a row; of a latency, all of its statistics."""
-        metric = Metric(**{"attribute": row["key"], **row})
-        return tuple(one.of(metric) for one in self.statistics) if statistics else (metric,)
+        groups = {row["key"]: group(**row) for row in metric}
+        of_goodput = {row["key"]: [Metric(section="Goodput", **row)] for row in goodput}
+        self.headline = tuple(headline)
+        self.statistics = tuple(row["key"] for row in statistic)
+        self.metrics = tuple(one for found in groups.values() for one in found)
+        self.printed = tuple(one for key in printed for one in (groups | of_goodput)[key])
 
 
 def read() -> MetricList:
@@ -94,7 +86,7 @@ def read() -> MetricList:
 
 _LIST = read()
 HEADLINE = _LIST.headline  # keys
-STATISTICS = tuple(statistic.key for statistic in _LIST.statistics)
+STATISTICS = _LIST.statistics  # of a latency
 METRICS = _LIST.metrics  # in the order of a result line
 BY_KEY = {metric.key: metric for metric in METRICS}
 PRINTED = tuple(  # in the order of the printed table, with the rows of goodput

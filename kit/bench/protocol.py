@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,12 +52,11 @@ class Extensions:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        out = []
-        if not self.ignore_eos:
-            out.append("exact answer lengths: the server does not take ignore_eos")
-        if not self.usage:
-            out.append("token counts by the server: it does not take stream_options")
-        return tuple(out)
+        lacking = {
+            "exact answer lengths: the server does not take ignore_eos": self.ignore_eos,
+            "token counts by the server: it does not take stream_options": self.usage,
+        }
+        return tuple(what for what, taken in lacking.items() if not taken)
 
 
 # What the warm-up tries, one after the other.
@@ -100,15 +99,8 @@ class RequestWriter:
         return PreparedRequest(self.origin.request("POST", PATHS[self.dialect], body), lengths)
 
     def _native(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
-        return {
-            "input_ids": workload.prompt(index),
-            "sampling_params": {
-                "temperature": 0.0,
-                "max_new_tokens": tokens_out,
-                "ignore_eos": True,
-            },
-            "stream": True,
-        }
+        sampling = {"temperature": 0.0, "max_new_tokens": tokens_out, "ignore_eos": True}
+        return {"input_ids": workload.prompt(index), "sampling_params": sampling, "stream": True}
 
     def _chat(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -155,20 +147,6 @@ class Shortener:
 
 
 # --- answers
-
-
-def records(
-    responses: Mapping[int, Response],
-    asked: Sequence[PreparedRequest],
-    dialect: Dialect,
-    start_s: float,
-    clock: float,
-) -> list[Record]:
-    """The records of `responses`, which are numbered like the requests `asked`."""
-    return [
-        record(response, dialect, asked[index].lengths, start_s, clock)
-        for index, response in sorted(responses.items())
-    ]
 
 
 def record(
@@ -248,15 +226,17 @@ class _Answer:
         for time_s, data in events(parts):
             self.ended_s = time_s
             total = _shortened_count(data)
-            if total is None:
-                if data != _DONE:
-                    self._add_whole(time_s, json.loads(data))
-                continue
-            self._last = data
-            if total > self._total:
-                self.times.append(time_s)
-                self._tokens.append(total - self._total)
-                self._total = total
+            if total is not None:
+                self._last = data
+                self._add_chunk(time_s, total)
+            elif data != _DONE:
+                self._add_whole(time_s, json.loads(data))
+
+    def _add_chunk(self, time_s: float, total: int) -> None:
+        if total > self._total:
+            self.times.append(time_s)
+            self._tokens.append(total - self._total)
+            self._total = total
 
     def _add_whole(self, time_s: float, event: dict[str, Any]) -> None:
         if "error" in event:
@@ -269,12 +249,9 @@ class _Answer:
         total = (usage or {}).get("completion_tokens")
         if total is None:
             self._counted = False
-            total = self._total
-        elif total <= self._total:
-            return
-        self.times.append(time_s)
-        self._tokens.append(total - self._total)
-        self._total = total
+            self.times.append(time_s)
+        else:
+            self._add_chunk(time_s, total)
 
     def usage(self) -> dict[str, Any]:
         """The server's last word on tokens; empty where it gave none."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from kit.bench import server_stats
@@ -21,77 +21,54 @@ _PREOPENED = 512  # connections opened ahead; a burst above that opens the rest 
 _AT_A_TIME = 50  # answers sampled before the loop gets its turn again
 
 
-@dataclass(frozen=True)
-class RecordedRun:
-    """What came back of a run. Times are those of `perf_counter`; responses by request number."""
-
-    responses: dict[int, Response]
-    sent: int
-    start_s: float
-    end_s: float
-    stopped: bool
-
-
+@dataclass
 class Runner:
     """Sends requests at the pace of a workload over `pool`, and keeps what comes back.
 
-    `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk.
-    A response silent for `stall_s` has failed. `questions` goes to the server for its queue.
+    `questions` goes to the server for its queue. A response silent for `stall_s` has failed. Times
+    are those of `perf_counter`, `responses` by request number.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        pool: Pool,
-        questions: Pool,
-        clock: float,
-        counted: bool,
-        stall_s: float,
-        on_progress: OnProgress | None = None,
-        on_sample: OnSample | None = None,
-    ) -> None:
-        self._send_s = workload.send_s
-        self._limit = workload.max_concurrency or workload.num_prompts
-        self._slots = asyncio.Semaphore(self._limit)
-        self._pool = pool
-        self._questions = questions
-        self._clock = clock
-        self._stall_s = stall_s
-        self._on_progress = on_progress
-        self._on_sample = on_sample
-        self._sampler = Sampler(clock, counted)
-        self._responses: dict[int, Response] = {}
-        self._ended: list[Response] = []  # since the last sample
-        self._sent = 0
-        self._start_s = 0.0
+    workload: Workload
+    pool: Pool
+    questions: Pool
+    sampler: Sampler
+    stall_s: float
+    on_progress: OnProgress | None = None
+    on_sample: OnSample | None = None
+    responses: dict[int, Response] = field(default_factory=dict)
+    sent: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    stopped: bool = False
+    _ended: list[Response] = field(default_factory=list)  # since the last sample
 
-    async def run(self, requests: Sequence[PreparedRequest]) -> RecordedRun:
+    async def run(self, requests: Sequence[PreparedRequest]) -> None:
         """Send everything; return when all has ended, or when the task is cancelled."""
-        stopped = False
         tasks: list[asyncio.Task[None]] = []
-        await self._pool.warm(min(self._limit, _PREOPENED))
+        limit = self.workload.max_concurrency or self.workload.num_prompts
+        slots = asyncio.Semaphore(limit)
+        await self.pool.warm(min(limit, _PREOPENED))
         async with self._background_tasks():
-            self._start_s = perf_counter()
+            self.start_s = perf_counter()
             try:
                 for index, request in enumerate(requests):
-                    await self._slots.acquire()
-                    await self._until(self._send_s[index])
-                    tasks.append(asyncio.create_task(self._one(index, request.data, len(requests))))
-                    self._sent += 1
+                    await slots.acquire()
+                    await self._until(self.workload.send_s[index])
+                    tasks.append(asyncio.create_task(self._one(index, request.data, slots)))
+                    self.sent += 1
                 await asyncio.gather(*tasks)
             except asyncio.CancelledError:
-                stopped = True
+                self.stopped = True
                 task = asyncio.current_task()
                 if task is not None:
                     task.uncancel()  # a stopped run has a result: what came until then
             finally:
-                end_s = perf_counter()
+                self.end_s = perf_counter()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        if self._on_sample is not None:
-            await self._sample(self._on_sample)
-        return RecordedRun(self._responses, self._sent, self._start_s, end_s, stopped)
+        await self._sample()
 
     @contextlib.asynccontextmanager
     async def _background_tasks(self) -> AsyncIterator[None]:
@@ -99,8 +76,8 @@ class Runner:
         collecting = gc.isenabled()
         gc.disable()  # a collection over thousands of recorded parts would delay the stamps
         tasks = [asyncio.create_task(self._close_stalled())]
-        if self._on_sample is not None:
-            tasks.append(asyncio.create_task(self._keep_sampling(self._on_sample)))
+        if self.on_sample is not None:
+            tasks.append(asyncio.create_task(self._keep_sampling()))
             tasks.append(asyncio.create_task(self._keep_asking_load()))
         try:
             yield
@@ -114,53 +91,55 @@ class Runner:
             if isinstance(problem, Exception):
                 raise problem
 
-    async def _one(self, index: int, request: bytes, total: int) -> None:
+    async def _one(self, index: int, request: bytes, slots: asyncio.Semaphore) -> None:
         try:
-            response = self._responses[index] = await self._pool.ask(request)
+            response = self.responses[index] = await self.pool.ask(request)
             self._ended.append(response)
         finally:
-            self._slots.release()
-        if self._on_progress is not None:
-            self._on_progress(len(self._responses), total)
+            slots.release()
+        if self.on_progress is not None:
+            self.on_progress(len(self.responses), self.workload.num_prompts)
 
     async def _until(self, send_s: float) -> None:
-        delay_s = self._start_s + send_s / self._clock - perf_counter()
+        delay_s = self.start_s + send_s / self.sampler.clock - perf_counter()
         if delay_s > 0:
             await asyncio.sleep(delay_s)
 
     async def _close_stalled(self) -> None:
         while True:
-            await asyncio.sleep(min(1.0, self._stall_s / 4))
-            late = perf_counter() - self._stall_s
-            for connection in [c for c in self._pool.busy if c.last < late]:
-                connection.close(f"stalled: no byte for {self._stall_s:g} s")
+            await asyncio.sleep(min(1.0, self.stall_s / 4))
+            late = perf_counter() - self.stall_s
+            for connection in [c for c in self.pool.busy if c.last < late]:
+                connection.close(f"stalled: no byte for {self.stall_s:g} s")
 
-    async def _keep_sampling(self, on_sample: OnSample) -> None:
+    async def _keep_sampling(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await self._sample(on_sample)
+            await self._sample()
 
-    async def _sample(self, on_sample: OnSample) -> None:
+    async def _sample(self) -> None:
         """Look at every answer, a few at a time, and give the sample to `on_sample`."""
+        if self.on_sample is None:
+            return
         for number, (response, ended) in enumerate(self._changed(), 1):
-            self._sampler.look(response, ended)
+            self.sampler.look(response, ended)
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        since_start_s = perf_counter() - self._start_s
-        on_sample(self._sampler.sample(since_start_s, self._sent, len(self._pool.busy)))
+        since_start_s = perf_counter() - self.start_s
+        self.on_sample(self.sampler.sample(since_start_s, self.sent, len(self.pool.busy)))
 
     def _changed(self) -> Iterator[tuple[Response, bool]]:
         """(answer, whether it has ended) of all that may have changed."""
         while self._ended:
             yield self._ended.pop(), True
-        for connection in list(self._pool.busy):
+        for connection in list(self.pool.busy):
             yield connection.response, False
 
     async def _keep_asking_load(self) -> None:
         """Ask the server for its queue, as long as it says."""
         while True:
-            load = await server_stats.load(self._questions)
+            load = await server_stats.load(self.questions)
             if load == (None, None):
                 return
-            self._sampler.running, self._sampler.queued = load
+            self.sampler.running, self.sampler.queued = load
             await asyncio.sleep(server_stats.POLL_S)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kit.bench import client
 from kit.bench.report import Report
 from kit.bench.workload import Workload
+from kit.endpoint import Endpoint
 from kit.errors import KitError
 from kit.views.figures.bench_run import bundle, results, run_figure
 from kit.views.live import LiveOutput, Output
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import BenchWidget
 
 
-async def live_bench(endpoint: client.Target, workload: Workload, **options: Any) -> Report:
+async def live_bench(endpoint: Endpoint, workload: Workload, **options: Any) -> Report:
     """Run `workload` against `endpoint` under a live chart; return the report.
 
     Output tokens/s and the server's running and queued requests over time, TTFT and ITL as
@@ -60,7 +61,7 @@ async def live_bench(endpoint: client.Target, workload: Workload, **options: Any
 class _LiveChart:
     """The widget of a run: what it is sent, and what its buttons do."""
 
-    def __init__(self, endpoint: client.Target, workload: Workload) -> None:
+    def __init__(self, endpoint: Endpoint, workload: Workload) -> None:
         self.run: asyncio.Task[Report] | None = None
         self.feed: Feed | None = None  # only where a page draws it
         self._config = _config(endpoint, workload)
@@ -93,7 +94,7 @@ def _show_results(live: LiveOutput, report: Report) -> None:
         live.replace({"text/html": table._repr_html_(), "text/plain": str(table)})
 
 
-def _config(endpoint: client.Target, workload: Workload) -> dict[str, Any]:
+def _config(endpoint: Endpoint, workload: Workload) -> dict[str, Any]:
     """What the widget knows from the start."""
     label = endpoint.provenance
     clock = f" of the twin's clock, ×{endpoint.speed:g}" if endpoint.speed != 1 else ""
