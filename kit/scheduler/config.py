@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 from kit import load_data
 from kit.hardware import Profile
@@ -20,8 +21,13 @@ class VersionRules(NamedTuple):
     overlap_mtp: bool
 
 
-class Constants(NamedTuple):
-    """The whole of `data/scheduler.toml`, which explains the fields."""
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How one server schedules; `data/scheduler.toml` explains the constants.
+
+    `decode_reserve` are KV tokens that a request needs free ahead of a step, `refill_lag` the
+    decode steps between an end in a full batch and the prefill that takes the slot.
+    """
 
     max_prefill_tokens: int
     clip_max_new_tokens: int
@@ -31,28 +37,10 @@ class Constants(NamedTuple):
     new_token_ratio_decay_steps: int
     retract_decode_steps: int
     state_chunk_tokens: int
-    version: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How one server schedules; `data/scheduler.toml` explains the constants.
-
-    `decode_reserve` are KV tokens that a request needs free ahead of a step, `refill_lag` the
-    decode steps between an end in a full batch and the prefill that takes the slot.
-    """
 
     chunk_tokens: int
-    prefill_tokens: int
     page_size: int
     decode_reserve: int
-    clip_max_new_tokens: int
-    ignore_eos_reserve_tokens: int
-    init_new_token_ratio: float
-    min_new_token_ratio: float
-    new_token_ratio_decay: float
-    retract_decode_steps: int
-    state_chunk_tokens: int
     fixed_in_full: bool
     refill_lag: int
     radix_cache: bool
@@ -61,34 +49,39 @@ class Rules:
     @classmethod
     def of(cls, memory: MemoryPlan) -> Rules:
         """The rules of the server that `memory` plans."""
-        data, p = Constants(**load_data.toml("scheduler.toml")), memory.profile
-        versions = [VersionRules(**row) for row in data.version]
+        data, p = load_data.toml("scheduler.toml"), memory.profile
+        versions = [VersionRules(**row) for row in data["version"]]
         version = [v for v in versions if parse(v.since) <= parse(memory.sglang)][-1]
-        initial = data.init_new_token_ratio
-        least = initial * data.min_new_token_ratio_factor
         overlap = (
             p.overlap
             and memory.strategy not in ("no_buffer", "extra_buffer_no_overlap")
             and (p.mtp is None or version.overlap_mtp)
         )
-        chunk = default_chunk_tokens(p)
         return cls(
-            chunk_tokens=chunk,
-            prefill_tokens=max(chunk, data.max_prefill_tokens),
+            **{name: value for name, value in data.items() if name != "version"},
+            chunk_tokens=default_chunk_tokens(p),
             page_size=memory.page_size,
             decode_reserve=2 * max(p.mtp.num_steps, p.mtp.num_draft_tokens) if p.mtp else 1,
-            clip_max_new_tokens=data.clip_max_new_tokens,
-            ignore_eos_reserve_tokens=data.ignore_eos_reserve_tokens,
-            init_new_token_ratio=initial,
-            min_new_token_ratio=least,
-            new_token_ratio_decay=(initial - least) / data.new_token_ratio_decay_steps,
-            retract_decode_steps=data.retract_decode_steps,
-            state_chunk_tokens=data.state_chunk_tokens,
             fixed_in_full=version.fixed_in_full,
             refill_lag=version.full_lag + overlap,
             radix_cache=memory.strategy != "radix_off",
             branches=memory.strategy.startswith("extra_buffer"),
         )
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Prompt tokens of one batch."""
+        return max(self.chunk_tokens, self.max_prefill_tokens)
+
+    @cached_property
+    def min_new_token_ratio(self) -> float:
+        return self.init_new_token_ratio * self.min_new_token_ratio_factor
+
+    @cached_property
+    def new_token_ratio_decay(self) -> float:
+        """By how much the ratio falls in a decode step."""
+        fall = self.init_new_token_ratio - self.min_new_token_ratio
+        return fall / self.new_token_ratio_decay_steps
 
     def paged(self, tokens: int) -> int:
         """`tokens`, rounded up to whole pages."""

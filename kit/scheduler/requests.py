@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
 from typing import Literal, NamedTuple
 
 StepKind = Literal["prefill", "decode", "verify"]
@@ -67,21 +68,20 @@ class Step(NamedTuple):
     retracted: tuple[str, ...] = ()
 
 
+@dataclass(slots=True, eq=False)
 class Kept:
     """A GDN state that the radix cache keeps at `depth` tokens of a prompt, and the KV `tokens`
     that stay as long as it does. `family` is the shared prefix on its path."""
 
-    __slots__ = ("depth", "family", "locks", "tokens")
-
-    def __init__(self, depth: int, tokens: int, family: str | None, locks: int = 0) -> None:
-        self.depth = depth
-        self.tokens = tokens
-        self.family = family
-        self.locks = locks
+    depth: int
+    tokens: int
+    family: str | None
+    locks: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class Live:
-    """A request inside the scheduler.
+    """A request inside the scheduler. `most`: tokens that one step gives at most.
 
     `left` output tokens are still to come; `left_before` were when its prefill began. Of its
     `prefilled` tokens `cached` are shared with others in the radix cache, as states that it
@@ -90,38 +90,29 @@ class Live:
     `thresholds` say how many of its drafts a draw accepts.
     """
 
-    __slots__ = (
-        "branch",
-        "cached",
-        "draw",
-        "encoded",
-        "gives",
-        "held",
-        "left",
-        "left_before",
-        "limit",
-        "own",
-        "prefilled",
-        "request",
-        "rid",
-        "thresholds",
-    )
+    request: Request
+    limit: int
+    draw: Callable[[], float]
+    most: InitVar[int] = 1
+    gives: tuple[Emission, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    left: int = 0
+    left_before: int = 0
+    encoded: bool = False
+    prefilled: int = 0
+    cached: int = 0
+    branch: int = 0
+    own: Kept | None = None
+    held: list[Kept] = field(default_factory=list)
 
-    def __init__(
-        self, request: Request, limit: int, draw: Callable[[], float], most: int = 1
-    ) -> None:
-        """`most`: tokens that one step gives at most."""
-        self.rid = request.rid
-        self.gives = tuple(Emission(request.rid, tokens, False) for tokens in range(most + 1))
-        self.request = request
-        self.limit = limit
-        self.draw = draw
-        self.prefilled = self.cached = self.branch = 0
-        self.left = self.left_before = request.output_tokens
-        self.encoded = not request.image_tokens
-        self.own: Kept | None = None
-        self.held: list[Kept] = []
-        self.thresholds: tuple[float, ...] = ()
+    def __post_init__(self, most: int) -> None:
+        self.gives = tuple(Emission(self.rid, tokens, False) for tokens in range(most + 1))
+        self.left = self.left_before = self.request.output_tokens
+        self.encoded = not self.request.image_tokens
+
+    @property
+    def rid(self) -> str:
+        return self.request.rid
 
     @property
     def generated(self) -> int:
