@@ -139,7 +139,7 @@ class Profile:
         recipe = precision_named(self.precision)
         nodes = f" on {self.nodes} nodes" if self.nodes > 1 else ""
         parts = [
-            self.model.repo.rsplit("/", 1)[-1],
+            self.model.title,
             recipe.title,
             f"{self.tp_size}× {self.gpu.name}{nodes}",
             "MTP" if self.mtp else "no MTP",

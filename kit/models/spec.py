@@ -137,6 +137,11 @@ class ModelSpec:
         return cls(**{**found, "vision": Vision(**found["vision"]) if found["vision"] else None})
 
     @property
+    def title(self) -> str:
+        """The model's name as it is published: "Qwen3.5-397B-A17B"."""
+        return self.repo.rsplit("/", 1)[-1]
+
+    @property
     def full_layers(self) -> int:
         """Layers with full attention: the only ones that keep a KV cache."""
         return self.num_hidden_layers // self.full_attention_interval

@@ -26,10 +26,10 @@ async def has_page() -> bool:
     it is asked once per kernel.
     """
     global _answered
-    request = _request_metadata()
-    if request is None:
+    kernel = _kernel()
+    if kernel is None:
         return False
-    if "cellId" in request:
+    if "cellId" in kernel.get_parent().get("metadata", {}):
         return True
     if _answered is None:
         _answered = await _closes_unknown_comm()
@@ -49,15 +49,6 @@ def _kernel() -> Any:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None)
-
-
-def _request_metadata() -> dict[str, Any] | None:
-    """Metadata of the request that this cell answers; None outside a kernel."""
-    kernel = _kernel()
-    if kernel is None:
-        return None
-    metadata: dict[str, Any] = kernel.get_parent().get("metadata", {})
-    return metadata
 
 
 async def _closes_unknown_comm() -> bool:

@@ -168,7 +168,7 @@ class _PlotArea:
 
 
 def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> go.Scatter:
-    colour = theme.COLOURS[number]
+    colour = theme.COLOURS[number % len(theme.COLOURS)]
     return go.Scatter(
         x=[round(_latency_ms(report, area.against), 2) for report in line],
         y=[round(_rate(report), 1) for report in line],

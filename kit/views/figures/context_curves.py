@@ -30,13 +30,13 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     state = spec.state_bytes_per_request()
     token = spec.kv_bytes_per_token(mtp=False)
     every = token // spec.full_layers * spec.num_hidden_layers
-    name = _name(spec)
+    name = spec.title
     drawn = [(name, _gib(state, token))]
     if spec.gdn_layers:
         drawn.append((f"{name}, were every layer full attention", _gib(0, every)))
     for other in others:
         fixed, each = other.state_bytes_per_request(), other.kv_bytes_per_token(mtp=False)
-        drawn.append((_name(other), _gib(fixed, each)))
+        drawn.append((other.title, _gib(fixed, each)))
     provenance = computed("config.json: KV of the full-attention layers, and GDN state; no MTP")
     layout = _layout(
         "What one request keeps in memory",
@@ -122,7 +122,3 @@ def _gib(fixed: float, per_token: float) -> list[float | None]:
 
 def _short(tokens: int) -> str:
     return f"{tokens // 1024}k" if tokens < 2**20 else f"{tokens // 2**20}M"
-
-
-def _name(spec: ModelSpec) -> str:
-    return spec.repo.split("/")[-1]

@@ -119,7 +119,7 @@ def matrix(
         f"formulas of SGLang {sglang}; tight: under {TIGHT_REQUESTS} requests at once, "
         f"or under one whole context of {spec.max_position_embeddings:,} tokens"
     )
-    return _draw(spec.repo.split("/")[-1], found, shown_gpus, kinds, tuple(counts), provenance)
+    return _draw(spec.title, found, shown_gpus, kinds, tuple(counts), provenance)
 
 
 def _shown(

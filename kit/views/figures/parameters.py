@@ -43,7 +43,7 @@ def parts(spec: ModelSpec) -> Figure:
     field = [i for i, n in enumerate(squares) for _ in range(n)]
     provenance = computed("the tensors that config.json describes")
     layout = theme.layout(
-        f"{_name(spec)}: {p.total / 1e9:.4g} B parameters, a token uses {p.active / 1e9:.3g} B",
+        f"{spec.title}: {p.total / 1e9:.4g} B parameters, a token uses {p.active / 1e9:.3g} B",
         f"a square is {_billions(unit)} B parameters (B: billion); a token uses the lettered ones",
         provenance,
         foot_px=18,
@@ -134,7 +134,7 @@ def _table(spec: ModelSpec, found: Sequence[ParameterGroup]) -> FigureTable:
     rows.append(("of it, used by a token", f"{p.active:,}", f"{p.active / p.total:.2%}"))
     rows.append(("everything in the checkpoint", f"{p.total:,}", "100 %"))
     sentence = (
-        f"{_name(spec)} has {p.text / 1e9:.2f} B parameters in its language model, of which a "
+        f"{spec.title} has {p.text / 1e9:.2f} B parameters in its language model, of which a "
         f"token uses {p.active / 1e9:.2f} B."
     )
     return FigureTable(
@@ -164,7 +164,3 @@ def _round(count: float) -> float:
 def _billions(count: float) -> str:
     billions = count / 1e9
     return f"{billions:.1f}" if billions >= 10 else f"{billions:.3g}"
-
-
-def _name(spec: ModelSpec) -> str:
-    return spec.repo.split("/")[-1]

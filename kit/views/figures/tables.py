@@ -65,7 +65,7 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _size(spec: ModelSpec) -> str:
-    return spec.repo.split("/")[-1].removeprefix("Qwen3.5-")
+    return spec.title.removeprefix("Qwen3.5-")
 
 
 def on_card(gpu_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:

@@ -133,7 +133,7 @@ def _larger(new: Any, old: Any) -> bool:
 
 
 def _models(selection: Selection, base: Profile | None) -> Field:
-    choices = (Option(m.name, m.repo.rsplit("/", 1)[-1]) for m in family())
+    choices = (Option(m.name, m.title) for m in family())
     return Field("model", "model", selection.model, tuple(choices))
 
 
