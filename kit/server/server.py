@@ -5,8 +5,7 @@
     server.stop()
 
 A server of a launch plan outlives the process that started it, is found again by `adopt`, and
-ends by `stop`. One on a CPU (`kit.server.cpu`) ends with the
-process that started it, however that ends.
+ends by `stop`. One on a CPU (`kit.server.cpu`) ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -41,16 +40,13 @@ OnEvent = Callable[[LogEvent], None]
 
 @dataclass
 class Server:
-    """A server that runs, or ran. `group` is its process group, None where the kit started none."""
+    """A server that runs, or ran. `entry` is None where the kit did not start it."""
 
     title: str
     url: str
-    log: Path | None
-    group: int | None
+    entry: registry.Entry | None = None
     command: ServerCommand | None = None
-    stop_argv: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
-    group_started: str | None = None
     events: list[LogEvent] = field(default_factory=list)
     _read_to: int = 0
     _rest: str = ""
@@ -60,13 +56,20 @@ class Server:
         return int(self.url.rsplit(":", 1)[1])
 
     @property
+    def log(self) -> Path | None:
+        return Path(self.entry.log) if self.entry else None
+
+    @property
+    def group(self) -> int | None:
+        """Its process group; None where the kit started none."""
+        return self.entry.group if self.entry else None
+
+    @property
     def running(self) -> bool:
         """Whether it is there: its process is, or a server that the kit did not start answers."""
         if self.process is not None:
             return self.process.poll() is None
-        if self.group is not None:
-            return started(self.group) == self.group_started
-        return http.healthy(self.url)
+        return self.entry.alive if self.entry else http.healthy(self.url)
 
     @property
     def ready(self) -> bool:
@@ -104,7 +107,9 @@ class Server:
         for event in self.follow(deadline_s):
             if on_event:
                 on_event(event)
-        self._write_record()
+        if self.log is not None:
+            record = json.dumps(self.record(), indent=1)
+            self.log.with_suffix(".json").write_text(record, encoding="utf-8")
         return self
 
     def _new_events(self) -> Iterator[LogEvent]:
@@ -174,11 +179,6 @@ class Server:
             "provenance": self.provenance.to_json(),
         }
 
-    def _write_record(self) -> None:
-        if self.log is not None:
-            record = json.dumps(self.record(), indent=1)
-            self.log.with_suffix(".json").write_text(record, encoding="utf-8")
-
     def report(self) -> str:
         """The ledger that the server reports beside the plan's, and its provenance."""
         held, plan = self.ledger(), self.command.memory if self.command else None
@@ -187,22 +187,22 @@ class Server:
 
     def stop(self, patience_s: float = PATIENCE_S) -> None:
         """End it and everything it started. Raises LaunchError for a server that is not ours."""
-        if self.group is None:
+        if self.entry is None:
             raise LaunchError(
                 f"the server at {self.url} was not started by this kit",
                 "end it where it was started",
             )
-        if self.stop_argv:
+        if self.entry.stop_argv:
             with suppress(OSError):
-                subprocess.run(self.stop_argv, capture_output=True, timeout=60, check=False)
-        gone = end_group(self.group, patience_s)
+                subprocess.run(self.entry.stop_argv, capture_output=True, timeout=60, check=False)
+        gone = end_group(self.entry.group, patience_s)
         if self.process is not None:
             if self.process.stdin:
                 self.process.stdin.close()
             self.process.wait()
         registry.forget(self.port)
         if not gone:
-            raise LaunchError(f"{self.title} does not end", f"kill -9 -{self.group}")
+            raise LaunchError(f"{self.title} does not end", f"kill -9 -{self.entry.group}")
 
     def __enter__(self) -> Server:
         return self
@@ -265,9 +265,7 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
         stop_argv=command.stop_argv,
     )
     registry.note(entry)
-    server = _of_entry(entry)
-    server.command, server.process = command, process
-    return server
+    return Server(command.title, command.url, entry, command, process)
 
 
 def _key() -> str:
@@ -301,29 +299,18 @@ def adopt(url: str) -> Server:
     Raises LaunchError where nothing answers.
     """
     url = url.rstrip("/").removesuffix("/v1")
-    ours = next((e for e in registry.running() if e.url == url), None)
-    if ours is None:
-        model = http.served_model(url, os.environ.get(KEY_VARIABLE))
-        if model is None:
-            raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
-        return Server(title=model, url=url, log=None, group=None)
-    return _of_entry(ours)
-
-
-def _of_entry(entry: registry.Entry) -> Server:
-    return Server(
-        title=entry.title,
-        url=entry.url,
-        log=Path(entry.log),
-        group=entry.group,
-        group_started=entry.group_started,
-        stop_argv=entry.stop_argv,
-    )
+    ours = next((server for server in running() if server.url == url), None)
+    if ours is not None:
+        return ours
+    model = http.served_model(url, os.environ.get(KEY_VARIABLE))
+    if model is None:
+        raise LaunchError(f"no server answers at {url}", "kit serve PROFILE starts one")
+    return Server(model, url)
 
 
 def running() -> tuple[Server, ...]:
     """The servers of this kit that run on this machine, whoever started them."""
-    return tuple(map(_of_entry, registry.running()))
+    return tuple(Server(entry.title, entry.url, entry) for entry in registry.running())
 
 
 def stop(port: int | None = None) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageFont
 
 INK = "#1f2933"
 QUIET = "#52606d"
@@ -45,33 +46,50 @@ def shown(data: bytes, media_type: str, alt: str) -> dict[str, str]:
     return {"text/html": html, "text/plain": alt}
 
 
-def page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """A white page and a pen for it. Draw SHARPER times as large, and `finish` it."""
-    from PIL import Image, ImageDraw
+class Page:
+    """A white page to draw on. Places and sizes are in pixels of the finished picture."""
 
-    image = Image.new("RGB", (width * SHARPER, height * SHARPER), PAPER)
-    return image, ImageDraw.Draw(image)
+    def __init__(self, width: int, height: int) -> None:
+        from PIL import Image, ImageDraw
+
+        self._size = (width, height)
+        self._image = Image.new("RGB", (width * SHARPER, height * SHARPER), PAPER)
+        self._pen = ImageDraw.Draw(self._image)
+
+    def text(
+        self, x: float, y: float, text: str, size: int, fill: str = INK, anchor: str = "la"
+    ) -> None:
+        """`anchor` is the point of the text at (x, y), as Pillow names it."""
+        self._pen.text((x * SHARPER, y * SHARPER), text, fill, _letters(size), anchor)
+
+    def line(self, *ends: float, width: int, fill: str = INK) -> None:
+        self._pen.line(_large(ends), fill, width * SHARPER)
+
+    def rectangle(
+        self, *corners: float, fill: str | None = None, outline: str | None = None, width: int = 1
+    ) -> None:
+        self._pen.rectangle(_large(corners), fill, outline, width * SHARPER)
+
+    def circle(
+        self, x: float, y: float, radius: float, *, fill: str | None = None, width: int = 0
+    ) -> None:
+        """With an outline of `width`."""
+        around = _large((x - radius, y - radius, x + radius, y + radius))
+        self._pen.ellipse(around, fill, INK if width else None, width * SHARPER)
+
+    def finished(self) -> Image.Image:
+        from PIL import Image
+
+        return self._image.resize(self._size, Image.Resampling.BOX)
 
 
-def finish(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    small = (image.width // SHARPER, image.height // SHARPER)
-    return image.resize(small, Image.Resampling.BOX)
-
-
-def letters(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that comes with Pillow, at `size` pixels of the finished picture."""
+@cache
+def _letters(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that comes with Pillow."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size * SHARPER)
 
 
-def at(*places: float) -> tuple[float, ...]:
-    """Places in the finished picture → places on the page."""
+def _large(places: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(place * SHARPER for place in places)
-
-
-def spot(x: float, y: float) -> tuple[float, float]:
-    """The same for one place."""
-    return x * SHARPER, y * SHARPER

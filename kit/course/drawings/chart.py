@@ -5,19 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from kit.course.drawings.canvas import (
-    BLUE,
-    GRID,
-    INK,
-    QUIET,
-    SHARPER,
-    Drawing,
-    at,
-    finish,
-    letters,
-    page,
-    spot,
-)
+from kit.course.drawings.canvas import BLUE, GRID, QUIET, Drawing, Page
 from kit.errors import InvalidValue
 
 SIZE = WIDTH, HEIGHT = 1280, 720
@@ -34,22 +22,22 @@ def chart(
     if not 0 < len(values) <= _MOST_BARS or min(values.values()) < 0:
         raise InvalidValue(f"a chart of {dict(values)}", f"1 to {_MOST_BARS} bars, none below 0")
     top = max(_STEP, math.ceil(max(values.values()) / _STEP) * _STEP)
-    image, pen = page(WIDTH, HEIGHT)
+    page = Page(WIDTH, HEIGHT)
 
     def height_of(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * value / top
 
-    pen.text(spot(_LEFT, 36), title, fill=INK, font=letters(34))
+    page.text(_LEFT, 36, title, 34)
     for tick in range(0, top + 1, max(_STEP, round(top / 8 / _STEP) * _STEP)):
         y = height_of(tick)
-        pen.line(at(_LEFT, y, _RIGHT, y), fill=QUIET if tick == 0 else GRID, width=2 * SHARPER)
-        pen.text(spot(_LEFT - 16, y), str(tick), fill=QUIET, font=letters(26), anchor="rm")
+        page.line(_LEFT, y, _RIGHT, y, fill=GRID if tick else QUIET, width=2)
+        page.text(_LEFT - 16, y, str(tick), 26, QUIET, "rm")
     room = (_RIGHT - _LEFT) / len(values)
     for i, (label, value) in enumerate(values.items()):
         middle = _LEFT + room * (i + 0.5)
-        bar = at(middle - room * 0.3, height_of(value), middle + room * 0.3, _BOTTOM)
-        pen.rectangle(bar, fill=BLUE)
-        pen.text(spot(middle, _BOTTOM + 18), label, fill=INK, font=letters(30), anchor="ma")
-    pen.text(spot((_LEFT + _RIGHT) / 2, 672), "day", fill=QUIET, font=letters(26), anchor="mm")
+        left, right = middle - room * 0.3, middle + room * 0.3
+        page.rectangle(left, height_of(value), right, _BOTTOM, fill=BLUE)
+        page.text(middle, _BOTTOM + 18, label, 30, anchor="ma")
+    page.text((_LEFT + _RIGHT) / 2, 672, "day", 26, QUIET, "mm")
     said = ", ".join(f"{label} {value:g}" for label, value in values.items())
-    return Drawing("chart", finish(image), dict(values), f"Bar chart, {title}: {said}.")
+    return Drawing("chart", page.finished(), dict(values), f"Bar chart, {title}: {said}.")

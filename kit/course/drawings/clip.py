@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kit.course.drawings.canvas import BLUE, GRID, INK, ORANGE, SHARPER, at, finish, page, shown
+from kit.course.drawings.canvas import BLUE, GRID, ORANGE, Page, shown
 from kit.vision.avi import Film
 
 SIZE = WIDTH, HEIGHT = 448, 256
@@ -55,19 +55,13 @@ def clip() -> Clip:
 
 
 def _frame(t_s: float) -> bytes:
-    image, pen = page(WIDTH, HEIGHT)
-    pen.line(at(0, _FLOOR, WIDTH, _FLOOR), fill=INK, width=3 * SHARPER)
+    page = Page(WIDTH, HEIGHT)
+    page.line(0, _FLOOR, WIDTH, _FLOOR, width=3)
     x = _RADIUS + 12 + (WIDTH - 2 * (_RADIUS + 12)) * t_s / SECONDS
-    y = _FLOOR - _RADIUS - 2
-    pen.ellipse(at(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS), fill=BLUE)
-    lamp_x, lamp_y, radius = _LAMP
-    pen.line(at(lamp_x, 0, lamp_x, lamp_y), fill=INK, width=3 * SHARPER)
-    pen.ellipse(
-        at(lamp_x - radius, lamp_y - radius, lamp_x + radius, lamp_y + radius),
-        fill=ORANGE if t_s >= LAMP_ON_S else GRID,
-        outline=INK,
-        width=3 * SHARPER,
-    )
+    page.circle(x, _FLOOR - _RADIUS - 2, _RADIUS, fill=BLUE)
+    lamp_x, lamp_y, _ = _LAMP
+    page.line(lamp_x, 0, lamp_x, lamp_y, width=3)
+    page.circle(*_LAMP, fill=ORANGE if t_s >= LAMP_ON_S else GRID, width=3)
     out = io.BytesIO()
-    finish(image).save(out, "JPEG", quality=_QUALITY)
+    page.finished().save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from kit.course.drawings.canvas import (
-    INK,
-    QUIET,
-    SHARPER,
-    Drawing,
-    at,
-    finish,
-    letters,
-    page,
-    spot,
-)
+from kit.course.drawings.canvas import QUIET, Drawing, Page
 
 CAFE = "Harbour Kitchen"
 DATE = "2026-03-14  10:42"
@@ -41,27 +31,26 @@ _WIDEST = 42  # characters of a line of the page
 def receipt() -> Drawing:
     """A bill of four lines. Its data: the items, and the total, in euros."""
     width, height = RECEIPT_SIZE
-    image, pen = page(width, height)
-    small, large = letters(24), letters(34)
-    pen.text(spot(width / 2, 60), CAFE, fill=INK, font=large, anchor="mm")
-    pen.text(spot(width / 2, 108), DATE, fill=QUIET, font=small, anchor="mm")
+    page = Page(width, height)
+    page.text(width / 2, 60, CAFE, 34, anchor="mm")
+    page.text(width / 2, 108, DATE, 24, QUIET, "mm")
     y = 170
     for what, count, cents in ITEMS:
-        pen.text(spot(40, y), f"{count} x {what}", fill=INK, font=small, anchor="lm")
-        pen.text(spot(440, y), _euros(count * cents), fill=INK, font=small, anchor="rm")
+        page.text(40, y, f"{count} x {what}", 24, anchor="lm")
+        page.text(440, y, _euros(count * cents), 24, anchor="rm")
         y += _LINE_PX
     total = sum(count * cents for _, count, cents in ITEMS)
-    pen.line(at(40, y - 8, 440, y - 8), fill=INK, width=2 * SHARPER)
-    for label, value, font in (("TOTAL", total, large), ("paid by card", total, small)):
+    page.line(40, y - 8, 440, y - 8, width=2)
+    for label, size in (("TOTAL", 34), ("paid by card", 24)):
         y += _LINE_PX
-        pen.text(spot(40, y), label, fill=INK, font=font, anchor="lm")
-        pen.text(spot(440, y), f"EUR {_euros(value)}", fill=INK, font=font, anchor="rm")
-    pen.text(spot(width / 2, 580), "Thank you, and come back!", fill=QUIET, font=small, anchor="mm")
+        page.text(40, y, label, size, anchor="lm")
+        page.text(440, y, f"EUR {_euros(total)}", size, anchor="rm")
+    page.text(width / 2, 580, "Thank you, and come back!", 24, QUIET, "mm")
     data = {what: count * cents / 100 for what, count, cents in ITEMS}
     said = "; ".join(f"{count} {what}" for what, count, _ in ITEMS)
     return Drawing(
         "receipt",
-        finish(image),
+        page.finished(),
         {"items": data, "total": total / 100},
         f"Receipt of {CAFE}, {DATE}: {said}; total {_euros(total)} euros.",
     )
@@ -76,10 +65,10 @@ def letter(text: str = TEXT) -> Drawing:
         lines += [*textwrap.wrap(paragraph, _WIDEST), ""]
     width = LETTER_SIZE[0]
     height = max(LETTER_SIZE[1], -(-(100 + 40 * len(lines)) // 32) * 32)
-    image, pen = page(width, height)
+    page = Page(width, height)
     for i, line in enumerate(lines):
-        pen.text(spot(56, 56 + 40 * i), line, fill=INK, font=letters(27))
-    return Drawing("letter", finish(image), {"text": text}, f"A page of text: {text}")
+        page.text(56, 56 + 40 * i, line, 27)
+    return Drawing("letter", page.finished(), {"text": text}, f"A page of text: {text}")
 
 
 def _euros(cents: int) -> str:

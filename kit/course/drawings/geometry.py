@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.course.drawings.canvas import INK, SHARPER, Drawing, at, finish, page
+from kit.course.drawings.canvas import INK, Drawing, Page
 from kit.errors import InvalidValue
 
 SIZE = WIDTH, HEIGHT = 640, 576
@@ -21,17 +21,16 @@ def geometry(circles: int = 4) -> Drawing:
     """`circles` of the four, the large ones first. Raises InvalidValue for another number."""
     if not 0 <= circles <= len(_CIRCLES):
         raise InvalidValue(f"{circles} circles on a square", f"0 to {len(_CIRCLES)}")
-    image, pen = page(WIDTH, HEIGHT)
-    line = _LINE * SHARPER
-    pen.rectangle(at(*_SQUARE), outline=INK, width=line)
+    page = Page(WIDTH, HEIGHT)
+    page.rectangle(*_SQUARE, outline=INK, width=_LINE)
     drawn = dict(list(_CIRCLES.items())[:circles])
-    for x, y, radius in drawn.values():
-        pen.ellipse(at(x - radius, y - radius, x + radius, y + radius), outline=INK, width=line)
+    for circle in drawn.values():
+        page.circle(*circle, width=_LINE)
     sizes = {where: "large" if r > 100 else "small" for where, (_, _, r) in drawn.items()}
     said = ", ".join(f"a {size} one at the {where}" for where, size in sizes.items())
     return Drawing(
         name="geometry" if circles == len(_CIRCLES) else f"geometry-{circles}",
-        picture=finish(image),
+        picture=page.finished(),
         data={"squares": 1, "circles": sizes},
         alt=f"Line drawing: a square, and circles that cut its corners: {said or 'none'}.",
     )
