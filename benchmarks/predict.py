@@ -8,7 +8,9 @@ import time
 
 from kit.bench import fit, predict, published_runs
 from kit.bench.compare import Ratio, mean_and_worst_error, other_predictors, prediction_ratios
+from kit.bench.fit_published import Found, fit_era
 from kit.bench.published import PublishedRun
+from kit.scheduler.acceptance import Requests
 from kit.speed import Constants, SpeedModel
 
 SHORT = {"mean_ttft_ms": "TTFT", "mean_tpot_ms": "TPOT", "output_throughput": "tok/s"}
@@ -37,7 +39,7 @@ def all_rows() -> None:
         took_s = time.perf_counter() - began
         print(f"\n{run.name}: {run.profile.name}, SGLang {run.sglang}; {took_s:.2f} s to simulate")
         print(f"  {'':<38} {'predicted':>10} {'published':>10}  ratio")
-        for r in predicted(run, Constants.fitted()):
+        for r in predicted(run, Constants.fitted(run.sglang)):
             (fitted if r.metric.headline else other).append(r)
             print(f"  {r.metric.label:<38} {r.predicted:>10,.2f} {r.given:>10,.2f}  {r.ratio:.3f}")
         print(f"  predicted: {SpeedModel.of(run.profile, run.sglang).provenance}")
@@ -49,10 +51,11 @@ def all_rows() -> None:
 
 
 def leave_one_out() -> None:
-    print("\nleave one run out: constants fitted to the other two, predicted / published")
+    print("\nleave one run out: the era's constants fitted to the other two, predicted / published")
+    newest = Found(Constants.fitted("0.5.16"), Requests.fitted(), 0.0)
     found = []
     for left in published_runs():
-        others = fit.fit([run for run in published_runs() if run is not left])
+        _, others = fit_era([run for run in published_runs() if run is not left], newest)
         rows = headline(left, others.constants)
         found += rows
         print(f"  {left.name:<22}{shown(rows)}")
@@ -62,7 +65,7 @@ def leave_one_out() -> None:
 
 def sensitivity() -> None:
     print("\neach constant ± 20 %: how the headline figures move (predicted, times what it was)")
-    best = Constants.fitted()
+    best = Constants.fitted("0.5.9")
     before = {run.name: headline(run, best) for run in published_runs()}
     print(f"  {'':<34}" + "".join(f"{name:^27}" for name in before))
     print(f"  {'':<34}" + f"{'TTFT':>8}{'TPOT':>8}{'tok/s':>8}   " * len(before))
@@ -82,7 +85,7 @@ def sensitivity() -> None:
 def other_tools() -> None:
     print("\npredicted / published next to other tools, which were not fitted to these runs")
     for run in published_runs():
-        ours = headline(run, Constants.fitted())
+        ours = headline(run, Constants.fitted(run.sglang))
         print(f"  {run.name}")
         print(f"    {'kit (in sample)':<24}{shown(ours)}")
         for tool in other_predictors():

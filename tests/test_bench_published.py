@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from kit.bench import published, published_cells, published_runs
+from kit.cli import main
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile
 
@@ -85,3 +86,14 @@ def test_a_group_without_a_profile_is_no_run():
 def test_an_unknown_group_names_those_there_are():
     with pytest.raises(UnknownName, match="cookbook-0515"):
         published_cells("cookbook")
+
+
+def test_a_profile_is_predicted_like_its_own_cell(capsys):
+    asked = "predict h200x8 --like cookbook-0516 --max-concurrency 16"
+    assert main(asked.split()) == 0
+    shown = capsys.readouterr().out
+    assert "Median TTFT (ms):" in shown.split("ratio")[1]
+    assert "452.00" in shown
+    assert "published · SGLang cookbook" in shown
+    assert main(["predict", "h200x8", "--like", "cookbook-0516", "--max-concurrency", "5"]) == 2
+    assert "1 and 16" in capsys.readouterr().err

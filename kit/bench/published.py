@@ -72,8 +72,9 @@ def published_runs() -> tuple[PublishedRun, ...]:
     return tuple(_read(name, data) for name, data in _files().items() if "cells" not in data)
 
 
-def published(name: str, on: Profile | None = None) -> PublishedRun:
-    """The published run called `name`, or the first cell of the group `name` on a profile.
+def published(name: str, on: Profile | None = None, concurrency: int | None = None) -> PublishedRun:
+    """The published run called `name`, or a profile's cell of the group `name`: that of so many
+    requests at once, or the one of fewest.
 
     Raises UnknownName, InvalidValue for a group without a profile.
     """
@@ -89,7 +90,14 @@ def published(name: str, on: Profile | None = None) -> PublishedRun:
     if not cells:
         has = sorted({c.profile.title for c in published_cells(name)})
         raise UnknownName(f"cell of {name} for the profile", _mtp_title(on), has)
-    return cells[0]
+    by_requests = {cell.workload.max_concurrency: cell for cell in cells}
+    if concurrency not in (None, *by_requests):
+        numbers = " and ".join(str(n) for n in by_requests)
+        raise InvalidValue(
+            f"no cell of {name} has {concurrency} requests at once",
+            f"this profile's have {numbers}",
+        )
+    return cells[0] if concurrency is None else by_requests[concurrency]
 
 
 @cache

@@ -99,6 +99,7 @@ class Report:
     errors: dict[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
+    bands: dict[str, tuple[float, float]] = field(default_factory=dict)  # key → (P10, P90)
     judged: Goodput | None = None  # the goodput that the result line and the table show
 
     @property
@@ -154,6 +155,7 @@ class Report:
             **(self.judged.to_json() if self.judged else {}),
             **({} if self.workload is None else _our_arguments(self.workload)),
             "itl_basis": self.itl_basis,
+            **({"bands": {k: list(v) for k, v in self.bands.items()}} if self.bands else {}),
             "errors": self.errors,
             "missing": list(self.missing),
             "provenance": self.provenance.to_json(),
@@ -189,10 +191,15 @@ class Report:
                 section = metric.section
                 lines.append(_rule(section, "-"))
             shown = f"{value:<10.2f}" if isinstance(value, float) else f"{value:<10}"
+            if metric.key in self.bands:
+                low, high = self.bands[metric.key]
+                shown = f"{shown.rstrip()} ({low:.2f}–{high:.2f})"
             lines.append(f"{metric.label + ':':<40} {shown}")
         lines.append("=" * _WIDTH)
         if self.itl_basis == "chunk" and self.itl.mean is not None:
             lines.append("ITL here is per chunk: tokens that come together count as one.")
+        if self.bands:
+            lines.append("In brackets: P10–P90 of published cells of this kind.")
         lines += [f"missing: {what}" for what in self.missing]
         lines.append(str(self.provenance))
         return "\n".join(lines)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kit.bench.metrics import report
-from kit.bench.published import published
+from kit.bench.published import PublishedRun, published
 from kit.bench.record import Record
 from kit.bench.report import Report
 from kit.bench.sampler import INTERVAL_S, Sample
@@ -21,6 +21,15 @@ from kit.hardware import profile as named_profile
 from kit.provenance import simulated
 from kit.scheduler import Request, Scheduler, Step
 from kit.speed import SpeedModel
+from kit.speed.bands import Quantity, band
+
+_BANDED: dict[str, Quantity] = {
+    "mean_ttft_ms": "ttft",
+    "median_ttft_ms": "ttft",
+    "mean_tpot_ms": "tpot",
+    "median_tpot_ms": "tpot",
+    "output_throughput": "throughput",
+}
 
 
 def simulate(
@@ -49,18 +58,30 @@ def simulate(
         speed=speed,
     )
     records = drive(scheduler, workload, on_sample)
-    return report(
+    found = report(
         records,
         duration_s=max(r.ended_s for r in records),
         provenance=simulated(f"{scheduler.speed.provenance.source}; scheduler of SGLang {sglang}"),
         workload=workload,
         accept_length=scheduler.accept_length,
     )
+    return replace(found, bands=_bands(found, scheduler.speed))
+
+
+def _bands(found: Report, speed: SpeedModel) -> dict[str, tuple[float, float]]:
+    """(P10, P90) of the figures that published cells have, by their key."""
+    out = {}
+    for key, quantity in _BANDED.items():
+        width = band(quantity, speed, found.concurrency or 1.0)
+        value = found[key]
+        if width is not None and value:
+            out[key] = (value * width.p10, value * width.p90)
+    return out
 
 
 def predict(
     profile: Profile | str,
-    like: str | Workload = "cookbook-latency",
+    like: str | Workload | PublishedRun = "cookbook-latency",
     sglang: str | None = None,
     *,
     accept_length: float | None = None,
@@ -77,7 +98,7 @@ def predict(
     if isinstance(like, Workload):
         workload = like
     else:
-        run = published(like, machine)
+        run = published(like, machine) if isinstance(like, str) else like
         workload = run.workload
         if sglang in (None, run.sglang):
             machine = replace(machine, radix_cache=run.profile.radix_cache)

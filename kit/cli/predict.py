@@ -63,12 +63,12 @@ def _predict(args: argparse.Namespace) -> int:
     from kit.speed import Constants, SpeedModel
 
     chosen = chosen_profile(args)
-    like = args.like if args.like else given_workload(args)
-    version = args.sglang or (published(args.like).sglang if args.like else SGLANG)
+    run = published(args.like, chosen, args.max_concurrency) if args.like else None
+    version = args.sglang or (run.sglang if run else SGLANG)
     constants = Constants.read(args.constants) if args.constants else None
     report = predict(
         chosen,
-        like,
+        run or given_workload(args),
         args.sglang,
         accept_length=args.accept_length,
         max_running_requests=args.max_running_requests,
@@ -78,10 +78,10 @@ def _predict(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(_CLEAR, end="", file=sys.stderr, flush=True)
     report = judged(report, args)
-    if args.like and published(args.like).profile.name == chosen.name and not args.json:
+    if run and run.profile.title == chosen.title and not args.json:
         print(report.table())
         print()
-        print(prediction_table(report, published(args.like).report))
+        print(prediction_table(report, run.report))
         return 0
     return print_report(report, args)
 
