@@ -1,6 +1,6 @@
 import pytest
 
-from kit.course.check import Exercise, Mistake, check, exercises, hint, solution
+from kit.course.check import Exercise, check, exercises, hint, solution
 from kit.errors import UnknownName
 
 
@@ -47,7 +47,6 @@ def test_a_number_is_right_within_its_tolerance():
 
 
 def test_a_mistake_is_found():
-    wrong = Mistake(lambda: 10, "you forgot the zero")
-    exercise = Exercise("x", "?", lambda: 100, "", "", mistakes=(wrong,))
-    assert exercise.mistake(10) is wrong
+    exercise = Exercise("x", "?", lambda: 100, "", "").wrong(lambda: 10, "you forgot the zero")
+    assert exercise.mistake(10).explanation == "you forgot the zero"
     assert exercise.mistake(11) is None

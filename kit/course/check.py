@@ -16,7 +16,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -35,8 +35,8 @@ class Mistake:
 class Exercise:
     """One question.
 
-    `expected` computes the right answer; a number is right within `tolerance`
-    (relative), a text without regard to case and spaces, a set in any order.
+    `expected` computes the right answer; a whole number is right as it is, another number within
+    `tolerance` (relative), a text without regard to case and spaces, a set in any order.
     """
 
     name: str
@@ -49,6 +49,10 @@ class Exercise:
 
     def accepts(self, answer: Any) -> bool:
         return _same(answer, self.expected(), self.tolerance)
+
+    def wrong(self, answer: Callable[[], Any], explanation: str) -> Exercise:
+        """The exercise with another usual mistake."""
+        return replace(self, mistakes=(*self.mistakes, Mistake(answer, explanation)))
 
     def mistake(self, answer: Any) -> Mistake | None:
         """The usual mistake that `answer` is, if it is one."""
@@ -119,7 +123,9 @@ def _find(name: str) -> Exercise:
 def _same(answer: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, bool) or isinstance(answer, bool):
         return answer is expected
-    if isinstance(expected, int | float):
+    if isinstance(expected, int):
+        return isinstance(answer, int | float) and answer == expected
+    if isinstance(expected, float):
         return isinstance(answer, int | float) and math.isclose(answer, expected, rel_tol=tolerance)
     if isinstance(expected, str):
         return isinstance(answer, str) and _plain(answer) == _plain(expected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kit.bench import published
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.hardware import profile
 from kit.sizing import plan
 
@@ -34,26 +34,20 @@ EXERCISES = (
         hint="The ledger of the first rank has an entry called weights.",
         solution="Twice the ranks, half the weights on each; and that fits a GPU of 80 GB.",
         tolerance=0.005,
-        mistakes=(
-            Mistake(
-                _weights_gb, "that is in GB, of 10⁹ bytes; a GPU's memory counts in GiB, of 2³⁰."
-            ),
-            Mistake(lambda: _weights_gib("h200x8"), "that is the eight-GPU machine."),
-            Mistake(lambda: 16 * _weights_gib(), "that is the whole model, not one GPU of it."),
-        ),
-    ),
+    )
+    .wrong(_weights_gb, "that is in GB, of 10⁹ bytes; a GPU's memory counts in GiB, of 2³⁰.")
+    .wrong(lambda: _weights_gib("h200x8"), "that is the eight-GPU machine.")
+    .wrong(lambda: 16 * _weights_gib(), "that is the whole model, not one GPU of it."),
     Exercise(
         "00-2",
         "How long did one step take, in ms, in the cookbook's latency run?",
         _step_ms,
         hint="A step gives as many tokens as the accept length says, and each counts one TPOT.",
         solution="TPOT is the time of a step shared out among the tokens that it gave.",
-        mistakes=(
-            Mistake(
-                lambda: _row("mean_tpot_ms") / _row("accept_length"),
-                "you divided; a step gives several tokens, so it takes longer than one TPOT.",
-            ),
-            Mistake(lambda: _row("mean_tpot_ms"), "that is the time of a token, not of a step."),
-        ),
-    ),
+    )
+    .wrong(
+        lambda: _row("mean_tpot_ms") / _row("accept_length"),
+        "you divided; a step gives several tokens, so it takes longer than one TPOT.",
+    )
+    .wrong(lambda: _row("mean_tpot_ms"), "that is the time of a token, not of a step."),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.models import model
 
 _LARGE = model("397b")
@@ -39,36 +39,29 @@ EXERCISES = (
         hint="Only the routed experts shrink; attention, DeltaNet and the rest stay as they are.",
         solution="Two experts fewer in each layer; whatever is no routed expert is used as before.",
         tolerance=0.003,
-        mistakes=(
-            Mistake(
-                _share_of_active_b,
-                "you scaled all that a token uses; more than half of it is no routed expert.",
-            ),
-            Mistake(_experts_alone_b, "those are the routed experts alone; add what always works."),
-            Mistake(lambda: _LARGE.active_params / 1e9, "that is with all ten."),
-        ),
-    ),
+    )
+    .wrong(
+        _share_of_active_b,
+        "you scaled all that a token uses; more than half of it is no routed expert.",
+    )
+    .wrong(_experts_alone_b, "those are the routed experts alone; add what always works.")
+    .wrong(lambda: _LARGE.active_params / 1e9, "that is with all ten."),
     Exercise(
         "01-2",
         "How many bytes of KV cache does a token take in the 27B, without MTP?",
         _kv_bytes,
         hint="Layers with full attention × KV heads × head_dim, a key and a value, two bytes each.",
-        solution=(
-            "Every fourth layer keeps a cache, of four KV heads: twice the 397B's bytes, "
-            "in a model a fifteenth of its size."
-        ),
-        tolerance=0,
-        mistakes=(
-            Mistake(
-                lambda: _kv_bytes() * _DENSE.full_attention_interval,
-                "that counts every layer; three of four keep a state and no cache.",
-            ),
-            Mistake(lambda: _kv_bytes() // 2, "a key and a value: you counted one of them."),
-            Mistake(
-                lambda: _DENSE.kv_bytes_per_token(mtp=True),
-                "that has the MTP head's layer in it, which keeps a cache of its own.",
-            ),
-        ),
+        solution="Every fourth layer keeps a cache, of four KV heads: twice the 397B's bytes, "
+        "in a model a fifteenth of its size.",
+    )
+    .wrong(
+        lambda: _kv_bytes() * _DENSE.full_attention_interval,
+        "that counts every layer; three of four keep a state and no cache.",
+    )
+    .wrong(lambda: _kv_bytes() // 2, "a key and a value: you counted one of them.")
+    .wrong(
+        lambda: _DENSE.kv_bytes_per_token(mtp=True),
+        "that has the MTP head's layer in it, which keeps a cache of its own.",
     ),
     Exercise(
         "01-3",
@@ -77,19 +70,17 @@ EXERCISES = (
         hint="Divide the bytes of the state by the bytes of KV cache that a token takes.",
         solution="Below it, a request costs mostly state; above it, mostly cache.",
         tolerance=0.005,
-        mistakes=(
-            Mistake(
-                lambda: _crossing("bfloat16"),
-                "that is a state in bfloat16; the configuration says float32.",
-            ),
-            Mistake(
-                lambda: _crossing() / _LARGE.full_attention_interval,
-                "that lets every layer keep a cache; only every fourth does.",
-            ),
-            Mistake(
-                lambda: _LARGE.state_bytes_per_request() / _LARGE.kv_bytes_per_token(mtp=True),
-                "that has the MTP head's layer in the cache.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: _crossing("bfloat16"),
+        "that is a state in bfloat16; the configuration says float32.",
+    )
+    .wrong(
+        lambda: _crossing() / _LARGE.full_attention_interval,
+        "that lets every layer keep a cache; only every fourth does.",
+    )
+    .wrong(
+        lambda: _LARGE.state_bytes_per_request() / _LARGE.kv_bytes_per_token(mtp=True),
+        "that has the MTP head's layer in the cache.",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.course.exercises.flag_differences import flag_differences
 from kit.course.sample_logs import recorded
 from kit.hardware import Profile, profile
@@ -57,24 +57,20 @@ EXERCISES = (
         _differing,
         hint="Compare `two.shell(0)` with `two.shell(1)`, line by line.",
         solution="One flag: everything else must be the same, or the ranks never agree.",
-        mistakes=(
-            Mistake(
-                lambda: {"--node-rank", "--dist-init-addr"},
-                "the ranks meet at one address, the first node's: it is the same on both.",
-            ),
-            Mistake(
-                lambda: {"--dist-init-addr"},
-                "that is where they meet, the same for both; how does a node know which it is?",
-            ),
-            Mistake(
-                lambda: {"--node-rank", "--port"},
-                "only rank 0 answers HTTP, but the command gives both the same port.",
-            ),
-            Mistake(
-                lambda: {"--node-rank", "--nnodes"}, "both nodes must know how many there are."
-            ),
-        ),
-    ),
+    )
+    .wrong(
+        lambda: {"--node-rank", "--dist-init-addr"},
+        "the ranks meet at one address, the first node's: it is the same on both.",
+    )
+    .wrong(
+        lambda: {"--dist-init-addr"},
+        "that is where they meet, the same for both; how does a node know which it is?",
+    )
+    .wrong(
+        lambda: {"--node-rank", "--port"},
+        "only rank 0 answers HTTP, but the command gives both the same port.",
+    )
+    .wrong(lambda: {"--node-rank", "--nnodes"}, "both nodes must know how many there are."),
     Exercise(
         "03-2",
         "How many would the recorded server run at once with --disable-radix-cache added?",
@@ -82,18 +78,15 @@ EXERCISES = (
         hint="Without a prefix cache a request takes one state slot. The log says how many "
         "slots there are, and the command how many requests were asked for.",
         solution="One slot per request, so as many requests as slots: still fewer than asked for.",
-        tolerance=0,
-        mistakes=(
-            Mistake(
-                lambda: _capped()["cap"],
-                "that is what it ran with the prefix cache, at several slots per request.",
-            ),
-            Mistake(lambda: _ASKED, "that was asked for; there are fewer slots than that."),
-            Mistake(
-                lambda: _capped()["slots"] * _capped()["each"],
-                "you multiplied; a slot holds one state, never several requests.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: _capped()["cap"],
+        "that is what it ran with the prefix cache, at several slots per request.",
+    )
+    .wrong(lambda: _ASKED, "that was asked for; there are fewer slots than that.")
+    .wrong(
+        lambda: _capped()["slots"] * _capped()["each"],
+        "you multiplied; a slot holds one state, never several requests.",
     ),
     Exercise(
         "03-3",
@@ -102,20 +95,14 @@ EXERCISES = (
         hint="`plan(WAYS['a']).max_running_requests` answers for one of them.",
         solution="A limit that is raised is not a pool that grew: halve the state, or give each "
         "request fewer slots, and ask for them.",
-        mistakes=(
-            Mistake(
-                lambda: {"a"}, "the flag alone raises the limit; the state slots still end sooner."
-            ),
-            Mistake(lambda: {"c"}, "yes, and one other way."),
-            Mistake(lambda: {"d"}, "yes, and one other way."),
-            Mistake(
-                lambda: {"c", "d", "e"},
-                "without --max-running-requests SGLang takes its own limit for MTP.",
-            ),
-            Mistake(
-                lambda: {"b", "c", "d"}, "more memory helps, but not as far as that: ask plan()."
-            ),
-            Mistake(lambda: set(WAYS), "some only raise a limit; ask plan() for each."),
-        ),
-    ),
+    )
+    .wrong(lambda: {"a"}, "the flag alone raises the limit; the state slots still end sooner.")
+    .wrong(lambda: {"c"}, "yes, and one other way.")
+    .wrong(lambda: {"d"}, "yes, and one other way.")
+    .wrong(
+        lambda: {"c", "d", "e"},
+        "without --max-running-requests SGLang takes its own limit for MTP.",
+    )
+    .wrong(lambda: {"b", "c", "d"}, "more memory helps, but not as far as that: ask plan().")
+    .wrong(lambda: set(WAYS), "some only raise a limit; ask plan() for each."),
 )

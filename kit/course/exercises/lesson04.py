@@ -6,7 +6,7 @@ from typing import Any
 
 from kit.bench import published
 from kit.chat import conversation
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 
 THINKING_TOKENS = 2000
 NEXT = {"role": "user", "content": "And half of that?"}
@@ -40,14 +40,12 @@ EXERCISES = (
         lambda: THINKING_TOKENS * _row("mean_tpot_ms") / 1000,
         hint="TPOT is the time of one token, in ms.",
         solution="Thinking runs at the same pace as the answer, before it.",
-        mistakes=(
-            Mistake(lambda: THINKING_TOKENS * _row("mean_tpot_ms"), "that is in milliseconds."),
-            Mistake(lambda: _row("mean_ttft_ms") / 1000, "that is the first token, and it thinks."),
-            Mistake(
-                lambda: THINKING_TOKENS * _row("mean_tpot_ms") * _row("accept_length") / 1000,
-                "TPOT already has the accept length in it: it is per token, not per step.",
-            ),
-        ),
+    )
+    .wrong(lambda: THINKING_TOKENS * _row("mean_tpot_ms"), "that is in milliseconds.")
+    .wrong(lambda: _row("mean_ttft_ms") / 1000, "that is the first token, and it thinks.")
+    .wrong(
+        lambda: THINKING_TOKENS * _row("mean_tpot_ms") * _row("accept_length") / 1000,
+        "TPOT already has the accept length in it: it is per token, not per step.",
     ),
     Exercise(
         "04-2",
@@ -55,11 +53,9 @@ EXERCISES = (
         lambda: conversation([*TURNS, NEXT]),
         hint="Every turn, each with its answer; nothing of the thinking; then the question.",
         solution="Answers stay, thoughts go, and the new question comes last.",
-        mistakes=(
-            Mistake(lambda: [*TURNS, NEXT], "the thinking is still in there."),
-            Mistake(lambda: conversation(TURNS), "the third question is missing."),
-            Mistake(lambda: [*_pasted(), NEXT], "the thinking became part of the answers."),
-            Mistake(lambda: [NEXT], "without the turns before, half of what?"),
-        ),
-    ),
+    )
+    .wrong(lambda: [*TURNS, NEXT], "the thinking is still in there.")
+    .wrong(lambda: conversation(TURNS), "the third question is missing.")
+    .wrong(lambda: [*_pasted(), NEXT], "the thinking became part of the answers.")
+    .wrong(lambda: [NEXT], "without the turns before, half of what?"),
 )

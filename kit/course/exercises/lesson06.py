@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 from kit.chat import Parser, ToolCall
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.tools import BadArguments, tool
 
 # index, name, arguments: as a server sends them that writes two calls at the same time
@@ -75,43 +75,37 @@ EXERCISES = (
         _joined,
         hint="Each piece belongs to the call with its index; join first, json.loads afterwards.",
         solution="Pieces of one index, in their order, make the arguments; the first has the name.",
-        mistakes=(
-            Mistake(lambda: _joined()[::-1], "the calls are in the order of their index."),
-            Mistake(
-                lambda: [(name, json.dumps(given)) for name, given in _joined()],
-                "the arguments are still text: json.loads makes a dict of them.",
-            ),
-            Mistake(
-                lambda: [[name, given] for name, given in _joined()],
-                "write each call as a tuple: (name, arguments).",
-            ),
-            Mistake(lambda: dict(_joined()), "a dict by name loses one of two calls of a name."),
-        ),
-    ),
+    )
+    .wrong(lambda: _joined()[::-1], "the calls are in the order of their index.")
+    .wrong(
+        lambda: [(name, json.dumps(given)) for name, given in _joined()],
+        "the arguments are still text: json.loads makes a dict of them.",
+    )
+    .wrong(
+        lambda: [[name, given] for name, given in _joined()],
+        "write each call as a tuple: (name, arguments).",
+    )
+    .wrong(lambda: dict(_joined()), "a dict by name loses one of two calls of a name."),
     Exercise(
         "06-2",
         "Which argument texts does a function (location: str, days: int = 1) run with?",
         _running,
         hint="Every name known, every type right, nothing missing that has no default.",
         solution="Order means nothing and markup is text; a quoted number and null are no int.",
-        mistakes=(
-            Mistake(lambda: _running() | {"c"}, "a number in quotes is text, and days is an int."),
-            Mistake(lambda: _running() | {"d"}, "null is no int; leaving days out is what works."),
-            Mistake(lambda: _running() | {"g"}, "the function has no unit: a name too many."),
-            Mistake(lambda: _running() - {"h"}, "inside an argument, markup is text like any."),
-            Mistake(lambda: _running() - {"f"}, "arguments are given by name, in any order."),
-        ),
-    ),
+    )
+    .wrong(lambda: _running() | {"c"}, "a number in quotes is text, and days is an int.")
+    .wrong(lambda: _running() | {"d"}, "null is no int; leaving days out is what works.")
+    .wrong(lambda: _running() | {"g"}, "the function has no unit: a name too many.")
+    .wrong(lambda: _running() - {"h"}, "inside an argument, markup is text like any.")
+    .wrong(lambda: _running() - {"f"}, "arguments are given by name, in any order."),
     Exercise(
         "06-3",
         "Which function has this schema? Give tool(your_function).parameters.",
         lambda: WANTED,
         hint='An enum is a Literal["…", "…"]; what is not required has a default.',
         solution='def f(model: Literal["397b", "35b"], gpus: int = 8)',
-        mistakes=(
-            Mistake(lambda: tool(_plan_any_model).parameters, "model takes two values: a Literal."),
-            Mistake(lambda: tool(_plan_without_default).parameters, "gpus is required in yours."),
-            Mistake(lambda: tool(_plan_in_words).parameters, "gpus is an integer."),
-        ),
-    ),
+    )
+    .wrong(lambda: tool(_plan_any_model).parameters, "model takes two values: a Literal.")
+    .wrong(lambda: tool(_plan_without_default).parameters, "gpus is required in yours.")
+    .wrong(lambda: tool(_plan_in_words).parameters, "gpus is an integer."),
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from kit.bench import published, simulate
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.course.exercises.flag_differences import flag_differences
 from kit.hardware import SGLANG, Profile
 from kit.sizing import plan
@@ -67,27 +67,24 @@ EXERCISES = (
         hint="Little's law on a part of a request's life: requests per second, times the seconds "
         "that each spends waiting. Both are rows of the table.",
         solution="Half of the clients were in the queue at any time, and none of it was work.",
-        mistakes=(
-            Mistake(
-                lambda: _in_part(_row("mean_e2e_latency_ms")),
-                "those are all requests that were out; take the wait alone.",
-            ),
-            Mistake(
-                lambda: _in_part(_row("mean_e2e_latency_ms") - _row("mean_ttft_ms")),
-                "those were being answered; which part of the time is the wait?",
-            ),
-            Mistake(
-                lambda: (
-                    float(_RUN.workload.max_concurrency or 0)
-                    - plan(_RUN.profile, _RUN.sglang).max_running_requests
-                ),
-                "that is the limit less the cap; take it from the table, without knowing the cap.",
-            ),
-            Mistake(
-                lambda: _row("request_throughput") * _row("mean_ttft_ms"),
-                "the table is in milliseconds.",
-            ),
+    )
+    .wrong(
+        lambda: _in_part(_row("mean_e2e_latency_ms")),
+        "those are all requests that were out; take the wait alone.",
+    )
+    .wrong(
+        lambda: _in_part(_row("mean_e2e_latency_ms") - _row("mean_ttft_ms")),
+        "those were being answered; which part of the time is the wait?",
+    )
+    .wrong(
+        lambda: (
+            float(_RUN.workload.max_concurrency or 0)
+            - plan(_RUN.profile, _RUN.sglang).max_running_requests
         ),
+        "that is the limit less the cap; take it from the table, without knowing the cap.",
+    )
+    .wrong(
+        lambda: _row("request_throughput") * _row("mean_ttft_ms"), "the table is in milliseconds."
     ),
     Exercise(
         "07-2",
@@ -98,20 +95,16 @@ EXERCISES = (
         "or simulate the run.",
         solution="The limit has to be raised, and each request has to take fewer state slots: "
         "one without the prefix cache, against five with it.",
-        tolerance=0,
-        mistakes=(
-            Mistake(lambda: {"a"}, "the flag alone: the state slots end long before."),
-            Mistake(
-                lambda: {"b", "c"},
-                "half the state gives twice the slots, and that is still less than a hundred.",
-            ),
-            Mistake(
-                lambda: {"b", "d"},
-                "without --max-running-requests SGLang keeps its own limit under MTP.",
-            ),
-            Mistake(lambda: set(WAYS), "simulate each: most of them leave a queue."),
-        ),
-    ),
+    )
+    .wrong(lambda: {"a"}, "the flag alone: the state slots end long before.")
+    .wrong(
+        lambda: {"b", "c"},
+        "half the state gives twice the slots, and that is still less than a hundred.",
+    )
+    .wrong(
+        lambda: {"b", "d"}, "without --max-running-requests SGLang keeps its own limit under MTP."
+    )
+    .wrong(lambda: set(WAYS), "simulate each: most of them leave a queue."),
     Exercise(
         "07-3",
         "The cookbook's throughput command, typed today as it stands: how many tokens "
@@ -120,21 +113,18 @@ EXERCISES = (
         hint="The lengths are drawn from a seed, and its default has changed: "
         "`replace(load, seed=…)`.",
         solution="Another seed, other requests: whoever compares adds --seed 1.",
-        tolerance=0,
-        mistakes=(
-            Mistake(
-                lambda: _RUN.workload.total_output_tokens,
-                "that is what the page's run asked for, with the default seed of its time.",
-            ),
-            Mistake(
-                lambda: _RUN.workload.num_prompts * _RUN.workload.output_len,
-                "that takes 1000 as exact; it is where the draw ends.",
-            ),
-            Mistake(
-                lambda: replace(_RUN.workload, seed=42).total_input_tokens,
-                "those are the tokens of the prompts.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: _RUN.workload.total_output_tokens,
+        "that is what the page's run asked for, with the default seed of its time.",
+    )
+    .wrong(
+        lambda: _RUN.workload.num_prompts * _RUN.workload.output_len,
+        "that takes 1000 as exact; it is where the draw ends.",
+    )
+    .wrong(
+        lambda: replace(_RUN.workload, seed=42).total_input_tokens,
+        "those are the tokens of the prompts.",
     ),
     Exercise(
         "07-4",
@@ -146,15 +136,13 @@ EXERCISES = (
         solution="The same server, the same run, three times the ITL: compare the definition "
         "before the figure.",
         tolerance=0.05,
-        mistakes=(
-            Mistake(
-                lambda: float(_ALONE.report["mean_itl_ms"]),
-                "that is per token; a chunk brings several at once.",
-            ),
-            Mistake(
-                lambda: _ALONE.report["mean_itl_ms"] / _ALONE.report["accept_length"],
-                "you divided; it was divided already.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: float(_ALONE.report["mean_itl_ms"]),
+        "that is per token; a chunk brings several at once.",
+    )
+    .wrong(
+        lambda: _ALONE.report["mean_itl_ms"] / _ALONE.report["accept_length"],
+        "you divided; it was divided already.",
     ),
 )

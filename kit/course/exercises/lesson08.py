@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 from kit.hardware import profile
 from kit.speed.speculation import accept_length, experts_touched, step_cost
 
@@ -28,24 +28,22 @@ EXERCISES = (
         "And one token comes in any case.",
         solution="1 + p₁ + p₁·p₂ + p₁·p₂·p₃: a draft after a miss is worth nothing.",
         tolerance=0.005,
-        mistakes=(
-            Mistake(
-                lambda: accept_length(CHANCES) - 1,
-                "those are the accepted drafts; the model's own token comes with every step.",
-            ),
-            Mistake(
-                lambda: 1 + sum(CHANCES),
-                "you added the chances: then the third would count even after a miss.",
-            ),
-            Mistake(
-                lambda: 1 + CHANCES[0] * CHANCES[1] * CHANCES[2],
-                "that counts only the steps in which all three are right.",
-            ),
-            Mistake(
-                lambda: _VERIFIED * sum(CHANCES) / len(CHANCES),
-                "you took a mean chance for all four tokens; misses end the chain.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: accept_length(CHANCES) - 1,
+        "those are the accepted drafts; the model's own token comes with every step.",
+    )
+    .wrong(
+        lambda: 1 + sum(CHANCES),
+        "you added the chances: then the third would count even after a miss.",
+    )
+    .wrong(
+        lambda: 1 + CHANCES[0] * CHANCES[1] * CHANCES[2],
+        "that counts only the steps in which all three are right.",
+    )
+    .wrong(
+        lambda: _VERIFIED * sum(CHANCES) / len(CHANCES),
+        "you took a mean chance for all four tokens; misses end the chain.",
     ),
     Exercise(
         "08-2",
@@ -56,20 +54,18 @@ EXERCISES = (
         "token. `experts_touched(model, tokens)` does the rest.",
         solution="Tokens choose alike now and then, so it is fewer than ten for each; "
         "and several times what a plain step of the same requests touches.",
-        mistakes=(
-            Mistake(
-                lambda: experts_touched(_LARGE, REQUESTS),
-                "that is a plain step; a verify step looks at the drafts too.",
-            ),
-            Mistake(
-                lambda: experts_touched(_LARGE, REQUESTS * (_VERIFIED - 1)),
-                "those are the drafts; each request's last token is in the step as well.",
-            ),
-            Mistake(
-                lambda: REQUESTS * _VERIFIED * _LARGE.num_experts_per_tok,
-                "ten for each token, without those that are chosen twice.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: experts_touched(_LARGE, REQUESTS),
+        "that is a plain step; a verify step looks at the drafts too.",
+    )
+    .wrong(
+        lambda: experts_touched(_LARGE, REQUESTS * (_VERIFIED - 1)),
+        "those are the drafts; each request's last token is in the step as well.",
+    )
+    .wrong(
+        lambda: REQUESTS * _VERIFIED * _LARGE.num_experts_per_tok,
+        "ten for each token, without those that are chosen twice.",
     ),
     Exercise(
         "08-3",
@@ -79,16 +75,11 @@ EXERCISES = (
         hint="A verify step costs so many plain ones; `step_cost` says how many.",
         solution="Below it every token costs more than without, however many are accepted.",
         tolerance=0.005,
-        mistakes=(
-            Mistake(lambda: 1 / _break_even(), "the other way round: verify over plain."),
-            Mistake(
-                lambda: _break_even(1),
-                "that is one request alone; more of them touch more experts.",
-            ),
-            Mistake(
-                lambda: 1.0,
-                "at 1 per step gives what a plain one gives, and it costs more than a plain one.",
-            ),
-        ),
+    )
+    .wrong(lambda: 1 / _break_even(), "the other way round: verify over plain.")
+    .wrong(lambda: _break_even(1), "that is one request alone; more of them touch more experts.")
+    .wrong(
+        lambda: 1.0,
+        "at 1 per step gives what a plain one gives, and it costs more than a plain one.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.course.check import Exercise, Mistake
+from kit.course.check import Exercise
 
 RIGHT_DIGIT = 0.95
 DIGITS = 6
@@ -35,18 +35,13 @@ EXERCISES = (
         solution="A small error in each step is a large one after many: so one gives the model a "
         "tool, and its call is short.",
         tolerance=0.02,
-        mistakes=(
-            Mistake(lambda: SUMS * RIGHT_DIGIT, "that is one digit; a sum needs all of them."),
-            Mistake(
-                lambda: SUMS * (1 - DIGITS * (1 - RIGHT_DIGIT)),
-                "you added the errors up: that counts a sum with two wrong digits twice.",
-            ),
-            Mistake(
-                lambda: SUMS * (1 - RIGHT_DIGIT**DIGITS),
-                "those are the sums with an error in them.",
-            ),
-        ),
-    ),
+    )
+    .wrong(lambda: SUMS * RIGHT_DIGIT, "that is one digit; a sum needs all of them.")
+    .wrong(
+        lambda: SUMS * (1 - DIGITS * (1 - RIGHT_DIGIT)),
+        "you added the errors up: that counts a sum with two wrong digits twice.",
+    )
+    .wrong(lambda: SUMS * (1 - RIGHT_DIGIT**DIGITS), "those are the sums with an error in them."),
     Exercise(
         "11-2",
         "Which of these questions was the pocket model made for?",
@@ -55,23 +50,18 @@ EXERCISES = (
         "What it has to copy, it need not know.",
         solution="Two digits, easy percentages, and calls: what a call needs stands in the "
         "question, and the function knows the rest.",
-        mistakes=(
-            Mistake(
-                lambda: set("ABCEF"),
-                "long sums need the calculator: with it the model only copies the expression.",
-            ),
-            Mistake(
-                lambda: set("AB"),
-                "a tool's name that it has never seen is no obstacle: it reads the description.",
-            ),
-            Mistake(
-                lambda: set("ABE"),
-                "with a calculator the long sum is only a text to copy.",
-            ),
-            Mistake(
-                lambda: set("ABDEF"),
-                "a fact has to be in the weights, and there is no room for many in so few.",
-            ),
-        ),
+    )
+    .wrong(
+        lambda: set("ABCEF"),
+        "long sums need the calculator: with it the model only copies the expression.",
+    )
+    .wrong(
+        lambda: set("AB"),
+        "a tool's name that it has never seen is no obstacle: it reads the description.",
+    )
+    .wrong(lambda: set("ABE"), "with a calculator the long sum is only a text to copy.")
+    .wrong(
+        lambda: set("ABDEF"),
+        "a fact has to be in the weights, and there is no room for many in so few.",
     ),
 )
