@@ -229,3 +229,10 @@ def test_half_a_file_and_no_file(tmp_path: Path) -> None:
 def test_an_unknown_model_names_the_nearest(wrong: str, near: str) -> None:
     with pytest.raises(UnknownName, match=f"did you mean .*{near}"):
         model(wrong)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_config_that_windows_tools_saved_is_read(encoding: str, tmp_path: Path) -> None:
+    text = (SHAPES / "27b.json").read_text()
+    (tmp_path / "config.json").write_bytes(text.encode(encoding))
+    assert ModelSpec.from_config(tmp_path).total_params == model("27b").total_params

@@ -7,7 +7,9 @@ Sources: sglang 0.5.23 benchmark/serving.py; vllm 0.33.0 vllm/benchmarks/serve.p
 
 from __future__ import annotations
 
-import json
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,48 +19,63 @@ from kit.bench.metric_list import METRICS, STATISTICS
 from kit.bench.record import Record
 from kit.bench.report import ARGUMENTS, OUR_ARGUMENTS, ItlBasis, Report, Stats
 from kit.bench.workload import DATASETS, Workload
-from kit.errors import InvalidValue, KitError
+from kit.errors import InvalidValue
 from kit.provenance import Kind, Provenance, measured
+from kit.text_file import json_values, read_text
 
 _LATENCIES = ("e2e_latency", "ttft", "tpot", "itl", "itl_per_chunk")
+_GIVE = "give the result file of sglang.bench_serving, vllm bench serve or kit bench"
+_LOG_LINE = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|(INFO|WARNING|ERROR)\b|Traceback ")
 _FIELDS = {field.name for field in fields(Report)}
 
 
 def read(path: str | Path, provenance: Provenance | None = None) -> list[Report]:
-    """The runs of a result file, in its order.
+    """The runs of a result file, in its order: a line each, a JSON array, or pretty-printed.
 
-    `provenance` is for lines that bring none: by default measured, by the tool, in that file.
-    Raises KitError when the file is not there, InvalidValue when a line is no result.
+    `provenance` is for runs that bring none: by default measured, by the tool, in that file.
+    Raises KitError when the file is not there, InvalidValue when it holds no results.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise KitError(f"{path}: {error.strerror}", "give the .jsonl that the run wrote") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    try:
-        found = [json.loads(line) for line in lines]
-    except json.JSONDecodeError:
-        found = [_whole(text, path)]
-    return [from_json(line, provenance, where=path.name) for line in found]
+    text = read_text(path, _GIVE)
+    _refuse_other_text(text, path)
+    reports = []
+    for value in json_values(text, str(path), _GIVE):
+        for run in value if isinstance(value, list) else [value]:
+            reports.append(from_json(run, provenance, where=path.name))
+    return reports
 
 
-def _whole(text: str, path: Path) -> Any:
-    """A file that is one pretty-printed object, as some copies of vLLM's are."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+def _refuse_other_text(text: str, path: Path) -> None:
+    """Raises InvalidValue for what is saved by mistake in place of a result file."""
+    head = text[:4096].lstrip()
+    if head.startswith(("{", "[{")):
+        return
+    if "Serving Benchmark Result" in text:
         raise InvalidValue(
-            f"{path} is not JSON: line {error.lineno}, {error.msg}",
-            "give the result file of sglang.bench_serving, vllm bench serve or kit bench",
-        ) from error
+            f"{path} is the printed table of a benchmark, without the run's settings",
+            "give the file of bench_serving --output-file, or of vllm bench serve --save-result",
+        )
+    if _LOG_LINE.match(head):
+        raise InvalidValue(f"{path} is a log, no result file", f"kit diagnose {path} reads a log")
+    if head.startswith("<"):
+        raise InvalidValue(f"{path} is a web page or XML, no result file", _GIVE)
 
 
 def from_json(line: Any, provenance: Provenance | None = None, where: str = "a result") -> Report:
     """One result line, of bench_serving, of `kit bench` or of `vllm bench serve`.
 
-    Raises InvalidValue when it is none of them.
+    Raises InvalidValue when it is none of them, or lacks what such a line has.
     """
+    try:
+        return _report(line, provenance, where)
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        lacks = f"no {problem}" if isinstance(problem, KeyError) else str(problem)
+        raise InvalidValue(
+            f"{where}: a benchmark result that is not whole: {lacks}", "keep its line as it was"
+        ) from problem
+
+
+def _report(line: Any, provenance: Provenance | None, where: str) -> Report:
     if not isinstance(line, dict) or "duration" not in line or "mean_ttft_ms" not in line:
         raise InvalidValue(
             f"{where}: no benchmark result in this line",
@@ -66,6 +83,8 @@ def from_json(line: Any, provenance: Provenance | None = None, where: str = "a r
         )
     ours = line.get("provenance")
     if isinstance(ours, dict):
+        if ours.get("kind") not in list(Kind):
+            raise ValueError(f"its provenance is {ours.get('kind')!r}")
         provenance = Provenance(Kind(ours["kind"]), ours["source"])
     vllm = "total_token_throughput" in line
     tool = "vllm bench serve" if vllm else "sglang.bench_serving"
@@ -96,11 +115,19 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
 
 def _values(line: dict[str, Any]) -> dict[str, Any]:
     """The figures of a line, by their names in a report; those that it does not have left out."""
-    return {
+    figures = {
         metric.attribute: line[metric.key]
         for metric in METRICS
-        if metric.attribute in _FIELDS and line.get(metric.key) is not None
+        if metric.attribute in _FIELDS - {"backend"} and _known(line.get(metric.key))
     }
+    return figures | ({"backend": line["backend"]} if line.get("backend") else {})
+
+
+def _known(value: Any) -> bool:
+    """Whether it is a figure: tools write NaN for the mean of nothing."""
+    if isinstance(value, str | list | dict):
+        raise ValueError(f"{str(value)[:40]!r} stands where a number should")
+    return value is not None and math.isfinite(value)
 
 
 def _from_vllm(line: dict[str, Any], provenance: Provenance) -> Report:
@@ -130,27 +157,41 @@ def _from_vllm(line: dict[str, Any], provenance: Provenance) -> Report:
 
 
 def _stats(line: dict[str, Any], name: str) -> Stats:
-    found = {key: line.get(f"{key}_{name}_ms") for key in STATISTICS}
-    return Stats(**found, max=line.get(f"max_{name}_ms"))
+    names = {key: f"{key}_{name}_ms" for key in (*STATISTICS, "max")}
+    return Stats(**{key: line[at] for key, at in names.items() if _known(line.get(at))})
 
 
 def _workload(line: dict[str, Any]) -> Workload | None:
-    """The workload, where the line says its seed (ours does, bench_serving's does not)."""
-    if line.get("seed") is None or line.get("dataset_name") not in DATASETS:
+    """The workload, where the line says all of it: ours does, bench_serving's lacks the seed."""
+    rate = request_rate(line)
+    if line.get("seed") is None or line.get("dataset_name") not in DATASETS or rate is None:
+        return None
+    if not (line.get("random_input_len") and line.get("random_output_len")):
         return None
     more = {key: line[key] for key in ("image_count", "image_resolution") if line.get(key)}
     return Workload(
         input_len=line["random_input_len"],
         output_len=line["random_output_len"],
         num_prompts=line.get("num_prompts") or line["completed"] + int(line.get("failed") or 0),
-        max_concurrency=line["max_concurrency"],
-        request_rate=float(line["request_rate"]),
+        max_concurrency=line.get("max_concurrency"),
+        request_rate=rate,
         seed=line["seed"],
-        range_ratio=line["random_range_ratio"],
+        range_ratio=line.get("random_range_ratio") or 0.0,
         dataset=line["dataset_name"],
         ramp=tuple(line["ramp"]) if line.get("ramp") else None,
         **more,
     )
+
+
+def request_rate(arguments: Mapping[str, Any]) -> float | None:
+    """Requests per second, infinite where none is given; None where it is no number:
+    bench_serving writes "trace" for arrival times that were read from a file."""
+    given = arguments.get("request_rate")
+    try:
+        rate = math.inf if given is None else float(given)
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(rate) else rate
 
 
 def _errors(found: Any) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Any
 from kit.bench.metric_list import HEADLINE
 from kit.bench.published import PublishedRun
 from kit.bench.report import Report
-from kit.bench.result_file import read
+from kit.bench.result_file import read, request_rate
 from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
@@ -88,10 +88,17 @@ def _drawn_again(name: str, report: Report) -> Workload:
     totals = report.total_input_tokens, report.total_output_tokens
     if not count or None in totals:
         raise InvalidValue(f"{name} does not say its requests and tokens", "keep the whole line")
+    rate = request_rate(asked)
+    if rate is None:
+        raise InvalidValue(
+            f"{name}: its request_rate is {asked.get('request_rate')!r}, and its arrival times are "
+            "not in the line: the run cannot be drawn again",
+            "fit takes runs at a rate per second, or with a limit of requests in flight",
+        )
     about: dict[str, Any] = {
         "num_prompts": count,
         "max_concurrency": asked.get("max_concurrency"),
-        "request_rate": float(asked.get("request_rate") or "inf"),
+        "request_rate": rate,
     }
     if asked.get("dataset_name") in DATASETS and asked.get("random_input_len"):
         return _by_seed(name, asked, about, totals)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import InvalidValue
+from kit.text_file import read_text
 
 ARCHITECTURES = {
     "Qwen3_5ForConditionalGeneration",
@@ -50,7 +51,7 @@ AGAIN = "take the config.json that lies beside the checkpoint's safetensors file
 def read(path: Path, name: str | None) -> dict[str, Any]:
     """The fields of a `ModelSpec`, the vision tower's as a dict, from the file or folder `path`.
 
-    Raises InvalidValue for a file that cannot be read or sized.
+    Raises KitError for a file that cannot be read, InvalidValue for one that cannot be sized.
     """
     file = path / "config.json" if path.is_dir() else path
     config = _load(file)
@@ -91,13 +92,11 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
 
 
 def _load(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        raise InvalidValue(f"there is no {file}", AGAIN)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidValue(f"there is no {file}", AGAIN) from None
-    except OSError as error:
-        raise InvalidValue(f"{file} cannot be read: {error.strerror}", AGAIN) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = json.loads(read_text(file, AGAIN))
+    except json.JSONDecodeError as error:
         raise InvalidValue(f"{file} is not whole JSON: {error}", AGAIN) from None
     if not isinstance(config, dict):
         raise InvalidValue(f"{file} holds no JSON object", AGAIN)

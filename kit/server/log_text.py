@@ -14,7 +14,6 @@ import codecs
 import json
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -23,21 +22,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from kit.errors import InvalidValue
+from kit.text_file import GZIP, encoding, refuse_no_text, unzipped
 
 _PIECE = 1 << 20
 _LONGEST = 16_384  # characters of one line; more of it tells nothing
 _ANSI = re.compile(r"(?:\x1b|\^\[)(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\_])")
 _PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body|pre|div)\b", re.I)
 _MESSAGE_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload")
-_NOT_TEXT = {
-    b"PK\x03\x04": "a ZIP archive: unpack it first",
-    b"BZh": "compressed by bzip2: unpack it first",
-    b"\xfd7zXZ": "compressed by xz: unpack it first",
-    b"(\xb5/\xfd": "compressed by zstd: unpack it first",
-    b"\x89PNG": "a picture: copy the text of the log into a file",
-    b"\xff\xd8\xff": "a picture: copy the text of the log into a file",
-    b"%PDF": "a PDF: copy the text of the log into a file",
-}
 
 
 class Line(NamedTuple):
@@ -74,12 +65,11 @@ def read(stream: BinaryIO, name: str) -> Iterator[Line]:
     """
     head = stream.read(_PIECE)
     pieces: Iterator[bytes] = chain([head], iter(lambda: stream.read(_PIECE), b""))
-    if head.startswith(b"\x1f\x8b"):
-        pieces = _unzipped(pieces, name)
+    if head.startswith(GZIP):
+        pieces = unzipped(pieces, name)
         head = next(pieces, b"")
         pieces = chain([head], pieces)
-    if what := next((what for magic, what in _NOT_TEXT.items() if head.startswith(magic)), None):
-        raise InvalidValue(f"{name} is not text", f"it is {what}")
+    refuse_no_text(head, name)
     if not head.strip():
         raise InvalidValue(f"{name} is empty", "a server prints its log on standard error: 2>&1")
     return numbered(_page_text(_decoded(pieces, head)))
@@ -125,36 +115,11 @@ def _message(line: str) -> str:
     return _plain(next(found, line)).rstrip()
 
 
-def _unzipped(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        for piece in pieces:
-            yield unzip.decompress(piece)
-            while unzip.eof and unzip.unused_data:  # logrotate appends members
-                rest, unzip = unzip.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
-                yield unzip.decompress(rest)
-    except zlib.error as error:
-        raise InvalidValue(f"{name} is broken gzip: {error}", "copy it once more") from None
-
-
 def _decoded(pieces: Iterable[bytes], head: bytes) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(_encoding(head[:4096]))("replace")
+    decoder = codecs.getincrementaldecoder(encoding(head[:4096]))("replace")
     for piece in pieces:
         yield decoder.decode(piece)
     yield decoder.decode(b"", final=True)
-
-
-def _encoding(head: bytes) -> str:
-    """By the byte-order mark; without one, by where the NUL bytes of ASCII in UTF-16 stand."""
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
-        half = head[first::2]
-        if half.count(0) > 0.4 * len(half):
-            return encoding
-    return "utf-8"
 
 
 def _page_text(pieces: Iterable[str]) -> Iterator[str]:

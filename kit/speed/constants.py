@@ -16,6 +16,7 @@ from kit import load_data
 from kit.errors import InvalidValue, KitError
 from kit.hardware import SGLANG, Profile
 from kit.sizing.accounting import parse
+from kit.text_file import read_text
 
 _ABOUT = """\
 # Constants of the speed model. Take them with: kit predict PROFILE --constants {name}
@@ -80,10 +81,8 @@ class Constants:
         """
         path = Path(path)
         try:
-            return cls._of(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
-        except (OSError, UnicodeDecodeError) as error:
-            what = getattr(error, "strerror", None) or "is no text"
-            raise KitError(f"{path}: {what}", "kit fit RUN.jsonl --out FILE writes one") from error
+            text = read_text(path, "kit fit RUN.jsonl --out FILE writes one")
+            return cls._of(tomllib.loads(text), path.name)
         except tomllib.TOMLDecodeError as error:
             raise InvalidValue(
                 f"{path} is not TOML: {error}", "kit fit writes such files"
