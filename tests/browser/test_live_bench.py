@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 CELLS = [
     "import kit\nfrom kit import bench\nfrom kit.views import live_bench\n"
-    "twin = kit.connect('twin', speed=4)",
+    "twin = kit.connect('twin', speed=2)",
     "whole = await live_bench(twin, bench.Workload(1000, 600, 140, max_concurrency=60))",
     "partial = await live_bench(twin, bench.Workload(1000, 1000, 900, max_concurrency=60))\n"
     "print('kept:', len(partial.records), partial.missing)",
