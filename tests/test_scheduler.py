@@ -7,7 +7,8 @@ import pytest
 
 from kit.errors import InvalidValue
 from kit.hardware import profile
-from kit.scheduler import Acceptance, Request, Scheduler
+from kit.models import model
+from kit.scheduler import Acceptance, Request, Scheduler, default_accept_length
 
 H200 = profile("h200x8")
 B200 = profile("b200x8")  # no MTP
@@ -247,3 +248,19 @@ def test_a_model_that_does_not_fit_does_not_run():
     small = replace(H200, gpu=profile("h100x16").gpu)
     with pytest.raises(InvalidValue, match="does not run"):
         Scheduler.of(small)
+
+
+@pytest.mark.parametrize("mean", [1.2, 2.5, 3.3, 3.9])
+def test_where_some_requests_accept_everything_the_mean_is_still_the_given(mean):
+    """Tokens by steps over requests of one length: those that repeat themselves need fewest."""
+    acceptance = Acceptance.of(mean, 3, repeating=0.6)
+    assert acceptance.repeating <= 0.6
+    assert acceptance.accept_length == pytest.approx(mean, abs=1e-3)
+    assert acceptance.of_request(0.0) == (0.0, 0.0, 0.0)
+    assert acceptance.of_request(0.99) == tuple(1 - p for p in acceptance.survival)
+
+
+def test_small_models_repeat_themselves_more():
+    lengths = [default_accept_length(model(name)) for name in ("0.8b", "9b", "397b")]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == pytest.approx(3.3, abs=0.2)  # the cookbook's two runs: 3.12 and 3.31
