@@ -7,6 +7,7 @@ there, before a small file could unpack into gigabytes.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,12 +20,14 @@ from kit.http import MAX_BYTES, TIMEOUT_S
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 MOST_PIXELS = (
     89_478_485  # Pillow's own limit, where it warns of a bomb; a photo has 12 to 50 million
 )
 LEAST_SIDE = 2
 _ORIENTATION = 0x0112
+_SENT_AS = {"MPO": "JPEG", "AVIF": "JPEG"}  # photos, which PNG would make ten times larger
+_SAVE_AS_JPEG = "save it as JPEG or PNG with the program that shows it, and give that"
 _SHRINK = f"crop or shrink it to {MOST_PIXELS / 1e6:.0f} million: the model looks at 17 at most"
 _WHICH = f"give a picture: {', '.join(FORMATS)}"
 _SAVE_IT = "open it in a browser, save it, and give the file's path"
@@ -48,13 +51,26 @@ def load(source: Source, name: str = "") -> Picture:
     if data is None:
         return Picture(_opaque(_from_memory(source)), None, "PNG", name)
     image = open_checked(data, name)
-    if getattr(image, "n_frames", 1) > 1:
+    _refuse_several(image, name)
+    plain = image.mode == "RGB" and not image.getexif() and image.format in ("PNG", "JPEG", "WEBP")
+    kind = str(image.format)
+    return Picture(_upright(image), data if plain else None, _SENT_AS.get(kind, kind), name)
+
+
+def _refuse_several(image: Image.Image, name: str) -> None:
+    """Raises InvalidValue for what moves, or has pages. A camera's JPEG with more pictures in it
+    (MPO: a preview, a depth map, the other eye) is a photo: its first picture is the photo."""
+    count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if count > 1 and image.format == "TIFF":
         raise InvalidValue(
-            f"{name} moves: it has {image.n_frames} frames",  # type: ignore[attr-defined]
+            f"{name} has {count} pages",
+            "give a picture for each page: save them one by one as PNG",
+        )
+    if count > 1:
+        raise InvalidValue(
+            f"{name} moves: it has {count} frames",
             "kit.vision.video(…) sends all of it; for one picture, save the frame you mean",
         )
-    plain = image.mode == "RGB" and not image.getexif() and image.format in ("PNG", "JPEG", "WEBP")
-    return Picture(_upright(image), data if plain else None, str(image.format), name)
 
 
 def read(source: Source) -> tuple[bytes | None, str]:
@@ -70,7 +86,7 @@ def read(source: Source) -> tuple[bytes | None, str]:
             "give the file's path: the kit reads it here, and sends what is in it",
         )
     if isinstance(source, str | Path):
-        return _file(Path(source)), Path(source).name
+        return _file(Path(source).expanduser()), Path(source).name
     return None, str(getattr(source, "name", "this picture"))
 
 
@@ -113,7 +129,8 @@ def open_checked(data: bytes, name: str) -> Image.Image:
         check_size(*image.size, name)
         image.load()
     except UnidentifiedImageError as problem:
-        raise InvalidValue(f"{name} is {_looks_like(data)}, not a picture", _WHICH) from problem
+        what, hint = _looks_like(data)
+        raise InvalidValue(f"{name} is {what}", hint) from problem
     except Image.DecompressionBombError as problem:
         raise InvalidValue(
             f"{name} would unpack to more than {2 * MOST_PIXELS / 1e6:.0f} million pixels",
@@ -230,18 +247,56 @@ def _of_plotly(figure: Any) -> bytes:
         ) from problem
 
 
-def _looks_like(data: bytes) -> str:
+_OTHERS = {  # how a file begins → what it is, what to do
+    b"%PDF": ("a PDF, not a picture", "save the page as PNG, and give that"),
+    b"PK\x03\x04": ("a ZIP archive, not a picture", "unpack it, and give the picture in it"),
+    b"version https://git-lfs": (
+        "a Git LFS pointer, not a picture: the file itself was not downloaded",
+        "git lfs pull",
+    ),
+    b"8BPS": ("a Photoshop file, not a picture that is read here", _SAVE_AS_JPEG),
+    b"\x00\x00\x01\x00": ("an icon (ICO), not a picture that is read here", _SAVE_AS_JPEG),
+    b"\x00\x00\x00\x0cjP  ": ("JPEG 2000, which is not read here", _SAVE_AS_JPEG),
+    b"\x00\x00\x00\x0cJXL ": ("JPEG XL, which is not read here", _SAVE_AS_JPEG),
+    b"\xff\x0a": ("JPEG XL, which is not read here", _SAVE_AS_JPEG),
+    b"\x1a\x45\xdf\xa3": ("a video, not a picture", "kit.vision.video(…) takes it"),
+}
+_HEIC = re.compile(rb"he[iv][cxms]|mif1|msf1")
+
+
+def _looks_like(data: bytes) -> tuple[str, str]:
+    """What it is in place of a picture, and what to do."""
     head = data[:512].lstrip()
+    for begins, named in _OTHERS.items():
+        if data.startswith(begins):
+            return named
+    if data[4:8] == b"ftyp":
+        return _in_boxes(data)
     if head[:1] == b"<" and (b"<svg" in head or b"<?xml" in head):
-        return "SVG, which is text"
+        return "SVG, which is text, not a picture", "save it as PNG, and give that"
     if head[:9].lower() == b"<!doctype" or head[:5].lower() == b"<html":
-        return "a web page"
-    if head[:4] == b"%PDF":
-        return "a PDF"
-    if data[4:8] == b"ftyp" or data[:4] == b"\x1a\x45\xdf\xa3":
-        return "a video, or a HEIC photo"
+        return "a web page, not a picture", _WHICH
     try:
         data[:512].decode()
     except UnicodeDecodeError:
-        return "something else"
-    return "text"
+        return "something else, not a picture", _WHICH
+    return "text, not a picture", _WHICH
+
+
+def _in_boxes(data: bytes) -> tuple[str, str]:
+    """A file of boxes, as of an iPhone: its brands are in the first one."""
+    brands = data[8 : max(12, min(int.from_bytes(data[:4], "big"), 256))]
+    if b"avif" in brands or b"avis" in brands:
+        return (
+            "an AVIF picture that is damaged, or of a kind that Pillow cannot read",
+            _SAVE_AS_JPEG,
+        )
+    if brands.startswith(b"crx "):
+        return "a camera raw file (CR3), not a picture", _SAVE_AS_JPEG
+    if _HEIC.search(brands):
+        return (
+            "a HEIC photo, as iPhones save them, which is not read here",
+            "convert it: sips -s format jpeg IN.heic --out OUT.jpg (a Mac), "
+            "heif-convert IN.heic OUT.jpg (elsewhere)",
+        )
+    return "a video, not a picture", "kit.vision.video(…) takes it"
