@@ -157,5 +157,5 @@ def _sglang() -> tuple[tuple[str, ...], str]:
     if found is not None and found.origin is not None:  # no origin: a folder of that name
         return (sys.executable, *module), ""
     if cpu.installed():
-        return (str(cpu.HOME / "python"), *module), str(cpu.tiny_checkpoint())
+        return (str(cpu.PYTHON), *module), str(cpu.tiny_checkpoint())
     return (), ""

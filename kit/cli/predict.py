@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,15 +162,6 @@ def _json(found: Fit) -> dict[str, Any]:
         "start": found.start.values(),
         "from_the_runs": found.known,
         "held": list(found.held),
-        "rows": [
-            {
-                "run": r.run,
-                "key": r.key,
-                "predicted": r.predicted,
-                "given": r.given,
-                "ratio": r.ratio,
-            }
-            for r in found.rows
-        ],
+        "rows": [{**asdict(row), "ratio": row.ratio} for row in found.rows],
         "provenance": simulated(f"constants fitted to {found.constants.origin}").to_json(),
     }

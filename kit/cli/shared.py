@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.errors import InvalidValue
@@ -133,19 +133,8 @@ def connected(args: argparse.Namespace) -> Endpoint:
 def given_workload(args: argparse.Namespace) -> Workload:
     from kit.bench import Workload
 
-    return Workload(
-        input_len=args.input_len,
-        output_len=args.output_len,
-        num_prompts=args.num_prompts,
-        max_concurrency=args.max_concurrency,
-        request_rate=args.request_rate,
-        seed=args.seed,
-        range_ratio=args.range_ratio,
-        dataset=args.dataset,
-        image_count=args.image_count,
-        image_resolution=args.image_resolution,
-        ramp=tuple(args.ramp) if args.ramp else None,
-    )
+    given = {field.name: getattr(args, field.name) for field in fields(Workload)}
+    return Workload(**{**given, "ramp": args.ramp and tuple(args.ramp)})
 
 
 def judged(report: Report, args: argparse.Namespace) -> Report:

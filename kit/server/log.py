@@ -9,6 +9,7 @@ Pure: text in, events out, of a running server or of a recorded log. The lines a
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -16,7 +17,6 @@ from functools import cache
 from typing import Any
 
 from kit import load_data
-from kit.provenance import Provenance, measured
 from kit.server.log_text import numbered
 from kit.sizing import MemoryPlan
 
@@ -162,40 +162,36 @@ class Ledger:
     kv_gib: float | None = None
     graphs_gib: float | None = None
     max_running_requests: int | None = None
-    context_len: int | None = None
-    left_gib: float | None = None
 
     def beside(self, plan: MemoryPlan) -> tuple[LedgerRow, ...]:
         """What was planned and what the server reports, row by row."""
-        planned = plan.ranks[0]
-        weights_gib = planned.weights_gib + planned.weights_copied_gib
-        kv_gib = planned.kv_cache_gib + (planned.mtp_kv_outside_gib or 0.0)
-        return (
-            LedgerRow("weights", "GiB", weights_gib, self.weights_gib),
-            LedgerRow("state slots", "", plan.slots, self.slots),
-            LedgerRow("GDN states", "GiB", planned.gdn_states_gib, self.states_gib),
-            LedgerRow("MTP snapshots", "GiB", planned.mtp_snapshots_gib, self.snapshots_gib),
-            LedgerRow("KV tokens", "", plan.kv_tokens, self.kv_tokens),
-            LedgerRow("KV cache", "GiB", kv_gib, self.kv_gib),
-            LedgerRow(
-                "max running requests", "", plan.max_running_requests, self.max_running_requests
-            ),
+        rank = plan.ranks[0]
+        planned = (
+            rank.weights_gib + rank.weights_copied_gib,
+            plan.slots,
+            rank.gdn_states_gib,
+            rank.mtp_snapshots_gib,
+            plan.kv_tokens,
+            rank.kv_cache_gib + (rank.mtp_kv_outside_gib or 0.0),
+            plan.max_running_requests,
         )
+        rows = zip(self._rows(), planned, strict=True)
+        return tuple(replace(row, planned=value) for row, value in rows)
 
     def alone(self) -> tuple[LedgerRow, ...]:
-        """The same rows where there was no plan."""
-        reported = (
-            ("weights", "GiB", self.weights_gib),
-            ("state slots", "", self.slots),
-            ("GDN states", "GiB", self.states_gib),
-            ("KV tokens", "", self.kv_tokens),
-            ("KV cache", "GiB", self.kv_gib),
-            ("max running requests", "", self.max_running_requests),
-        )
-        return tuple(LedgerRow(name, unit, None, value) for name, unit, value in reported)
+        """What the server reports, where there was no plan."""
+        return tuple(row for row in self._rows() if row.reported is not None)
 
-    def provenance(self, where: str) -> Provenance:
-        return measured(f"start-up log of {where}")
+    def _rows(self) -> tuple[LedgerRow, ...]:
+        return (
+            LedgerRow("weights", "GiB", None, self.weights_gib),
+            LedgerRow("state slots", "", None, self.slots),
+            LedgerRow("GDN states", "GiB", None, self.states_gib),
+            LedgerRow("MTP snapshots", "GiB", None, self.snapshots_gib),
+            LedgerRow("KV tokens", "", None, self.kv_tokens),
+            LedgerRow("KV cache", "GiB", None, self.kv_gib),
+            LedgerRow("max running requests", "", None, self.max_running_requests),
+        )
 
 
 @dataclass(frozen=True)
@@ -231,33 +227,25 @@ def table(rows: Iterable[LedgerRow]) -> str:
 
 def ledger(seen: Iterable[LogEvent]) -> Ledger:
     """The sizes that the events carry, put together."""
-    found = Ledger()
+    figures: defaultdict[str, list[str]] = defaultdict(list)
     for event in seen:
-        found = _with(found, event.figures)
-    return found
+        for name, value in event.figures.items():
+            figures[name].append(value)
 
+    def total(*names: str) -> float | None:
+        given = [float(value) for name in names for value in figures[name]]
+        return sum(given) if given else None
 
-def _with(found: Ledger, figures: dict[str, str]) -> Ledger:
-    def plus(held: float | None, *names: str) -> float | None:
-        given = [float(figures[n]) for n in names if n in figures]
-        return held if not given else (held or 0.0) + sum(given)
+    def last(name: str) -> int | None:
+        return int(figures[name][-1]) if figures[name] else None
 
-    def last(held: int | None, name: str) -> int | None:
-        return int(figures[name]) if name in figures else held
-
-    def most(held: int | None, name: str) -> int | None:
-        return max(int(figures[name]), held or 0) if name in figures else held
-
-    return replace(
-        found,
-        weights_gib=plus(found.weights_gib, "weights_gib"),
-        slots=most(found.slots, "slots"),
-        states_gib=plus(found.states_gib, "conv_gib", "ssm_gib"),
-        snapshots_gib=plus(found.snapshots_gib, "snapshots_gib", "snapshots_conv_gib"),
-        kv_tokens=last(most(found.kv_tokens, "kv_tokens"), "max_total_num_tokens"),
-        kv_gib=plus(found.kv_gib, "k_gib", "v_gib"),
-        graphs_gib=plus(found.graphs_gib, "graphs_gib"),
-        max_running_requests=last(found.max_running_requests, "max_running_requests"),
-        context_len=last(found.context_len, "context_len"),
-        left_gib=float(figures["left_gib"]) if "left_gib" in figures else found.left_gib,
+    return Ledger(
+        weights_gib=total("weights_gib"),
+        slots=max(map(int, figures["slots"]), default=None),
+        states_gib=total("conv_gib", "ssm_gib"),
+        snapshots_gib=total("snapshots_gib", "snapshots_conv_gib"),
+        kv_tokens=last("max_total_num_tokens") or max(map(int, figures["kv_tokens"]), default=None),
+        kv_gib=total("k_gib", "v_gib"),
+        graphs_gib=total("graphs_gib"),
+        max_running_requests=last("max_running_requests"),
     )
