@@ -77,7 +77,7 @@ def test_speculation_runs_48_at_most_and_queues_the_rest():
 
 def test_the_cap_follows_the_version():
     """With radix cache a request takes five state slots on 0.5.23: 39 run, not 48."""
-    scheduler = Scheduler.of(H200, "0.5.23", max_running_requests=128)
+    scheduler = Scheduler.of(replace(H200, max_running_requests=128), "0.5.23")
     for i in range(100):
         scheduler.submit(Request(str(i), 10, 200))
     assert max(s.running for _, s in drain(scheduler)) == scheduler.memory.max_running_requests < 48

@@ -39,24 +39,14 @@ def simulate(
     *,
     accept_length: float | None = None,
     speed: SpeedModel | None = None,
-    max_running_requests: int | None = None,
-    seed: int | None = None,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> Report:
     """The report that `workload` gives on `profile` under SGLang `sglang`, simulated.
 
-    `seed` draws the acceptances; the workload's own by default. `on_sample` gets the run's
-    samples, in virtual time. Raises InvalidValue when the profile does not fit, or a request
-    never could.
+    `on_sample` gets the run's samples, in virtual time. Raises InvalidValue when the profile does
+    not fit, or a request never could.
     """
-    scheduler = Scheduler.of(
-        profile,
-        sglang,
-        accept_length=accept_length,
-        seed=workload.seed if seed is None else seed,
-        max_running_requests=max_running_requests,
-        speed=speed,
-    )
+    scheduler = Scheduler.of(profile, sglang, accept_length, workload.seed, speed)
     records = drive(scheduler, workload, on_sample)
     found = report(
         records,
@@ -86,7 +76,6 @@ def predict(
     *,
     accept_length: float | None = None,
     speed: SpeedModel | None = None,
-    max_running_requests: int | None = None,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> Report:
     """What `profile` would give on a workload, or on that of a published run or of its own cell.
@@ -110,7 +99,6 @@ def predict(
         sglang or SGLANG,
         accept_length=accept_length,
         speed=speed,
-        max_running_requests=max_running_requests,
         on_sample=on_sample,
     )
 

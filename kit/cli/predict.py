@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,8 @@ def _predict(args: argparse.Namespace) -> int:
     from kit.speed import Constants, SpeedModel
 
     chosen = chosen_profile(args)
+    if args.max_running_requests is not None:
+        chosen = replace(chosen, max_running_requests=args.max_running_requests)
     run = published(args.like, chosen, args.max_concurrency) if args.like else None
     version = args.sglang or (run.sglang if run else SGLANG)
     constants = Constants.read(args.constants) if args.constants else None
@@ -72,7 +74,6 @@ def _predict(args: argparse.Namespace) -> int:
         run or given_workload(args),
         args.sglang,
         accept_length=args.accept_length,
-        max_running_requests=args.max_running_requests,
         speed=SpeedModel.of(chosen, version, constants),
         on_sample=_show_progress() if sys.stderr.isatty() else None,
     )

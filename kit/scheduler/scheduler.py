@@ -17,7 +17,6 @@ import random
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
@@ -73,18 +72,14 @@ class Scheduler:
         sglang: str = SGLANG,
         accept_length: float | None = None,
         seed: int = 0,
-        max_running_requests: int | None = None,
         speed: SpeedModel | None = None,
     ) -> Scheduler:
         """The scheduler that SGLang `sglang` would run on `profile`.
 
         `accept_length` (1 … num_draft_tokens) is the mean to draw; by default what the published
-        cells say of the model. `max_running_requests` is the flag: the state slots may still cap
-        it. `speed` is for other constants than the fitted.
+        cells say of the model. `speed` is for other constants than the fitted.
         Raises InvalidValue when the profile does not fit, or the accept length cannot be.
         """
-        if max_running_requests is not None:
-            profile = replace(profile, max_running_requests=max_running_requests)
         memory = plan(profile, sglang)
         if memory.max_running_requests < 1:
             raise InvalidValue(
