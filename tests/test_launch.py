@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kit.errors import InvalidValue, UnknownName
-from kit.hardware import Profile, gpu, profile
+from kit.hardware import SGLANG, Profile, gpu, profile
 from kit.launch import LaunchPlan, changes, launch_plan, source_commands
 
 
@@ -76,11 +76,15 @@ def test_cuda_ipc_is_a_variable_before_0_5_19_and_a_flag_after() -> None:
 
 
 def test_allreduce_fusion_is_given_until_it_is_on_by_itself() -> None:
-    fp8 = profile("397b-fp8-h100x8")
-    assert "--enable-flashinfer-allreduce-fusion" in named(launch_plan(fp8, "0.5.13"))
-    new = launch_plan(fp8)
-    assert "--enable-flashinfer-allreduce-fusion" not in named(new)
-    assert "--enable-flashinfer-allreduce-fusion" in {one.flag for one in new.left_out}
+    """Wheels 0.5.9 and 0.5.10, server_args.py: the latter sets it for Qwen3.5 on one node."""
+    fp8, flag = profile("397b-fp8-h100x8"), "--enable-flashinfer-allreduce-fusion"
+    assert flag in named(launch_plan(fp8, "0.5.9"))
+    for version in ("0.5.10", "0.5.13", SGLANG):
+        new = launch_plan(fp8, version)
+        assert flag not in named(new)
+        assert flag in {one.flag for one in new.left_out}
+    assert flag in named(launch_plan(profile("h100x16"), "0.5.13"))  # over two nodes never
+    assert flag not in named(launch_plan(Profile.of("9b", "bf16", "rtx4090", 2), "0.5.9"))
 
 
 def test_a_version_before_qwen35_is_refused() -> None:
@@ -90,7 +94,70 @@ def test_a_version_before_qwen35_is_refused() -> None:
 
 def test_changes_between_two_versions_are_those_between_them() -> None:
     told = changes("0.5.14", "0.5.20")
-    assert [since for since, _ in told] == ["0.5.15", "0.5.19", "0.5.20"]
+    assert [since for since, _ in told] == ["0.5.19", "0.5.20"]
+    told = changes("0.5.9", "0.5.14")
+    assert [since for since, _ in told] == ["0.5.10", "0.5.11", "0.5.14"]
+
+
+@pytest.mark.parametrize(
+    ("sglang", "env"),
+    [("0.5.9", {}), ("0.5.10", {"SGLANG_ENABLE_SPEC_V2": "1"}), ("0.5.11", {}), ("0.5.14", {})],
+)
+def test_spec_v2_is_asked_for_where_mtp_beside_the_prefix_cache_needs_it(
+    sglang: str, env: dict[str, str]
+) -> None:
+    assert launch_plan(profile("h200x8"), sglang).env == env
+
+
+# --- by compute capability and checkpoint
+
+
+@pytest.mark.parametrize(
+    ("gpu_name", "count", "runner"),
+    [("b200", 4, "flashinfer_trtllm"), ("b300", 2, "flashinfer_trtllm"),
+     ("gb300", 4, "flashinfer_trtllm"), ("rtxpro6000", 4, "flashinfer_cutlass"),
+     ("gb10", 4, "flashinfer_cutlass")],
+)  # fmt: skip
+def test_the_kernel_of_nvfp4_experts_is_one_that_is_built_for_the_gpu(
+    gpu_name: str, count: int, runner: str
+) -> None:
+    """flashinfer-ai/flashinfer#2723; AlexGS74/glm47-nvfp4-sm120, recipes 5 to 7 (RTX PRO 6000)."""
+    flags = named(launch_plan(Profile.of("397b", "nvfp4", gpu_name, count)))
+    assert flags["--moe-runner-backend"] == runner
+    assert flags["--quantization"] == "modelopt_fp4"
+    assert "--attention-backend" not in flags or flags["--attention-backend"] == "trtllm_mha"
+
+
+def test_a_mixed_checkpoint_names_no_quantisation_and_a_dense_one_no_experts() -> None:
+    flags = named(launch_plan(Profile.of("27b", "nvfp4", "rtx5090", 2)))
+    assert flags["--model-path"] == "nvidia/Qwen3.6-27B-NVFP4"
+    assert not {"--quantization", "--moe-runner-backend", "--max-prefill-tokens"} & flags.keys()
+    flags = named(launch_plan(Profile.of("35b", "nvfp4", "gb10", 1)))
+    assert flags["--moe-runner-backend"] == "flashinfer_cutlass"
+    assert "--quantization" not in flags
+
+
+@pytest.mark.parametrize(
+    ("gpu_name", "mtp", "backend"),
+    [("mi355x", True, "triton"), ("mi350x", True, "triton"), ("mi355x", False, "aiter"),
+     ("mi300x", True, "aiter")],
+)  # fmt: skip
+def test_mtp_on_gfx950_runs_on_tritons_attention(gpu_name: str, mtp: bool, backend: str) -> None:
+    """sgl-project/sglang#39517: aiter faults there with NEXTN; on gfx942 its unified ones run."""
+    p = Profile.of("122b", "fp8", gpu_name, 2)
+    made = launch_plan(p if mtp else replace(p, mtp=None))
+    assert named(made)["--attention-backend"] == backend
+    assert ("--page-size" in named(made)) == (backend == "aiter")
+    assert ("SGLANG_USE_AITER_UNIFIED_ATTN" in made.env) == (backend == "aiter")
+
+
+@pytest.mark.parametrize("gpu_name", ["b200", "b300", "gb200", "gb300"])
+def test_blackwell_for_data_centres_pages_by_itself_with_mtp_only(gpu_name: str) -> None:
+    p = Profile.of("397b", "fp8", gpu_name, 4)
+    assert "--attention-backend" not in named(launch_plan(p))
+    assert "--attention-backend" not in named(launch_plan(p, "0.5.10"))
+    without = named(launch_plan(replace(p, mtp=None)))
+    assert without["--attention-backend"] == "trtllm_mha"
 
 
 # --- by machine: the cookbook's cells

@@ -38,7 +38,9 @@ def machine_options(sub: argparse.ArgumentParser, like: bool = True) -> None:
     """The machine: a named profile, or a model on so many GPUs. Where `like` is False, the name
     is taken: a GPU with figures of its own is then like `--gpu`."""
     sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
-    sub.add_argument("--model", help="instead of a profile: 397b, 122b, 35b, 27b, 9b, …")
+    sub.add_argument(
+        "--model", help="instead of a profile: 397b … 0.8b, a Hub name, a folder or config.json"
+    )
     sub.add_argument("--precision", help="bf16, fp8, nvfp4, mxfp4, gptq-int4 (default bf16)")
     sub.add_argument("--gpu", help="h100, h200, b200, rtx4090, … as nvidia-smi writes it too")
     sub.add_argument("--count", type=int, default=8, help="GPUs in all (default 8)")
@@ -54,6 +56,7 @@ def machine_options(sub: argparse.ArgumentParser, like: bool = True) -> None:
 def chosen_profile(args: argparse.Namespace) -> Profile:
     """The profile that `machine_options` describe. Raises InvalidValue, UnknownName."""
     from kit.hardware import Profile, described, profile
+    from kit.models import checkpoint
 
     figures = (args.gpu_memory_gib, args.bandwidth_gb_s)
     own = figures != (None, None)
@@ -66,7 +69,12 @@ def chosen_profile(args: argparse.Namespace) -> Profile:
     elif args.model and (args.gpu or own):
         like = args.gpu or getattr(args, "like", None)
         card = described(*figures, like) if own else args.gpu
-        chosen = Profile.of(args.model, args.precision or "bf16", card, args.count)
+        spec, stored = checkpoint(args.model)
+        if args.precision and stored and args.precision != stored:
+            raise InvalidValue(
+                f"{args.model} is stored in {stored}", "leave --precision out, or name another one"
+            )
+        chosen = Profile.of(spec, args.precision or stored or "bf16", card, args.count)
     else:
         raise InvalidValue(
             "which machine?", "name one (kit profiles), or give --model 397b --gpu h100 --count 8"

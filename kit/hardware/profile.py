@@ -127,7 +127,7 @@ class Profile:
     def checkpoint(self) -> str:
         """The checkpoint to load: "Qwen/Qwen3.5-397B-A17B-FP8"."""
         repo = self.model.repo
-        template = precision_named(self.precision).checkpoint
+        template = self.model.storage(self.precision).checkpoint
         return template.format(repo=repo, name=repo.rsplit("/", 1)[-1])
 
     @property
@@ -136,7 +136,7 @@ class Profile:
         return self.context_length or self.model.max_position_embeddings
 
     def __str__(self) -> str:
-        recipe = precision_named(self.precision)
+        recipe = self.model.storage(self.precision)
         nodes = f" on {self.nodes} nodes" if self.nodes > 1 else ""
         parts = [
             self.model.title,

@@ -171,7 +171,8 @@ def obstacle(p: Profile) -> str | None:
 
 def _blocks(p: Profile) -> str | None:
     """FP8 scales blocks of 128 x 128; a shard must hold whole blocks (sglang `fp8.py`)."""
-    if p.precision != "fp8":
+    in_blocks = any(part.block == FP8_BLOCK**2 for part in p.model.storage(p.precision).parts)
+    if p.precision != "fp8" or not in_blocks:
         return None
     m = p.model
     widths = {

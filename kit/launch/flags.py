@@ -12,6 +12,7 @@ from kit.errors import InvalidValue
 from kit.hardware import Profile
 from kit.rules import holds
 from kit.sizing.accounting import parse
+from kit.sizing.mem_fraction import uses_aiter
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,11 @@ def _facts(p: Profile) -> dict[str, Any]:
         "mtp": p.mtp is not None,
         "moe": p.model.num_experts > 0,
         "several_ranks": p.tp_size > 1,
+        # experts or feed-forward in four bits, attention in eight: SGLang finds that by itself
+        "mixed": p.model.storage(p.precision).is_mixed,
+        "uses_aiter": uses_aiter(p),
         # SGLang's is_sm90 and is_sm100; over two nodes the second only
+        "fuses": p.gpu.is_sm90 or p.gpu.is_sm100,
         "fuses_by_itself": p.gpu.is_sm100 or (p.gpu.is_sm90 and p.nodes == 1),
         # trtllm_mha: decided before `auto` is known to keep snapshots
         "pages_by_itself": p.mtp is not None or not p.radix_cache,

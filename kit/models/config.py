@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "Qwen3_5ForCausalLM",
     "Qwen3_5MoeForCausalLM",
     "Qwen3MoeForCausalLM",
+    "Qwen3NextForCausalLM",
 }
 ALWAYS = (
     "num_hidden_layers",
@@ -54,16 +55,17 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     Raises KitError for a file that cannot be read, InvalidValue for one that cannot be sized.
     """
     file = path / "config.json" if path.is_dir() else path
-    config = _load(file)
+    config = load(file)
     architecture = _architecture(config)
     if architecture not in ARCHITECTURES:
         raise InvalidValue(
             f"{file} describes {architecture or 'no architecture'}, which this kit cannot size",
-            f"it reads {', '.join(sorted(ARCHITECTURES))}",
+            f"it reads Qwen3.5, 3.6, 3.8 and Qwen3-Next: {', '.join(sorted(ARCHITECTURES))}",
         )
     text = _section(config, "text_config", file) or config
     hybrid = architecture != "Qwen3MoeForCausalLM"
-    moe = "Moe" in architecture
+    is_next = architecture == "Qwen3NextForCausalLM"
+    moe = "Moe" in architecture or is_next
     vision = _section(config, "vision_config", file)
     repo = str(config.get("_name_or_path") or file.resolve().parent.name)
     spec = _take(text, ALWAYS, file)
@@ -84,14 +86,17 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
         "tie_word_embeddings": bool(
             text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))
         ),
-        "mtp_num_hidden_layers": _optional(text, "mtp_num_hidden_layers", file),
+        "mtp_num_hidden_layers": 1  # Qwen3-Next has the layer and does not name it
+        if is_next
+        else _optional(text, "mtp_num_hidden_layers", file),
         "vision": _vision(vision, file) if vision else None,
         "attn_output_gate": bool(text.get("attn_output_gate", hybrid)),
         "mamba_ssm_dtype": str(text.get("mamba_ssm_dtype") or "float32"),
     }
 
 
-def _load(file: Path) -> dict[str, Any]:
+def load(file: Path) -> dict[str, Any]:
+    """The JSON object in `file`. Raises KitError for a file that cannot be read, or is none."""
     if not file.exists():
         raise InvalidValue(f"there is no {file}", AGAIN)
     try:

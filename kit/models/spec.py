@@ -20,6 +20,7 @@ from kit import load_data
 from kit.errors import InvalidValue, UnknownName
 from kit.models.config import read
 from kit.models.image_tokens import DELIMITERS, smart_resize
+from kit.models.precision import Precision
 from kit.models.precision import precision as precision_named
 from kit.models.tensors import Shard, Tensor, tensors
 
@@ -97,7 +98,8 @@ class Parameters:
 class ModelSpec:
     """A model's shape, under the names that its `config.json` uses.
 
-    `num_experts` 0 is a dense model; `linear_*` 0 is a model without GDN layers.
+    `num_experts` 0 is a dense model; `linear_*` 0 is a model without GDN layers. `stored` is how
+    one checkpoint of it stores its weights, where it was read from that checkpoint or its name.
     """
 
     name: str
@@ -125,6 +127,7 @@ class ModelSpec:
     vision: Vision | None
     attn_output_gate: bool = True
     mamba_ssm_dtype: str = "float32"
+    stored: Precision | None = None
 
     @classmethod
     def from_config(cls, path: str | Path, name: str | None = None) -> ModelSpec:
@@ -135,6 +138,11 @@ class ModelSpec:
         """
         found = read(Path(path), name)
         return cls(**{**found, "vision": Vision(**found["vision"]) if found["vision"] else None})
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Every kind of weight."""
+        return _tensors(self)
 
     @property
     def title(self) -> str:
@@ -168,6 +176,12 @@ class ModelSpec:
     def parameters(self) -> Parameters:
         """Counts by part, from the list of tensors."""
         return _parameters(self)
+
+    def storage(self, precision: str) -> Precision:
+        """How its checkpoint of that precision stores the weights. Raises UnknownName."""
+        if self.stored is not None and self.stored.key == precision:
+            return self.stored
+        return precision_named(precision).of(self.name)
 
     def weights_bytes(self, precision: str = "bf16") -> int:
         """Bytes of the whole checkpoint, MTP head and vision tower included.
@@ -259,7 +273,7 @@ def _tensors(spec: ModelSpec) -> tuple[Tensor, ...]:
 
 @cache
 def _tensor_bytes(spec: ModelSpec, precision: str) -> tuple[tuple[Tensor, int], ...]:
-    recipe = precision_named(precision)
+    recipe = spec.storage(precision)
     return tuple((tensor, recipe.bytes_of(tensor)) for tensor in _tensors(spec))
 
 

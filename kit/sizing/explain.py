@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from kit.hardware.validate import obstacle
-from kit.models.precision import precision
 from kit.sizing.accounting import accounting, is_unread, table
 from kit.sizing.mem_fraction import aiter_share, context_gib, headroom, peers_share
 from kit.sizing.plan import FITS_TOKENS, YARN_TOKENS, MemoryPlan
@@ -314,9 +313,16 @@ def _assumption(memory: MemoryPlan) -> Iterator[str]:
 
 def _notes(memory: MemoryPlan) -> Iterator[str]:
     p = memory.profile
-    recipe = precision(p.precision)
-    if p.model.name not in recipe.sizes:
+    recipe = p.model.storage(p.precision)
+    if p.model.stored is None and p.model.name not in recipe.sizes:
         yield f"no {recipe.title} checkpoint of this size is known to be published"
+    elif p.model.stored is None and recipe.is_mixed:
+        yield f"counted as {recipe.checkpoint} stores it; other builds keep more in BF16"
+    if p.gpu.unified:
+        yield (
+            f"{p.gpu.name}'s memory is the machine's own: what the system and its page cache hold "
+            "is missing here"
+        )
     if p.precision == "bf16" and not p.gpu.is_cpu and "bf16" not in p.gpu.flops:
         yield f"{p.gpu.name} has no bfloat16: start SGLang with --dtype half"
     if p.precision == "fp8" and "fp8" not in p.gpu.flops:

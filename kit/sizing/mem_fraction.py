@@ -29,6 +29,7 @@ class Headroom:
     graphs_mib: float
     activations_mib: float
     reserved_mib: float
+    decode_batch: int
 
 
 def headroom(p: Profile) -> Headroom:
@@ -48,7 +49,7 @@ def headroom(p: Profile) -> Headroom:
         reserved = max(reserved, LARGE_GPU_LEAST_MIB)
     if p.mtp is not None:
         graphs = _mtp_graphs_mib(graphs, batch)
-    return Headroom(graphs, activations, reserved)
+    return Headroom(graphs, activations, reserved, batch)
 
 
 def _mtp_graphs_mib(verify_mib: float, batch: int) -> float:
@@ -86,9 +87,17 @@ def static_fraction(p: Profile) -> float:
     return fraction * aiter_share(p)
 
 
+def uses_aiter(p: Profile) -> bool:
+    """AMD's own attention, but on gfx950 with MTP: it faults there, Triton's does not.
+
+    Source: sgl-project/sglang#39517 (0.5.19, MI355X).
+    """
+    return p.gpu.is_amd and not (p.gpu.arch == "gfx950" and p.mtp is not None)
+
+
 def aiter_share(p: Profile) -> float:
     """The part of the fraction in use: 0.85 with AMD's aiter and a long context, else 1."""
     defaults = table().defaults
-    if p.gpu.is_amd and p.context_tokens > defaults.aiter_context_tokens:
+    if uses_aiter(p) and p.context_tokens > defaults.aiter_context_tokens:
         return defaults.aiter_share
     return 1.0

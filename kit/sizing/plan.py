@@ -20,7 +20,7 @@ from kit.hardware.validate import GPU_TRANSPORTS, obstacle
 from kit.provenance import Provenance, computed
 from kit.sizing.accounting import Accounting, accounting, table
 from kit.sizing.ledger import RankLedger
-from kit.sizing.mem_fraction import context_gib, headroom, peers_share, static_fraction
+from kit.sizing.mem_fraction import context_gib, headroom, peers_share, static_fraction, uses_aiter
 from kit.sizing.pools import Demand, Pools, divide
 
 GIB = 2**30
@@ -240,7 +240,7 @@ def _demand(p: Profile, rules: Accounting, strategy: str, budget: float) -> Dema
 
 def _page_size(p: Profile) -> int:
     """Tokens of a KV page: 64 under trtllm_mha (Blackwell), 16 under AMD's aiter, else 1."""
-    if p.gpu.is_amd:
+    if uses_aiter(p):
         return 16
     paged = p.mtp is not None or not p.radix_cache
     return 64 if p.gpu.is_sm100 and paged else 1

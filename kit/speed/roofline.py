@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 from kit.hardware import Profile
 from kit.models import ModelSpec
-from kit.models.precision import precision as precision_named
 from kit.models.tensors import Shard, Tensor, tensors
 from kit.speed.constants import Constants, table
 
@@ -198,7 +197,7 @@ class _Held:
 @functools.cache
 def _held(m: ModelSpec, precision: str, tp: int) -> dict[tuple[str, bool, bool], _Held]:
     """What one rank holds, by (kind, of the routed experts, quantised)."""
-    recipe = precision_named(precision)
+    recipe = m.storage(precision)
     found: dict[tuple[str, bool, bool], _Held] = {}
     for tensor in tensors(m):
         kind = _kind(tensor, m)

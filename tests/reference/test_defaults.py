@@ -69,4 +69,4 @@ def test_defaults_are_sglangs(model: str, gpu: str, ranks: int, mtp: bool, tmp_p
     assert theirs.disable_overlap_schedule is not p.overlap
     assert theirs.page_size == plan(p).page_size
     assert theirs.max_running_requests == (48 if mtp else None)
-    assert headroom(p).graphs_mib == 2 * theirs.cuda_graph_config.decode.max_bs
+    assert headroom(p).decode_batch == theirs.cuda_graph_config.decode.max_bs
