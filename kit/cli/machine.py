@@ -56,6 +56,11 @@ def add(add_command: Add) -> None:
     sub.add_argument("--port", type=int, default=30000, help="0 takes a free one")
     sub.add_argument("--speed", type=float, default=1.0, help="how many times faster than life")
     sub.add_argument("--fault", help="misbehave on purpose")
+    sub.add_argument(
+        "--served-model-name",
+        metavar="NAME",
+        help="the name in /v1/models (default: the checkpoint)",
+    )
     sub.epilog = (
         "Its answers are written by the course's authors; what they have none for goes to the "
         "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
@@ -139,6 +144,7 @@ def _twin(args: argparse.Namespace) -> int:
         speed=args.speed,
         sglang=version(args),
         fault=args.fault,
+        served_model_name=args.served_model_name,
     )
 
 

@@ -16,6 +16,7 @@ def _arguments() -> dict[str, object]:
     parser.add_argument("--speed", type=float, default=1.0, help="times as fast as real time")
     parser.add_argument("--sglang", default=SGLANG, help="the simulated SGLang version")
     parser.add_argument("--fault", help="misbehave: refuse, rate429, error500, stall, cut, broken")
+    parser.add_argument("--served-model-name", help="what /v1/models lists")
     parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
     return vars(parser.parse_args())
 

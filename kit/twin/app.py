@@ -121,7 +121,9 @@ async def _embeddings(twin: Twin, _: Request) -> Response:
 
 
 async def _server_info(twin: Twin, _: Request) -> Response:
-    info = server_info.server_info(twin.engine, twin.launch, twin.context_length, twin.port)
+    info = server_info.server_info(
+        twin.engine, twin.launch, twin.context_length, twin.port, twin.model
+    )
     return twin.json_response(info)
 
 

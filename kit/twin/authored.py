@@ -18,7 +18,8 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     --- instruct ---                      # the answer when thinking is off, where it differs
 
 Other prompts go to the pocket model. Where it cannot answer, `notice` takes its place, and
-`notice_image` where there is something to see. `filler` is the text of bare completions.
+`notice_image` where there is something to see. `note_stand_in` comes before an answer about the
+drawing that stands in for the cookbook's picture. `filler` is the text of bare completions.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def reply_to(
         key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
     )
     turn = _filled(reply, thinking, AuthorKind.AUTHORED, result="\n".join(results))
-    return replace(turn, calls=calls)
+    note = replies()["note_stand_in"].answer if any(one.stands_in for one in seen) else ""
+    return replace(turn, answer="\n\n".join(filter(None, [note, turn.answer])), calls=calls)
 
 
 def notice(thinking: bool, why: str) -> AssistantTurn:

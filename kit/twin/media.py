@@ -11,7 +11,7 @@ import base64
 import binascii
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kit.course import drawings
@@ -22,6 +22,10 @@ from kit.twin.errors import bad_request, not_served
 from kit.vision import avi, video
 from kit.vision.load_image import FORMATS, check_size, fetch
 
+# The cookbook's example picture. It is not fetched: the kit's own drawing after it stands in.
+COOKBOOK_IMAGE = (
+    "https://qianwen-res.oss-accelerate.aliyuncs.com/Qwen3.5/demo/CI_Demo/mathv-1327.jpg"
+)
 FETCH_S = 3.0  # SGLang's REQUEST_TIMEOUT for what it fetches
 _CONTAINERS = "videos other than Motion JPEG in AVI, for it has no decoder"
 
@@ -31,7 +35,8 @@ class MediaItem:
     """One image or video. `text` stands for it in the prompt, with `missing` fewer tokens.
 
     `message` is the index of its message; `drawing` is its name where the kit drew it. The vision
-    tower processes it in `pieces`: an image is one, a video as many as it has rows.
+    tower processes it in `pieces`: an image is one, a video as many as it has rows. It `stands_in`
+    where it is the kit's drawing in place of the cookbook's picture.
     """
 
     kind: str
@@ -42,9 +47,11 @@ class MediaItem:
     missing: int
     message: int
     pieces: int = 1
+    stands_in: bool = False
 
     def __str__(self) -> str:
         made = f", drawn by the kit ({self.drawing})" if self.drawing else ""
+        made += ", in place of the cookbook's picture, which was not fetched" * self.stands_in
         width, height = self.size
         return f"{self.kind}, {width:,} × {height:,} pixels, {self.tokens:,} tokens{made}"
 
@@ -73,6 +80,8 @@ def vision_tokens(media: Sequence[MediaItem]) -> dict[str, int]:
 
 
 def _open(kind: str, url: str, detail: Any, index: int, message: int) -> MediaItem:
+    if url == COOKBOOK_IMAGE and kind == "image":
+        return _stand_in(message)
     source = url
     if kind == "image":
         source = (
@@ -122,6 +131,12 @@ def _image(data: bytes, message: int) -> MediaItem:
     tokens = image_tokens(width, height)
     name = drawings.recognise(pixels, data)
     return MediaItem("image", (width, height), tokens, name, IMAGE, tokens - 1, message)
+
+
+def _stand_in(message: int) -> MediaItem:
+    out = io.BytesIO()
+    drawings.geometry().picture.save(out, "PNG")
+    return replace(_image(out.getvalue(), message), stands_in=True)
 
 
 def _video(data: bytes, message: int) -> MediaItem:

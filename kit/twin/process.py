@@ -64,6 +64,7 @@ def start(
     sglang: str = SGLANG,
     port: int = 0,
     fault: str | None = None,
+    served_model_name: str | None = None,
 ) -> TwinProcess:
     """Start a twin and wait until it answers; port 0 takes a free one.
 
@@ -72,6 +73,7 @@ def start(
     argv = [sys.executable, "-m", "kit.twin", "--parent-stdin"]
     argv += ["--profile", profile, "--speed", repr(speed), "--sglang", sglang, "--port", str(port)]
     argv += ["--fault", fault] if fault else []
+    argv += ["--served-model-name", served_model_name] if served_model_name else []
     with tempfile.TemporaryFile() as log:
         # A session of its own: Ctrl-C and Jupyter's Stop are meant for the cell alone.
         process = subprocess.Popen(
@@ -131,6 +133,7 @@ def serve(
     speed: float = 1.0,
     sglang: str = SGLANG,
     fault: str | None = None,
+    served_model_name: str | None = None,
     ready: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Serve a twin in this process until it is interrupted.
@@ -150,7 +153,7 @@ def serve(
     from kit.twin.server import Twin
 
     config = uvicorn.Config(
-        app(Twin(profile, speed, sglang, port, fault)),
+        app(Twin(profile, speed, sglang, port, fault, served_model_name)),
         log_level="critical",
         access_log=False,
         lifespan="on",
@@ -193,6 +196,7 @@ def serve_here(
     speed: float = 1.0,
     sglang: str = SGLANG,
     fault: str | None = None,
+    served_model_name: str | None = None,
 ) -> int:
     """`kit twin`: print the address, and serve until Ctrl-C. Returns 0. Raises KitErrors."""
 
@@ -201,7 +205,7 @@ def serve_here(
         print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
 
     try:
-        serve(profile, port, speed, sglang, fault, ready)
+        serve(profile, port, speed, sglang, fault, served_model_name, ready)
     except KeyboardInterrupt:
         print("\nstopped")
     return 0

@@ -62,6 +62,7 @@ class Twin:
         sglang: str = SGLANG,
         port: int = 0,
         fault: str | None = None,
+        served_model_name: str | None = None,
     ) -> None:
         if not 0 < speed <= FASTEST:
             raise InvalidValue(
@@ -79,7 +80,7 @@ class Twin:
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
         self.pocket = PocketWriter()
-        self.model = self.profile.checkpoint
+        self.model = served_model_name or self.profile.checkpoint
         self.context_length = (
             self.profile.context_length or self.profile.model.max_position_embeddings
         )

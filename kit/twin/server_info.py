@@ -47,23 +47,27 @@ def model_card(model: str, context_length: int) -> Json:
 
 
 def model_info(memory: MemoryPlan, model: str) -> Json:
+    """`model` is the served name."""
+    path = memory.profile.checkpoint
     moe = memory.profile.model.num_experts > 0
     info: Json = json.loads(_recorded("model_info"))
     return info | {
-        "model_path": model,
+        "model_path": path,
         "served_model_name": model,
-        "tokenizer_path": model,
+        "tokenizer_path": path,
         "has_image_understanding": False,  # the real server sees; the twin does not
         "model_type": "qwen3_5_moe" if moe else "qwen3_5",
         "architectures": [f"Qwen3_5{'Moe' if moe else ''}ForConditionalGeneration"],
     }
 
 
-def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: int) -> Json:
-    """All settings and the present state, in SGLang's order."""
+def server_info(
+    engine: Engine, launch: LaunchPlan, context_length: int, port: int, model: str
+) -> Json:
+    """All settings and the present state, in SGLang's order. `model` is the served name."""
     info: Json = json.loads(_recorded("server_info"))
     memory = engine.scheduler.memory
-    settings = resolved(launch, context_length, port)
+    settings = resolved(launch, context_length, port) | {"served_model_name": model}
     state = _overlay(info["internal_states"][0], settings)
     now = {
         "last_gen_throughput": engine.throughput(),
@@ -75,8 +79,9 @@ def server_info(engine: Engine, launch: LaunchPlan, context_length: int, port: i
     if engine.scheduler.accept_length is not None:
         state["avg_spec_accept_length"] = engine.scheduler.accept_length
     info = _overlay(info, settings)
+    named = [] if model == info["model_path"] else ["--served-model-name", model]
     return info | {
-        "launch_command": shlex.join(launch.argv()[2:]),
+        "launch_command": shlex.join([*launch.argv()[2:], *named]),
         "max_total_num_tokens": memory.kv_tokens,
         "max_req_input_len": min(context_length, memory.kv_tokens) - 6,
         "internal_states": [state],
