@@ -50,6 +50,10 @@ The held-out cells were compared with predictions once, after the last fit. They
 test all the same: the file lists them beside the others, and earlier work on these cells had said
 which terms help. The structure was chosen on training cells; the floor of a decode step was set by
 looking at cells of 0.5.15.
+Identified by the cells (another value costs): bandwidth, Blackwell's share, expert correlation,
+FLOP efficiency, quantised and grouped products. Not identified one by one: request overhead, the
+two prefill floors, activation passes, and how a decode floor is split over layer, experts, draft
+and request. Launches of a prefill could be left out in 0.5.16; they carry the era of 0.5.9.
 What stays unexplained:
 - TTFT at 16 requests hangs on how many end in the same step, so on which texts begin to repeat
   themselves under greedy decoding: nearly all of the 0.8B's and 2B's, some three in four of the

@@ -1,4 +1,4 @@
-"""How long a step takes on a profile: a roofline, and five constants fitted to published runs."""
+"""How long a step takes on a profile: a roofline, constants fitted to published cells, bands."""
 
 from kit.speed.constants import (
     Constants,
