@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from kit import hardware
 from kit.errors import EndpointError, UnknownName
-from kit.http import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get
+from kit.http import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get, get_json
 from kit.provenance import Provenance, measured, simulated
 from kit.twin import process as twin_process
 from kit.twin.process import TwinProcess
@@ -154,18 +153,15 @@ def connect(
     key = key or os.environ.get("KIT_API_KEY") or None
     model = model or os.environ.get("KIT_MODEL") or None
     named = url or os.environ.get("KIT_BASE_URL")
-    settings = (profile, speed, sglang)
+    settings = (profile, speed, sglang, model)
     if named == TWIN:
-        endpoint = _twin(*settings, model, why="because the twin was asked for")
+        endpoint = _twin(*settings, "because the twin was asked for")
     elif named:
         why = "because its URL was given" if url else "because KIT_BASE_URL names it"
         endpoint = _open(base_url(named), key, model, why)
     else:
-        endpoint = _local(key, model) or _twin(
-            *settings,
-            model,
-            why="because no URL was given, and nothing answers on localhost:30000 or :8000",
-        )
+        why = "because no URL was given, and nothing answers on localhost:30000 or :8000"
+        endpoint = _local(key, model) or _twin(*settings, why)
     if not quiet:
         print(f"{endpoint}, {endpoint.why}")
     return endpoint
@@ -206,22 +202,15 @@ def _open(
     reply = get(f"{url}/v1/models", key, timeout_s)
     chosen = _choose(url, reply, model)
     label = reply.headers.get("x-kit-twin")
-    if label is not None:
-        settings = dict(part.strip().split("=", 1) for part in label.split(";"))
-        return _twin_at(url, key, chosen, settings, why)
-    version = _version(url, key, timeout_s)
-    source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
-    return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
-
-
-def _twin_at(
-    url: str, key: str | None, model: str, settings: Mapping[str, str], why: str
-) -> Endpoint:
-    """An endpoint for a twin, from what it says it simulates."""
+    if label is None:
+        version = _version(url, key, timeout_s)
+        source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
+        return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
+    settings = dict(part.strip().split("=", 1) for part in label.split(";"))
     profile, sglang, speed = settings["profile"], settings["sglang"], float(settings["speed"])
     clock = f", clock ×{speed:g}" if speed != 1 else ""
     source = f"twin of SGLang {sglang} on {profile}{clock}"
-    return Endpoint(url, model, key, "twin", profile, speed, sglang, simulated(source), why)
+    return Endpoint(url, chosen, key, "twin", profile, speed, sglang, simulated(source), why)
 
 
 def _choose(url: str, reply: HttpReply, model: str | None) -> str:
@@ -256,12 +245,9 @@ def _choose(url: str, reply: HttpReply, model: str | None) -> str:
 
 def _version(url: str, key: str | None, timeout_s: float) -> str | None:
     """The SGLang version of a server; None where it is another kind."""
-    try:
-        reply = get(f"{url}/server_info", key, timeout_s)
-    except EndpointError:
-        return None
-    found = reply.json.get("version") if isinstance(reply.json, dict) else None
-    return str(found) if found and "internal_states" in reply.json else None
+    info = get_json(url, "/server_info", key, timeout_s)
+    is_sglang = isinstance(info, dict) and "internal_states" in info
+    return str(info["version"]) if is_sglang and info.get("version") else None
 
 
 _twins: dict[tuple[str, float, str], TwinProcess] = {}

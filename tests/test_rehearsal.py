@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kit.bench import measured_rank, measured_ranks, simulate
+from kit import load_data
 from kit.bench import rehearse as carried_out
-from kit.bench.measured import decode_steps
+from kit.bench import simulate
+from kit.bench.measured import decode_steps, measured_rank
 from kit.bench.rehearse import workloads
 from kit.cli import main
 from kit.errors import InvalidValue, KitError
@@ -109,7 +110,7 @@ def test_the_recorded_h200_tells_what_was_measured(h200):
         "measured · one rank of 8 of h200x8, one NVIDIA H200 (143,771 MiB, driver 580.159.04), "
         "SGLang 0.5.12.post1, dummy weights, Triton attention"
     )
-    assert [one.name for one in measured_ranks()] == [H200]
+    assert [one.name for one in load_data.path("measured").iterdir()] == [H200]
 
 
 def test_its_page_has_measured_beside_predicted_for_every_term(h200, capsys):

@@ -31,10 +31,9 @@ A module imports those above it, never those below:
 
 from kit.bench.client import run as measure
 from kit.bench.goodput import Slo
-from kit.bench.measured import MeasuredRank, measured_rank, measured_ranks
 from kit.bench.published import published, published_cells, published_runs
 from kit.bench.record import Record
-from kit.bench.report import Report, Stats
+from kit.bench.report import Report
 from kit.bench.result_file import read
 from kit.bench.sampler import Sample
 from kit.bench.server_stats import accept_length
@@ -42,17 +41,13 @@ from kit.bench.simulated import predict, simulate
 from kit.bench.workload import Workload
 
 __all__ = [
-    "MeasuredRank",
     "Record",
     "Report",
     "Sample",
     "Slo",
-    "Stats",
     "Workload",
     "accept_length",
     "measure",
-    "measured_rank",
-    "measured_ranks",
     "predict",
     "published",
     "published_cells",

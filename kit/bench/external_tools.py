@@ -29,8 +29,6 @@ from kit.server.processes import finished
 
 TIMEOUT_S = 600.0
 
-Arguments = Callable[[Endpoint, Workload], list[str]]
-
 
 @dataclass(frozen=True)
 class ExternalTool:
@@ -39,7 +37,7 @@ class ExternalTool:
     name: str
     argv: tuple[str, ...]
     typed: str
-    arguments: Arguments
+    arguments: Callable[[Endpoint, Workload], list[str]]
     file_flags: tuple[str, ...]
     extra: tuple[str, ...] = ()
 
@@ -103,8 +101,10 @@ def installed() -> tuple[ExternalTool, ...]:
 
 
 def sglang_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
-    """For `sglang.bench_serving`: random tokens sent as numbers, so that no data set is needed."""
-    _text_only(workload)
+    """For `sglang.bench_serving`: random tokens sent as numbers, so that no data set is needed.
+
+    Raises InvalidValue for a workload with images.
+    """
     return [
         *("--backend", "sglang", "--base-url", endpoint.base_url, "--model", endpoint.model),
         *("--dataset-name", "random-ids", "--tokenize-prompt"),
@@ -116,9 +116,8 @@ def sglang_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
 def vllm_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
     """For `vllm bench serve`, whose lengths spread around the given one: only exact ones match.
 
-    Raises InvalidValue for a workload of other lengths.
+    Raises InvalidValue for a workload of other lengths, or with images.
     """
-    _text_only(workload)
     if workload.range_ratio != 1:
         raise InvalidValue(
             "vllm bench serve draws lengths by another rule",
@@ -132,6 +131,10 @@ def vllm_arguments(endpoint: Endpoint, workload: Workload) -> list[str]:
 
 
 def _common(workload: Workload) -> list[str]:
+    if workload.dataset == "image":
+        raise InvalidValue(
+            "a workload with images", "type their command with --dataset-name image in a shell"
+        )
     rate = "inf" if isinf(workload.request_rate) else f"{workload.request_rate:g}"
     limit = workload.max_concurrency
     return [
@@ -141,13 +144,6 @@ def _common(workload: Workload) -> list[str]:
         *(("--max-concurrency", str(limit)) if limit else ()),
         *("--request-rate", rate, "--seed", str(workload.seed)),
     ]
-
-
-def _text_only(workload: Workload) -> None:
-    if workload.dataset == "image":
-        raise InvalidValue(
-            "a workload with images", "type their command with --dataset-name image in a shell"
-        )
 
 
 def _sglang() -> tuple[tuple[str, ...], str]:

@@ -191,11 +191,6 @@ def decode_steps(text: str) -> Iterator[DecodeStep]:
             yield DecodeStep(requests, round(statistics.mean(contexts)), statistics.median(times))
 
 
-def measured_ranks() -> tuple[MeasuredRank, ...]:
-    """The rehearsals that the kit carries."""
-    return tuple(measured_rank(folder) for folder in sorted(_own().iterdir()))
-
-
 def measured_rank(where: str | Path) -> MeasuredRank:
     """The rehearsal in a folder, or one of the kit's own by name.
 

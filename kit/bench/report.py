@@ -147,13 +147,14 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The keys of bench_serving's result line in its order, then ours."""
+        arguments, ours = _arguments(self.workload) if self.workload else ({}, {})
         return {
             **dict.fromkeys(ARGUMENTS),
             **self.arguments,
-            **({} if self.workload is None else _arguments(self.workload)),
+            **arguments,
             **{metric.key: metric.of(self) for metric in METRICS},
             **(self.judged.to_json() if self.judged else {}),
-            **({} if self.workload is None else _our_arguments(self.workload)),
+            **ours,
             "itl_basis": self.itl_basis,
             **({"bands": {k: list(v) for k, v in self.bands.items()}} if self.bands else {}),
             "errors": self.errors,
@@ -204,18 +205,18 @@ class Report:
         lines.append(str(self.provenance))
         return "\n".join(lines)
 
+    __str__ = table
 
-def _arguments(w: Workload) -> dict[str, Any]:
-    return {
+
+def _arguments(w: Workload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Its arguments of bench_serving, and those that we add."""
+    arguments = {
         "dataset_name": w.dataset,
         "random_input_len": w.input_len,
         "random_output_len": w.output_len,
         "random_range_ratio": w.range_ratio,
     }
-
-
-def _our_arguments(w: Workload) -> dict[str, Any]:
-    return {key: getattr(w, key) for key in OUR_ARGUMENTS}
+    return arguments, {key: getattr(w, key) for key in OUR_ARGUMENTS}
 
 
 def _failed(error: str) -> Metric:

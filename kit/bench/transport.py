@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self.last = perf_counter()
         self._shorten = shorten
         self._transport: asyncio.Transport | None = None
-        self._response = Response()
+        self.response = Response()
         self._done: asyncio.Future[None] | None = None
         self._parser: Any = self._new_parser(self)
         self._framed = False  # the response says where it ends; else its end is the connection's
@@ -99,17 +99,13 @@ class Connection(asyncio.Protocol):
         """Write `request`; the future is done when its response has ended or failed."""
         assert self._transport is not None
         self.used = True
-        self._response = Response()
+        self.response = Response()
         self._parser = self._new_parser(self)
         self._framed = self._between_chunks = False
         self._done = self._loop.create_future()
-        self._response.sent = self.last = perf_counter()
+        self.response.sent = self.last = perf_counter()
         self._transport.write(request)
         return self._done
-
-    @property
-    def response(self) -> Response:
-        return self._response
 
     def close(self, error: str = "") -> None:
         """Close; a response under way ends with `error`."""
@@ -139,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
-        ended = self._response.status and not self._framed and exc is None
+        ended = self.response.status and not self._framed and exc is None
         self._end("" if ended else CUT)
 
     # httptools
@@ -149,10 +145,10 @@ class Connection(asyncio.Protocol):
             self._framed = True
 
     def on_headers_complete(self) -> None:
-        self._response.status = self._parser.get_status_code()
+        self.response.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        self._response.parts.append((self._now, self._shorten(body) if self._shorten else body))
+        self.response.parts.append((self._now, self._shorten(body) if self._shorten else body))
 
     def on_chunk_header(self) -> None:
         self._between_chunks = False
@@ -167,7 +163,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, error: str) -> None:
         if self._done is not None:  # this may be the reader's thread; the future is the loop's
-            self._loop.call_soon_threadsafe(_settle, self._done, self._response, error)
+            self._loop.call_soon_threadsafe(_settle, self._done, self.response, error)
 
 
 def _settle(done: asyncio.Future[None], response: Response, error: str) -> None:

@@ -17,7 +17,7 @@ from kit.cli.shared import (
     given_workload,
     json_option,
     judged,
-    print_report,
+    print_figures,
     workload_options,
 )
 from kit.errors import KitError
@@ -61,7 +61,7 @@ def _bench(args: argparse.Namespace) -> int:
         report = judged(report, args)
         if lines is not None:
             lines.write(json.dumps(report.to_json()) + "\n")
-    print_report(report, args)
+    print_figures(report, args)
     return _code(report, workload.num_prompts)
 
 

@@ -17,8 +17,8 @@ from kit.cli.shared import (
     json_option,
     judged,
     machine_options,
+    print_figures,
     print_json,
-    print_report,
     workload_options,
 )
 
@@ -81,11 +81,9 @@ def _predict(args: argparse.Namespace) -> int:
         print(_CLEAR, end="", file=sys.stderr, flush=True)
     report = judged(report, args)
     if run and run.profile.title == chosen.title and not args.json:
-        print(report.table())
-        print()
-        print(prediction_table(report, run.report))
+        print(f"{report}\n\n{prediction_table(report, run.report)}")
         return 0
-    return print_report(report, args)
+    return print_figures(report, args)
 
 
 def _show_progress() -> Callable[[Sample], None]:

@@ -9,11 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.cli.shared import Add, json_option, mtp_and_version, print_json, version
+from kit.cli.shared import Add, json_option, mtp_and_version, print_figures, version
 from kit.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from kit.bench import MeasuredRank
     from kit.launch.rehearsal import Rehearsal
 
 
@@ -53,10 +52,10 @@ def add(add_command: Add) -> None:
 
 
 def _rehearse(args: argparse.Namespace) -> int:
-    from kit.bench import measured_rank
+    from kit.bench.measured import measured_rank
 
     if args.read:
-        return _show(measured_rank(args.read), args)
+        return print_figures(measured_rank(args.read), args)
     if not args.profile:
         raise InvalidValue(
             "which plan?", "name a profile (kit profiles), or --read the page of one that ran"
@@ -71,7 +70,7 @@ def _rehearse(args: argparse.Namespace) -> int:
     done = rehearse(one, folder, args.minutes, say=(lambda _: None) if quiet else print)
     (folder / "page.md").write_text(f"{done}\n", encoding="utf-8")
     (folder / "page.json").write_text(json.dumps(done.to_json(), indent=1), encoding="utf-8")
-    _show(done, args)
+    print_figures(done, args)
     if not quiet:
         print(f"\nkept in {folder}; this page again: kit rehearse --read {folder}")
     return 1 if done.stopped else 0
@@ -104,12 +103,4 @@ def _dry_run(one: Rehearsal, folder: Path) -> int:
     print(f"\n{env} \\\n  {shlex.join(command.argv)}\n")
     print("\n".join(["Not in it:", *(f"- {line}" for line in one.missing)]))
     print("\n".join(f"- {line}" for line in one.notes))
-    return 0
-
-
-def _show(done: MeasuredRank, args: argparse.Namespace) -> int:
-    if args.json:
-        print_json(done.to_json())
-    else:
-        print(done)
     return 0

@@ -25,6 +25,10 @@ class Add(Protocol):
     def __call__(self, name: str, command: Command, about: str) -> argparse.ArgumentParser: ...
 
 
+class Figures(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
 def json_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="figures as JSON, with provenance")
 
@@ -152,9 +156,10 @@ def judged(report: Report, args: argparse.Namespace) -> Report:
     return replace(report, judged=report.judge(Slo.parse(args.goodput))) if args.goodput else report
 
 
-def print_report(report: Report, args: argparse.Namespace) -> int:
+def print_figures(found: Figures, args: argparse.Namespace) -> int:
+    """As JSON where that is asked for, else as text."""
     if args.json:
-        print_json(report.to_json())
+        print_json(found.to_json())
     else:
-        print(report.table())
+        print(found)
     return 0

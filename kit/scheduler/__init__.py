@@ -17,16 +17,14 @@ scheduler      the loop over them: slots, prefill, decode, retraction
 
 from kit.scheduler.acceptance import Acceptance, default_accept_length
 from kit.scheduler.config import default_chunk_tokens
-from kit.scheduler.requests import Emission, Request, Step, StepKind
+from kit.scheduler.requests import Request, Step
 from kit.scheduler.scheduler import Scheduler
 
 __all__ = [
     "Acceptance",
-    "Emission",
     "Request",
     "Scheduler",
     "Step",
-    "StepKind",
     "default_accept_length",
     "default_chunk_tokens",
 ]

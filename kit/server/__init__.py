@@ -12,7 +12,7 @@ processes  process groups and ports of this machine
 supervisor ends a server with whoever started it
 """
 
-from kit.server.failures import Finding, diagnose
+from kit.server.failures import diagnose
 from kit.server.server import (
     Server,
     adopt,
@@ -24,7 +24,6 @@ from kit.server.server import (
 )
 
 __all__ = [
-    "Finding",
     "Server",
     "adopt",
     "command_for",

@@ -14,14 +14,13 @@ recognise(picture)    which of them a picture is
 
 from kit.course.drawings.canvas import Drawing
 from kit.course.drawings.chart import chart
-from kit.course.drawings.clip import Clip, clip
+from kit.course.drawings.clip import clip
 from kit.course.drawings.documents import letter, receipt
 from kit.course.drawings.geometry import geometry
 from kit.course.drawings.recognise import CLIP, names, recognise
 
 __all__ = [
     "CLIP",
-    "Clip",
     "Drawing",
     "chart",
     "clip",
