@@ -69,9 +69,9 @@ def test_its_phases_come_in_sglangs_order(command: Callable[..., ServerCommand])
 
 
 def test_loading_tells_how_far_it_is(command: Callable[..., ServerCommand]) -> None:
-    with server.start(command()) as running:
-        percents = [e.percent for e in running.events if e.percent is not None]
-    assert percents == [0, 50]
+    seen: list[log.LogEvent] = []
+    server.start(command(), on_event=seen.append).stop()
+    assert [e.percent for e in seen if e.percent is not None] == [0, 50]
 
 
 def test_the_ledger_stands_beside_the_plans(command: Callable[..., ServerCommand]) -> None:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from kit.bench import protocol, server_stats
 from kit.bench.metrics import report
-from kit.bench.protocol import Dialect, PreparedRequest, RequestWriter, Shortener
+from kit.bench.protocol import Dialect, RequestWriter, Shortener
 from kit.bench.record import Record
 from kit.bench.report import Report
 from kit.bench.runner import OnProgress, OnSample, Runner
@@ -33,6 +33,7 @@ from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
 
 STALL_S = 300.0  # without a byte for so long, a request has failed
+WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
 _KEY = "give its API key: key=… or KIT_API_KEY"
 _HINTS = {  # by how the error of a failed warm-up begins
     "no connection": "is the server up, and the URL right?",
@@ -71,16 +72,18 @@ async def run(
         shorten = Shortener if chosen == "native" else lambda: None
         with closing(Pool(origin, lambda: Connection(shorten()))) as pool:
             writer, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
-            requests = await _written(writer, workload)
+            requests = [  # in a thread: those with images take their time
+                await asyncio.to_thread(writer.request, index)
+                for index in range(workload.num_prompts)
+            ]
             before = await SpeculationCounters.of(questions)
             sampler = Sampler(endpoint.speed, counted)
             runner = Runner(workload, pool, questions, sampler, stall_s, on_progress, on_sample)
             await runner.run(requests)
         records = [
-            protocol.record(
-                response, chosen, requests[index].lengths, runner.start_s, endpoint.speed
-            )
-            for index, response in sorted(runner.responses.items())
+            protocol.record(response, chosen, lengths, runner.start_s, endpoint.speed)
+            for index, lengths in enumerate(workload.lengths)
+            if (response := runner.responses.get(index))
         ]
         accept_length, caveat = await _accept_length(questions, before, records)
     return report(
@@ -94,15 +97,6 @@ async def run(
     )
 
 
-async def _written(writer: RequestWriter, workload: Workload) -> list[PreparedRequest]:
-    """The requests of a workload, one by one in a thread: those with images take their time."""
-    remaining = writer.requests(workload)
-    written = []
-    while (request := await asyncio.to_thread(next, remaining, None)) is not None:
-        written.append(request)
-    return written
-
-
 async def _warm_up(
     pool: Pool, endpoint: Endpoint, workload: Workload, dialect: Dialect, stall_s: float
 ) -> tuple[RequestWriter, bool]:
@@ -112,17 +106,17 @@ async def _warm_up(
     chunk. Raises EndpointError.
     """
     for extensions in protocol.EXTENSIONS[dialect]:
-        writer = RequestWriter(pool.origin, dialect, endpoint.model, extensions)
-        request = await asyncio.to_thread(writer.warm_up, workload)
+        writer = RequestWriter(workload, pool.origin, dialect, endpoint.model, extensions)
+        request = await asyncio.to_thread(writer.request, 0, WARMUP_TOKENS)
         try:
             async with asyncio.timeout(stall_s):
-                response = await pool.ask(request.data)
+                response = await pool.ask(request)
         except TimeoutError:
             raise EndpointError(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
                 "look at the server's log: it may still be loading, or hang",
             ) from None
-        first = protocol.record(response, dialect, request.lengths, 0.0)
+        first = protocol.record(response, dialect, workload.lengths[0], 0.0)
         if first.ok:
             return writer, bool(first.tokens)
         if response.status not in (400, 422):

@@ -24,7 +24,6 @@ from kit.bench.workload import Workload
 Dialect = Literal["native", "chat"]
 PATHS: dict[Dialect, str] = {"native": "/generate", "chat": "/v1/chat/completions"}
 BACKENDS: dict[Dialect, str] = {"native": "sglang", "chat": "sglang-oai-chat"}  # bench_serving's
-WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
 _DONE = b"[DONE]"
 _SHORTENED = b'{"meta_info":{'
 _COUNT = b'"completion_tokens":'
@@ -67,45 +66,35 @@ EXTENSIONS: dict[Dialect, tuple[Extensions, ...]] = {
 
 
 @dataclass(frozen=True)
-class PreparedRequest:
-    """The bytes of an HTTP request, and the (input, output) tokens that it asks for."""
-
-    data: bytes
-    lengths: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class RequestWriter:
     """Writes the requests of a workload for one server."""
 
+    workload: Workload
     origin: Origin
     dialect: Dialect
     model: str
     extensions: Extensions
 
-    def warm_up(self, workload: Workload) -> PreparedRequest:
-        """The first request with a shorter answer."""
-        tokens_in, tokens_out = workload.lengths[0]
-        return self._request(workload, 0, (tokens_in, min(tokens_out, WARMUP_TOKENS)))
+    def request(self, index: int, most_tokens: int | None = None) -> bytes:
+        """HTTP request `index`, for an answer of at most `most_tokens`.
 
-    def requests(self, workload: Workload) -> Iterator[PreparedRequest]:
-        """All requests in their order; one with images takes a while to write."""
-        for index, lengths in enumerate(workload.lengths):
-            yield self._request(workload, index, lengths)
-
-    def _request(self, workload: Workload, index: int, lengths: tuple[int, int]) -> PreparedRequest:
+        One with images takes a while to write.
+        """
+        tokens_out = self.workload.lengths[index][1]
         fields = self._native if self.dialect == "native" else self._chat
-        body = json.dumps(fields(workload, index, lengths[1]), separators=(",", ":")).encode()
-        return PreparedRequest(self.origin.request("POST", PATHS[self.dialect], body), lengths)
+        asked = fields(index, min(tokens_out, most_tokens or tokens_out))
+        body = json.dumps(asked, separators=(",", ":")).encode()
+        return self.origin.request("POST", PATHS[self.dialect], body)
 
-    def _native(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
+    def _native(self, index: int, tokens_out: int) -> dict[str, Any]:
+        prompt = self.workload.prompt(index)
         sampling = {"temperature": 0.0, "max_new_tokens": tokens_out, "ignore_eos": True}
-        return {"input_ids": workload.prompt(index), "sampling_params": sampling, "stream": True}
+        return {"input_ids": prompt, "sampling_params": sampling, "stream": True}
 
-    def _chat(self, workload: Workload, index: int, tokens_out: int) -> dict[str, Any]:
+    def _chat(self, index: int, tokens_out: int) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": "user", "content": _content(workload, index)}],
+            "messages": [{"role": "user", "content": _content(self.workload, index)}],
             "max_tokens": tokens_out,
             "temperature": 0.0,
             "stream": True,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from kit.bench import server_stats
-from kit.bench.protocol import PreparedRequest
 from kit.bench.sampler import INTERVAL_S, Sample, Sampler
 from kit.bench.transport import Pool, Response
 from kit.bench.workload import Workload
@@ -43,7 +42,7 @@ class Runner:
     stopped: bool = False
     _ended: list[Response] = field(default_factory=list)  # since the last sample
 
-    async def run(self, requests: Sequence[PreparedRequest]) -> None:
+    async def run(self, requests: Sequence[bytes]) -> None:
         """Send everything; return when all has ended, or when the task is cancelled."""
         tasks: list[asyncio.Task[None]] = []
         limit = self.workload.max_concurrency or self.workload.num_prompts
@@ -55,7 +54,7 @@ class Runner:
                 for index, request in enumerate(requests):
                     await slots.acquire()
                     await self._until(self.workload.send_s[index])
-                    tasks.append(asyncio.create_task(self._one(index, request.data, slots)))
+                    tasks.append(asyncio.create_task(self._one(index, request, slots)))
                     self.sent += 1
                 await asyncio.gather(*tasks)
             except asyncio.CancelledError:

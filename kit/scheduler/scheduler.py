@@ -202,17 +202,14 @@ class Scheduler:
             if not tokens:
                 break
             self._waiting.popleft()
-            self._begin(live, hit)
+            if self._cache is not None:
+                self._cache.begin(live, hit)
+                self._own_tokens += live.own_tokens
+                self._borrowed_tokens += live.cached
             batch.append((live, tokens))
         if budget.full and (batch or self._running):
             self._full = True
         return batch
-
-    def _begin(self, live: Live, hit: Hit) -> None:
-        if self._cache is not None:
-            self._cache.begin(live, hit)
-            self._own_tokens += live.own_tokens
-            self._borrowed_tokens += live.cached
 
     def _prefill(self, batch: list[tuple[Live, int]]) -> Step:
         cached = tuple(

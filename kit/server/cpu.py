@@ -68,23 +68,6 @@ def installed() -> bool:
     return (ROOT / ".venv-sglang" / ".ready").is_file() and HOME.is_dir()
 
 
-def named(
-    name: str, port: int, *, sglang: str | None = None, docker: bool = False, mtp: bool = True
-) -> ServerCommand:
-    """The server called `name`, one of MODELS, as `kit serve` starts it.
-
-    The toy has no MTP to leave out. Raises InvalidValue for another SGLang than the pinned one,
-    and for a container; LaunchError as `pocket` and `tiny` do.
-    """
-    if sglang not in (None, SGLANG_PINNED):
-        raise InvalidValue(f"SGLang {sglang}", f"{SGLANG_PINNED}: {name} runs no other")
-    if docker:
-        raise InvalidValue("--docker", f"none: {name} runs in its own environment, as it is")
-    if name == TINY:
-        return tiny(port)
-    return pocket(port, steps=POCKET_STEPS if mtp else 0)
-
-
 def pocket(
     port: int = HTTP_PORT,
     steps: int = POCKET_STEPS,

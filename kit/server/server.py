@@ -17,12 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kit import http
-from kit.errors import LaunchError
+from kit.errors import InvalidValue, LaunchError
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, KEY_VARIABLE, LaunchPlan, launch_plan
 from kit.provenance import Provenance, measured
@@ -47,7 +47,6 @@ class Server:
     entry: registry.Entry | None = None
     command: ServerCommand | None = None
     process: subprocess.Popen[bytes] | None = None
-    events: list[LogEvent] = field(default_factory=list)
     _read_to: int = 0
     _rest: str = ""
 
@@ -122,9 +121,7 @@ class Server:
         text = self._rest + new.decode("utf-8", "replace")
         end = max(text.rfind("\n"), text.rfind("\r")) + 1
         self._rest = text[end:]
-        for event in log.events(log.lines(text[:end])):
-            self.events.append(event)
-            yield event
+        yield from log.events(log.lines(text[:end]))
 
     def failed(self, what: str) -> LaunchError:
         """The error to raise: what happened, and what its log shows."""
@@ -225,10 +222,17 @@ def command_for(
 ) -> ServerCommand:
     """What is started for the name of a profile, or of a model on a CPU (`cpu.MODELS`).
 
-    Raises UnknownName for another name, and as `cpu.named` does.
+    The toy on a CPU has no MTP to leave out. Raises UnknownName for another name; for a model on a
+    CPU InvalidValue for another SGLang than the pinned one and for a container, and LaunchError as
+    `cpu.pocket` and `cpu.tiny` do.
     """
     if name in cpu.MODELS:
-        return cpu.named(name, port, sglang=sglang, docker=docker, mtp=mtp)
+        if sglang not in (None, cpu.SGLANG_PINNED):
+            raise InvalidValue(f"SGLang {sglang}", f"{cpu.SGLANG_PINNED}: {name} runs no other")
+        if docker:
+            raise InvalidValue("--docker", f"none: {name} runs in its own environment, as it is")
+        drafts = cpu.POCKET_STEPS if mtp else 0
+        return cpu.tiny(port) if name == cpu.TINY else cpu.pocket(port, steps=drafts)
     chosen = profile(name) if mtp else replace(profile(name), mtp=None)
     return of_plan(launch_plan(chosen, sglang=sglang or SGLANG, port=port), docker=docker)
 

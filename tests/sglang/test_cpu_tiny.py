@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from kit import server
-from kit.server import Server, cpu
+from kit.server import Server, cpu, log
 from kit.server.processes import free_port, members
 
 THINKING = "Let me think about this question."
@@ -133,7 +133,7 @@ def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> 
     assert (held.slots, held.kv_tokens, held.max_running_requests) == (64, 8192, 8)
     assert toy.info()["version"] == cpu.SGLANG_PINNED
     assert "a toy on a CPU" in toy.provenance.source
-    phases = list(dict.fromkeys(event.phase for event in toy.events))
+    phases = list(dict.fromkeys(event.phase for event in log.read(toy.log_text())))
     assert phases == ["options", "ranks", "weights", "pools", "limits", "http", "ready"]
 
 
