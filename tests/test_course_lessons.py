@@ -3,7 +3,7 @@ import json
 import nbformat
 import pytest
 
-from kit.course.lessons import Lesson, assignment, find, lessons, parameters, run
+from kit.course.lessons import assignment, find, lessons, parameters, run
 from kit.errors import InvalidValue, LessonError, UnknownName
 
 
@@ -21,7 +21,7 @@ def notebook(folder, name, *cells):
         node.cells.append(cell)
     path = folder / f"{name}.ipynb"
     nbformat.write(node, path)
-    return Lesson(path)
+    return path
 
 
 def test_lessons_are_found_by_number_and_name():

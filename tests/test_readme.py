@@ -22,10 +22,10 @@ COMMANDS = [
 def test_its_table_has_every_lesson_and_its_minutes():
     rows = re.findall(r"^\| (\d\d) \| \[(\w+)\]\((.+?)\) \| (\d+) \|", TEXT, re.M)
     said = {f"{number}_{name}": int(minutes) for number, name, _, minutes in rows}
-    assert set(said) == {lesson.name for lesson in lessons()}
+    assert set(said) == {lesson.stem for lesson in lessons()}
     for lesson in lessons():
-        first = nbformat.read(lesson.path, as_version=4).cells[0].source
-        assert re.search(rf"\*{said[lesson.name]} minutes", first), lesson.name
+        first = nbformat.read(lesson, as_version=4).cells[0].source
+        assert re.search(rf"\*{said[lesson.stem]} minutes", first), lesson.stem
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("kit ")])

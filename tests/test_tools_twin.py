@@ -18,7 +18,7 @@ from kit.provenance import AuthorKind
 from kit.tools import Problem, Tool, ToolRun, run_tools, tool
 from kit.twin.authored import replies
 
-LESSON = next(lesson for lesson in lessons() if lesson.number == "06")
+LESSON = next(lesson for lesson in lessons() if lesson.stem.startswith("06"))
 CARDS = ("l40s", "h100", "h200")
 
 
@@ -33,7 +33,7 @@ def twin() -> Iterator[Endpoint]:
 def cells() -> dict[str, Any]:
     """The names that the lesson's own cells define: its station, and its agent's tools."""
     names: dict[str, Any] = {}
-    for cell in nbformat.read(LESSON.path, as_version=4).cells:
+    for cell in nbformat.read(LESSON, as_version=4).cells:
         if cell.cell_type == "code" and ("def " in cell.source or "STATION" in cell.source):
             source = "\n".join(x for x in cell.source.splitlines() if "await" not in x)
             exec("endpoint = None\n" + source.split("\nrun = ")[0], names)

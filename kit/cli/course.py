@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
     done = run(chosen, args.out, options, dict(map(assignment, args.parameter)))
     failed = [one for one in done if one.error]
     for one in failed:
-        print(f"kit: {one.lesson.name} {one.error}", file=sys.stderr)
+        print(f"kit: {one.name} {one.error}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -132,7 +132,7 @@ def _lab(args: argparse.Namespace) -> int:
     LabApp.launch_instance(
         argv=[
             f"--ServerApp.root_dir={NOTEBOOKS}",
-            f"--LabApp.default_url=/lab/tree/{lessons()[0].path.name}",
+            f"--LabApp.default_url=/lab/tree/{lessons()[0].name}",
             *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # containers
             *args.arguments,
         ]

@@ -22,34 +22,19 @@ CELL_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """One notebook. `name` is its file's stem: "00_start_here"."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-    @property
-    def number(self) -> str:
-        return self.name.split("_")[0]
-
-
-@dataclass(frozen=True)
 class LessonRun:
     """One lesson, executed. `error` is empty where it went through."""
 
-    lesson: Lesson
+    name: str
     seconds: float
     notebook: Path
     page: Path
     error: str = ""
 
 
-def lessons(folder: Path = NOTEBOOKS) -> tuple[Lesson, ...]:
-    """Every lesson, by number. Raises LessonError where there are none."""
-    found = tuple(Lesson(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")))
+def lessons(folder: Path = NOTEBOOKS) -> tuple[Path, ...]:
+    """The notebook of every lesson, by number. Raises LessonError where there are none."""
+    found = tuple(sorted(folder.glob("[0-9][0-9]_*.ipynb")))
     if not found:
         raise LessonError(
             f"no lessons in {folder}", "run this from a clone of the course, with its notebooks/"
@@ -57,27 +42,28 @@ def lessons(folder: Path = NOTEBOOKS) -> tuple[Lesson, ...]:
     return found
 
 
-def find(name: str, folder: Path = NOTEBOOKS) -> Lesson:
+def find(name: str, folder: Path = NOTEBOOKS) -> Path:
     """A lesson by number, name or path. Raises UnknownName."""
     path = Path(name)
     if path.suffix == ".ipynb" and path.is_file():
-        return Lesson(path.resolve())
+        return path.resolve()
     for lesson in lessons(folder):
-        if path.stem in (lesson.name, lesson.number, lesson.number.lstrip("0") or "0"):
+        number = lesson.stem[:2]
+        if path.stem in (lesson.stem, number, number.lstrip("0") or "0"):
             return lesson
-    raise UnknownName("lesson", name, [lesson.name for lesson in lessons(folder)])
+    raise UnknownName("lesson", name, [lesson.stem for lesson in lessons(folder)])
 
 
-def parameters(lesson: Lesson) -> dict[str, str]:
+def parameters(lesson: Path) -> dict[str, str]:
     """The lesson's parameters, name → default as written."""
     import papermill
 
-    found = papermill.inspect_notebook(str(lesson.path))
+    found = papermill.inspect_notebook(str(lesson))
     return {name: str(about["default"]) for name, about in found.items()}
 
 
 def run(
-    chosen: Iterable[Lesson],
+    chosen: Iterable[Path],
     out: Path,
     options: Mapping[str, Any] | None = None,
     demanded: Mapping[str, Any] | None = None,
@@ -91,40 +77,40 @@ def run(
     """
     chosen = tuple(chosen)
     options, demanded = dict(options or {}), dict(demanded or {})
-    takes = {lesson.name: parameters(lesson) for lesson in chosen}
+    takes = {lesson: parameters(lesson) for lesson in chosen}
     for lesson in chosen:
         for name in demanded:
-            if name not in takes[lesson.name]:
-                unknown = UnknownName("parameter", name, takes[lesson.name])
-                raise LessonError(f"{lesson.name} has {unknown.what}", unknown.hint)
+            if name not in takes[lesson]:
+                unknown = UnknownName("parameter", name, takes[lesson])
+                raise LessonError(f"{lesson.stem} has {unknown.what}", unknown.hint)
     out.mkdir(parents=True, exist_ok=True)
     runs = []
     for i, lesson in enumerate(chosen, 1):
-        say(f"[{i}/{len(chosen)}] {lesson.name} …")
-        given = {k: v for k, v in options.items() if k in takes[lesson.name]} | demanded
+        progress = f"[{i}/{len(chosen)}] {lesson.stem}"
+        say(f"{progress} …")
+        given = {k: v for k, v in options.items() if k in takes[lesson]} | demanded
         done = _execute(lesson, out, given)
-        outcome = done.error or "ok"
-        say(f"[{i}/{len(chosen)}] {lesson.name} {outcome}  {done.seconds:.1f} s  {done.page}")
+        say(f"{progress} {done.error or 'ok'}  {done.seconds:.1f} s  {done.page}")
         runs.append(done)
     return runs
 
 
-def _execute(lesson: Lesson, out: Path, given: Mapping[str, Any]) -> LessonRun:
+def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:
     import logging
 
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     logging.getLogger("papermill").setLevel(logging.ERROR)  # else it warns of widgets' comms
-    notebook = out / f"{lesson.name}.ipynb"
+    notebook = out / f"{lesson.stem}.ipynb"
     began = time.monotonic()
     error = ""
     try:
         papermill.execute_notebook(
-            str(lesson.path),
+            str(lesson),
             str(notebook),
             parameters=dict(given),
-            cwd=str(lesson.path.parent),
+            cwd=str(lesson.parent),
             kernel_name="python3",
             progress_bar=False,
             execution_timeout=CELL_TIMEOUT_S,
@@ -134,10 +120,10 @@ def _execute(lesson: Lesson, out: Path, given: Mapping[str, Any]) -> LessonRun:
         said = f"{failed.ename}: {failed.evalue}".splitlines()[0]
         error = f"failed in cell {failed.cell_index}: {said}"
     page = _page(lesson, notebook)
-    return LessonRun(lesson, time.monotonic() - began, notebook, page, error)
+    return LessonRun(lesson.stem, time.monotonic() - began, notebook, page, error)
 
 
-def _page(lesson: Lesson, notebook: Path) -> Path:
+def _page(lesson: Path, notebook: Path) -> Path:
     """The executed notebook as one HTML file that needs no network."""
     import nbformat
     from nbconvert import HTMLExporter
@@ -146,7 +132,7 @@ def _page(lesson: Lesson, notebook: Path) -> Path:
 
     node: NotebookNode = with_live_plots(nbformat.read(notebook, as_version=4))
     body, _ = HTMLExporter(embed_images=True).from_notebook_node(
-        node, resources={"metadata": {"name": notebook.stem, "path": str(lesson.path.parent)}}
+        node, resources={"metadata": {"name": notebook.stem, "path": str(lesson.parent)}}
     )
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")
