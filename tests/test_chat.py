@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,25 @@ def test_an_answer_that_is_no_stream_points_at_the_url(body: Any) -> None:
     ):
         read(server.endpoint, "Hi")
     assert "URL" in bad.value.hint
+
+
+def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
+    message = {"role": "assistant", "content": "Hi", "reasoning_content": "hm"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    with Scripted([], body={"object": "chat.completion", "choices": [choice]}) as server:
+        _, events = read(server.endpoint, "Hi")
+    assert events == [Thinking("hm"), Answer("Hi"), Finish("stop")]
+
+
+def test_nothing_is_waited_for_after_done() -> None:
+    with Scripted([say("x"), finish(), DONE, 30.0]) as server:
+
+        async def gather() -> list[chat.Event]:
+            return [event async for event in chat.stream(server.endpoint, "Hi")]
+
+        begun = time.monotonic()
+        assert read(server.endpoint, "Hi")[1] == asyncio.run(gather())
+    assert time.monotonic() - begun < 5
 
 
 def test_closing_early_hangs_up() -> None:

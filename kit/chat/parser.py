@@ -39,11 +39,11 @@ class Parser:
 
     def feed(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Events of one chunk, in order. Raises `EndpointError` on an error object."""
-        _refuse_errors(chunk)
+        _refuse(_error_in(chunk))
         events: list[Event] = []
         for choice in _objects(chunk.get("choices")):
             if (choice.get("index") or 0) in (0, "0"):
-                _refuse_errors(choice)
+                _refuse(choice.get("error"))
                 events += self._choice(choice)
         if isinstance(usage := chunk.get("usage"), Mapping) and usage:
             events.append(_usage(usage))
@@ -133,19 +133,19 @@ def _count(source: Any, name: str) -> int | None:
         return None
 
 
-def _refuse_errors(sent: Mapping[str, Any]) -> None:
-    """Raises EndpointError for an error, in whatever shape: of a chunk, or within its choice."""
-    error = sent.get("error") or sent.get("errors")
-    if not error and (
-        sent.get("object") == "error"
-        or not sent.keys() & {"choices", "usage", "delta", "finish_reason"}
-    ):
-        error = sent if any(sent.get(key) for key in _ERROR_KEYS) else None
-    if not error:
-        return
-    if isinstance(error, list):
+def _error_in(chunk: Mapping[str, Any]) -> Any:
+    """The error that a chunk is or has; nothing where it is an answer's."""
+    error = chunk.get("error") or chunk.get("errors")
+    flat = chunk.get("object") == "error" or not chunk.keys() & {"choices", "usage"}
+    return error or (flat and any(chunk.get(key) for key in _ERROR_KEYS) and chunk)
+
+
+def _refuse(error: Any) -> None:
+    """Raises EndpointError for an error in whatever shape."""
+    if isinstance(error, list) and error:
         error = error[0]
-    if not isinstance(error, Mapping):
-        raise broken_off(str(error), sent.get("code"))
-    message = next((error[key] for key in _ERROR_KEYS if error.get(key)), None)
-    raise broken_off(str(message or "no reason given"), error.get("code"))
+    if isinstance(error, Mapping) and error:
+        message = next((error[key] for key in _ERROR_KEYS if error.get(key)), "no reason given")
+        raise broken_off(str(message), error.get("code"))
+    if error:
+        raise broken_off(str(error))

@@ -124,10 +124,10 @@ def open_checked(data: bytes, name: str) -> Image.Image:
         raise InvalidValue(f"{name} is larger than {MAX_BYTES / 2**20:.0f} MiB", "make it smaller")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is stricter
+            warnings.simplefilter("ignore")  # of a bomb, where ours is stricter; of broken EXIF
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-        check_size(*image.size, name)
-        image.load()
+            check_size(*image.size, name)
+            image.load()
     except UnidentifiedImageError as problem:
         what, hint = _looks_like(data)
         raise InvalidValue(f"{name} is {what}", hint) from problem
