@@ -288,6 +288,13 @@ def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
     assert events == [Thinking("hm"), Answer("Hi"), Finish("stop")]
 
 
+def test_an_answer_taken_for_thinking_is_explained() -> None:
+    """sgl-project/sglang#5874: thinking off, and the answer in `reasoning_content`."""
+    with Scripted([think("Paris."), finish(), DONE]) as server:
+        stream, _ = read(server.endpoint, "Hi", thinking=False)
+    assert "reasoning parser may have taken the answer for it" in stream.remark
+
+
 def test_nothing_is_waited_for_after_done() -> None:
     with Scripted([say("x"), finish(), DONE, 30.0]) as server:
 

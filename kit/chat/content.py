@@ -22,6 +22,30 @@ class Piece(NamedTuple):
     text: str
 
 
+class Increment:
+    """What is new in each text of a stream. Some servers send all of it again with each chunk.
+
+    Two that begin alike may well be the model's; so it must have been the whole text so far, or
+    three in a row, and long enough to be no rule or indent. `repeated` once that was so.
+    """
+
+    _LETTERS = 20
+
+    def __init__(self) -> None:
+        self.repeated = False
+        self._last = ""
+        self._nested = True  # the last text is the first one, or began with the one before it
+
+    def of(self, text: str) -> str:
+        last, nested = self._last, self._nested
+        grows = bool(last) and len(text) > len(last) and text.startswith(last)
+        self._last, self._nested = text, grows or not last
+        if not (grows and nested and sum(map(str.isalpha, last)) >= self._LETTERS):
+            return text
+        self.repeated = True
+        return text[len(last) :]
+
+
 def pieces(content: Any) -> Iterator[Piece]:
     """The content of a delta, in order."""
     for part in content if isinstance(content, list) else [content]:

@@ -12,14 +12,31 @@ _WHOLE = ("stop", "tool_calls", "function_call", "eos", "stop_sequence", "")
 
 
 def ending(
-    reason: str | None, thinking: str, answer: str, calls: int, unread: Iterable[str] = ()
+    reason: str | None,
+    thinking: str,
+    answer: str,
+    calls: int,
+    *,
+    asked_to_think: bool | None = None,
+    unread: Iterable[str] = (),
+    repeated: bool = False,
 ) -> str:
     """A sentence about an answer that has ended; empty where there is nothing to say.
 
     `reason` is the server's, `calls` the number of tool calls, `unread` the types of content parts
-    that were left out.
+    that were left out, `repeated` whether each chunk had all of the text.
     """
     sentences = [_ending(reason or "", thinking.strip(), answer.strip(), calls)]
+    if asked_to_think is False and thinking.strip() and not answer.strip() and not calls:
+        sentences.append(
+            "Thinking was switched off: the server's reasoning parser may have taken the answer "
+            "for it."
+        )
+    if repeated:
+        sentences.append(
+            "The server sent the whole text again with each chunk: repeats were left out, but its "
+            "first words may stand twice."
+        )
     if left_out := ", ".join(unread):
         sentences.append(f"Parts without text were left out: {left_out}.")
     return " ".join(filter(None, sentences))

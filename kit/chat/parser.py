@@ -26,12 +26,13 @@ class Parser:
 
     `thinking` is what was asked for; it decides only how a `</think>` without its opening tag
     is read: as the end of thinking, unless thinking was switched off. `unread` names the types of
-    content parts that held no text.
+    content parts that held no text, in order.
     """
 
     def __init__(self, thinking: bool | None = None) -> None:
         self._inline = InlineThinking(thinking)
         self._calls = Calls()
+        self._thoughts, self._texts = content.Increment(), content.Increment()
         self._thought = ""
         self._answered = False
         self.unread: dict[str, None] = {}
@@ -53,10 +54,15 @@ class Parser:
         """What was held back when the stream ended: half a tag, a call whose end did not come."""
         return [*self._inline.settle(), *self._calls.close()]
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the server sent all of the text again with each chunk."""
+        return self._thoughts.repeated or self._texts.repeated
+
     def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
         events: list[Event] = []
         delta = self._delta(choice)
-        if thought := content.thought(delta):
+        if thought := self._thoughts.of(content.thought(delta)):
             events += self._think(thought)
         events += self._content(delta)
         for sent in (*_objects(delta.get("function_call")), *_objects(delta.get("tool_calls"))):
@@ -86,7 +92,7 @@ class Parser:
             elif kind == "thinking":
                 events += self._think(text)
             elif self._answered or not self._is_echo(text):
-                found = self._inline.feed(text)
+                found = self._inline.feed(self._texts.of(text))
                 self._answered |= any(isinstance(one, Answer) for one in found)
                 events += found
         return events

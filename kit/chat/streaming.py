@@ -74,6 +74,7 @@ class Stream:
         self.held_s = 0.0
         self._thinking: list[str] = []
         self._answer: list[str] = []
+        self._asked_to_think = thinking
         self._parser = Parser(thinking)
         self._decoder = EventDecoder()
         self._stall_s = stall_s
@@ -101,7 +102,9 @@ class Stream:
             self.thinking,
             self.answer,
             len(self.tool_calls),
-            self._parser.unread,
+            asked_to_think=self._asked_to_think,
+            unread=self._parser.unread,
+            repeated=self._parser.repeated,
         )
 
     @property
@@ -146,6 +149,8 @@ class Stream:
 
     def _parse(self, chunks: Iterator[object]) -> Iterator[Event]:
         for chunk in chunks:
+            if chunk is None:  # sent to keep the connection alive
+                continue
             if not isinstance(chunk, dict):
                 raise ValueError(f"a chunk that is no object: {str(chunk)[:60]}")
             yield from self._add(self._parser.feed(chunk))
