@@ -52,15 +52,13 @@ def report(
     per_chunk, per_token = _gaps(done, counted)
     tokens_peak, requests_peak = _peaks(done, counted)
     wall_s = duration_s if duration_s > 0 else math.inf
-    if done and not counted:
-        missing = (*missing, "ITL per token: the server does not count the tokens of a chunk")
-    if any(r.assumed for r in done):
-        missing = (
-            *missing,
-            "output tokens: the server counts none; those asked for are taken",
-        )
-    if caveat:
-        missing = (*missing, caveat)
+    caveats = {
+        "ITL per token: the server does not count the tokens of a chunk": done and not counted,
+        "output tokens: the server counts none; those asked for are taken": any(
+            r.assumed for r in done
+        ),
+        caveat: caveat,
+    }
     return Report(
         provenance=provenance,
         backend=backend,
@@ -85,7 +83,7 @@ def report(
         max_output_tokens_per_s=tokens_peak,
         max_concurrent_requests=requests_peak,
         errors=dict(Counter(r.error for r in records if r.error)),
-        missing=missing,
+        missing=(*missing, *(what for what, holds in caveats.items() if holds)),
         records=tuple(records),
     )
 

@@ -99,12 +99,7 @@ class Workload:
     @functools.cached_property
     def text_lengths(self) -> tuple[tuple[int, int], ...]:
         """(text tokens, output tokens) of each request, as drawn."""
-        rng = np.random.RandomState(self.seed)
-        draws = [
-            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
-            for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
-        ]
-        return tuple(zip(*draws, strict=True))
+        return tuple(zip(*self._draw()[1], strict=True))
 
     @property
     def image_tokens(self) -> int:
@@ -137,7 +132,9 @@ class Workload:
         """
         if self.ramp is None and math.isinf(self.request_rate):
             return (0.0,) * self.num_prompts
-        rng = self._after_lengths()
+        rng, _ = self._draw()
+        if self.dataset == "random-ids":
+            rng.randint(0, PLAIN_TOKENS, self.num_prompts)  # the offsets come before the gaps
         if self.ramp is None:
             gaps = rng.exponential(1 / self.request_rate, self.num_prompts)
             return (0.0, *np.cumsum(gaps)[:-1].tolist())
@@ -161,17 +158,16 @@ class Workload:
 
     @functools.cached_property
     def _offsets(self) -> list[int]:
-        rng = self._after_lengths(offsets=False)
+        rng, _ = self._draw()
         return [int(offset) for offset in rng.randint(0, PLAIN_TOKENS, self.num_prompts)]
 
-    def _after_lengths(self, offsets: bool = True) -> np.random.RandomState:
-        """The generator as it stands once bench_serving has drawn the lengths (and offsets)."""
+    def _draw(self) -> tuple[np.random.RandomState, list[list[int]]]:
+        """The generator as it stands once bench_serving has drawn the lengths, and these."""
         rng = np.random.RandomState(self.seed)
-        for full in (self.input_len, self.output_len):
-            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts)
-        if offsets and self.dataset == "random-ids":
-            rng.randint(0, PLAIN_TOKENS, self.num_prompts)
-        return rng
+        return rng, [
+            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
+            for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
+        ]
 
 
 def _on_ramp(gaps: Array, first: float, last: float) -> tuple[float, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kit.cli import bench, course, diagnose, machine, predict, rehearse
+from kit.cli.shared import Command
 from kit.errors import KitError
 
 
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not hasattr(args, "command"):
         all_commands.print_help()
         return 0
-    command: Callable[[argparse.Namespace], int] = args.command
+    command: Command = args.command
     try:
         return command(args)
     except KitError as error:
@@ -37,9 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(metavar="COMMAND")
 
-    def add(
-        name: str, command: Callable[[argparse.Namespace], int], about: str
-    ) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, about: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         sub.set_defaults(command=command)
         return sub

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from kit.hardware import Profile
 
 Command = Callable[[argparse.Namespace], int]
-
-
-class Add(Protocol):
-    """Adds one command; returns its parser, for its options."""
-
-    def __call__(self, name: str, command: Command, about: str) -> argparse.ArgumentParser: ...
+# Adds a command by name, function and description; returns its parser, for its options.
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 class Figures(Protocol):
