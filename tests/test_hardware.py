@@ -55,7 +55,7 @@ BOX_GB = {  # what is printed on the box, in GB or GiB as the vendor counts
 
 
 def test_every_accelerator_that_the_course_speaks_of_is_there() -> None:
-    assert {g.key for g in gpus()} == set(ASKED_FOR.split())
+    assert {g.key for g in gpus()} >= set(ASKED_FOR.split())
 
 
 @pytest.mark.parametrize("card", gpus(), ids=lambda g: g.key)
