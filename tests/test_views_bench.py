@@ -338,6 +338,27 @@ def test_a_ratio_is_the_figure_over_the_firsts(both: tuple[Report, Report]) -> N
     assert row[2].endswith(f"(×{ratio:.2f})")
 
 
+def test_a_predicted_figure_shows_its_band_wherever_it_stands(
+    both: tuple[Report, Report], points: list[Report], run: Report
+) -> None:
+    given, predicted = both
+    low, high = predicted.bands["mean_tpot_ms"]
+    band = f"({low:.2f}–{high:.2f})"
+    assert low < predicted.tpot.mean < high
+    table = compare_reports(given, predicted)
+    row = next(row for row in table.cells if row[0] == "Mean TPOT (ms)")
+    assert (band in row[1], band in row[2]) == (False, True)
+    for text in (str(table), table._repr_markdown_(), table._repr_html_()):
+        assert band in text
+        assert "P10–P90" in text
+    assert "P10–P90" not in str(compare_reports(given))
+    for figure, report in ((run_figure(run), run), (sweep(points), points[0])):
+        low, high = report.bands["output_throughput"]
+        shown = f"{report.output_throughput:,.0f} ({low:,.0f}–{high:,.0f})"
+        assert shown in f"{figure.table.sentence} {figure.table.rows}"
+        assert "P10–P90" in figure.table.sentence
+
+
 def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
     chunks = published("lambda-b200").report
     tokens = published("cookbook-throughput").report

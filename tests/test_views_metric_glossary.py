@@ -36,7 +36,9 @@ def test_an_error_is_said_to_be_one():
 def test_a_row_stands_beside_the_published_with_its_ratio():
     words = explained(OURS, RUN.report)
     _, ours, theirs, ratio, about = row_of(words, "Mean TTFT (ms)")
-    assert (ours, theirs) == (f"{OURS['mean_ttft_ms']:,.2f}", "190.40")
+    assert (ours.split()[0], theirs) == (f"{OURS['mean_ttft_ms']:,.2f}", "190.40")
+    low, high = OURS.bands["mean_ttft_ms"]
+    assert ours.endswith(f" ({low:,.2f}–{high:,.2f})")
     assert float(ratio) == pytest.approx(OURS["mean_ttft_ms"] / 190.40, abs=0.006)
     assert "prefill" in about
     assert "cookbook" in str(words.provenance)

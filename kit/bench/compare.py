@@ -13,7 +13,7 @@ from typing import Any
 
 from kit import load_data
 from kit.bench.metric_list import BY_KEY, Metric
-from kit.bench.report import Report
+from kit.bench.report import BANDS, Report
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,17 @@ def prediction_table(predicted: Report, given: Report) -> str:
     """The metrics of `prediction_ratios` as a table, with the provenance of both reports."""
     kind = str(given.provenance.kind)
     lines = [f"{'':<38} {'predicted':>10} {kind:>10}  ratio"]
-    lines += [
-        f"{one.metric.label + ':':<38} {one.predicted:>10,.2f} {one.given:>10,.2f}  {one.ratio:.3f}"
-        for one in prediction_ratios(predicted, given)
-    ]
+    for one in prediction_ratios(predicted, given):
+        line = f"{one.metric.label + ':':<38} {one.predicted:>10,.2f} {one.given:>10,.2f}"
+        width = predicted.band(one.metric.key, 2)
+        lines.append(f"{line}  {one.ratio:.3f}  {width}".rstrip())
     return "\n".join(
-        [*lines, f"predicted: {predicted.provenance}", f"beside it: {given.provenance}"]
+        [
+            *lines,
+            *([f"in brackets: {BANDS}, of what is predicted"] if predicted.bands else []),
+            f"predicted: {predicted.provenance}",
+            f"beside it: {given.provenance}",
+        ]
     )
 
 

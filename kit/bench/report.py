@@ -35,6 +35,8 @@ ARGUMENTS = (
 )
 OUR_ARGUMENTS = ("seed", "num_prompts", "image_count", "image_resolution", "ramp")
 
+BANDS = "P10–P90 of published cells of this kind"
+
 _WIDTH = 50  # of the printed table
 
 
@@ -132,6 +134,13 @@ class Report:
         """
         return self.to_json()[key]
 
+    def band(self, key: str, decimals: int) -> str:
+        """P10–P90 of a predicted figure, as "(2.1–2.9)"; "" where it has none."""
+        if key not in self.bands:
+            return ""
+        low, high = self.bands[key]
+        return f"({low:,.{decimals}f}–{high:,.{decimals}f})"
+
     def goodput(self, slo: Slo) -> float:
         """Requests per second that kept `slo`. Raises InvalidValue where no request is kept."""
         return self.judge(slo).requests_per_s
@@ -192,15 +201,14 @@ class Report:
                 section = metric.section
                 lines.append(_rule(section, "-"))
             shown = f"{value:<10.2f}" if isinstance(value, float) else f"{value:<10}"
-            if metric.key in self.bands:
-                low, high = self.bands[metric.key]
-                shown = f"{shown.rstrip()} ({low:.2f}–{high:.2f})"
+            if width := self.band(metric.key, 2):
+                shown = f"{shown.rstrip()} {width}"
             lines.append(f"{metric.label + ':':<40} {shown}")
         lines.append("=" * _WIDTH)
         if self.itl_basis == "chunk" and self.itl.mean is not None:
             lines.append("ITL here is per chunk: tokens that come together count as one.")
         if self.bands:
-            lines.append("In brackets: P10–P90 of published cells of this kind.")
+            lines.append(f"In brackets: {BANDS}.")
         lines += [f"missing: {what}" for what in self.missing]
         lines.append(str(self.provenance))
         return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kit.bench.report import Report, Stats
+from kit.bench.report import BANDS, Report, Stats
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
@@ -76,12 +76,19 @@ def results(report: Report, folded: bool = False) -> FigureTable:
     head = ("milliseconds", "mean", "median", "P90", "P99")
     known = [(name, s) for name, s in _latencies(report) if s.mean is not None]
     rows = tuple(
-        (name, *(_ms(value) for value in (s.mean, s.median, s.p90, s.p99)))
+        (
+            name,
+            _ms(s.mean, report, f"mean_{name.lower()}_ms"),
+            _ms(s.median, report, f"median_{name.lower()}_ms"),
+            _ms(s.p90),
+            _ms(s.p99),
+        )
         for name, s in known or _latencies(report)
     )
     parts = [f"{_summary(report)}."]
     parts += [f"{count:,} failed: {error}." for error, count in report.errors.items()]
     parts += [f"Missing: {what}." for what in report.missing]
+    parts += [f"In brackets: {BANDS}."] if report.bands else []
     return FigureTable(" ".join(parts), head, rows, report.provenance, folded)
 
 
@@ -94,8 +101,9 @@ def bundle(figure: Figure) -> dict[str, Any]:
 def _summary(report: Report) -> str:
     asked = report.workload.num_prompts if report.workload else None
     done = f"{report.completed:,}" + (f" of {asked:,}" if asked else "")
+    rate = f"{report.output_throughput:,.0f} {report.band('output_throughput', 0)}".rstrip()
     return (
-        f"{done} requests in {report.duration_s:,.1f} s: {report.output_throughput:,.0f} output "
+        f"{done} requests in {report.duration_s:,.1f} s: {rate} output "
         f"tokens/s, {report.request_throughput:,.2f} requests/s, "
         f"{report.concurrency:,.1f} in flight on average"
     )
@@ -220,7 +228,10 @@ def _rounded(values: Any, decimals: int) -> list[float]:
     return [round(float(value), decimals) for value in values]
 
 
-def _ms(value: float | None) -> str:
+def _ms(value: float | None, report: Report | None = None, key: str = "") -> str:
+    """Milliseconds; with the band of `key`, where it is predicted."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
+    decimals = 0 if value >= 100 else 2
+    band = report.band(key, decimals) if report else ""
+    return f"{value:,.{decimals}f} {band}".rstrip()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from kit.bench.report import Report
+from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue, UnknownName
 from kit.provenance import Provenance
 from kit.views import theme
@@ -173,7 +173,10 @@ def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> g
         x=[round(_latency_ms(report, area.against), 2) for report in line],
         y=[round(_rate(report), 1) for report in line],
         text=area.labels(line),
-        customdata=[concurrency(report) for report in line],
+        customdata=[
+            (concurrency(report), _band(report, "output_throughput"), _band(report, area.against))
+            for report in line
+        ],
         name=name,
         mode="lines+markers+text",
         textposition="top left" if number % 2 == 0 else "bottom right",
@@ -182,8 +185,8 @@ def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> g
         marker={"size": 11, "color": colour, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
         cliponaxis=False,
         hovertemplate=(
-            f"%{{customdata}} at once: %{{y:,.0f}} tokens/s, {area.against.upper()} "
-            "%{x:,.1f} ms<extra></extra>"
+            f"%{{customdata[0]}} at once: %{{y:,.0f}}%{{customdata[1]}} tokens/s, "
+            f"{area.against.upper()} %{{x:,.1f}} ms%{{customdata[2]}}<extra></extra>"
         ),
     )
 
@@ -227,16 +230,27 @@ def _table(lines: Mapping[str, Sequence[Report]]) -> FigureTable:
         (
             f"{concurrency(report)}{' (knee)' if i == knee(line) else ''}",
             name,
-            f"{_rate(report):,.0f}",
+            f"{_rate(report):,.0f}{_band(report, 'output_throughput')}",
             f"{1e3 / _latency_ms(report, 'tpot'):,.1f}",
-            duration(_latency_ms(report, "tpot")),
-            duration(_latency_ms(report, "ttft")),
+            f"{duration(_latency_ms(report, 'tpot'))}{_band(report, 'tpot')}",
+            f"{duration(_latency_ms(report, 'ttft'))}{_band(report, 'ttft')}",
         )
         for name, line in lines.items()
         for i, report in enumerate(line)
     )
     sentence = "; ".join(_said(name, line) for name, line in lines.items())
+    if any(report.bands for line in lines.values() for report in line):
+        sentence += f". In brackets: {BANDS}"
     return FigureTable(f"{sentence[:1].upper()}{sentence[1:]}.", head, rows, _joined(lines))
+
+
+def _band(report: Report, figure: str) -> str:
+    """P10–P90 of a predicted rate, or of a mean latency in its own unit; "" where none is known."""
+    if figure == "output_throughput":
+        return f" {report.band(figure, 0)}".rstrip()
+    if (width := report.bands.get(f"mean_{figure}_ms")) is None:
+        return ""
+    return f" ({duration(width[0])}–{duration(width[1])})"
 
 
 def _joined(lines: Mapping[str, Sequence[Report]]) -> Provenance:

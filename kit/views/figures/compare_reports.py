@@ -11,7 +11,7 @@ from html import escape
 
 from kit.bench import published_runs
 from kit.bench.metric_list import BY_KEY, Metric
-from kit.bench.report import Report
+from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
 from kit.provenance import Kind
 
@@ -80,11 +80,15 @@ class ReportComparison:
         return [row for row in ROWS if any(_value(row, r) is not None for r in self.reports)]
 
     def _pairs(self, row: Metric) -> list[tuple[str, str]]:
-        """(figure, ratio to the first) of each report; "" where there is nothing to compare."""
+        """(figure, ratio to the first) of each report; "" where there is nothing to compare.
+
+        A predicted figure has its band behind it.
+        """
         values = [_value(row, report) for report in self.reports]
+        bands = [report.band(row.key, row.decimals) for report in self.reports]
         return [
             (
-                "–" if value is None else f"{value:,.{row.decimals}f}",
+                "–" if value is None else f"{value:,.{row.decimals}f} {bands[i]}".rstrip(),
                 f"×{value / values[0]:.2f}" if i and values[0] and value is not None else "",
             )
             for i, value in enumerate(values)
@@ -99,7 +103,8 @@ class ReportComparison:
     def _repr_markdown_(self) -> str:
         head, *rows = self.cells
         lines = [head, ["---"] + ["---:"] * len(self.reports), *rows]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return f"{table}\n\n{self._note}" if self._note else table
 
     def _repr_html_(self) -> str:
         """The first rows open, all of them behind a click; each column under its label."""
@@ -119,10 +124,11 @@ class ReportComparison:
         body = "".join(
             f'<tr><th scope="row" style="{_NAME}">{escape(row.short)}</th>'
             + "".join(
-                f'<td style="{_CELL}"><b>{text}</b>'
+                f'<td style="{_CELL}"><b>{value}</b>{space}{width}'
                 + (f' <span style="{_RATIO}">{ratio}</span>' if ratio else "")
                 + "</td>"
                 for text, ratio in self._pairs(row)
+                for value, space, width in [text.partition(" ")]
             )
             + "</tr>"
             for row in rows
@@ -134,7 +140,13 @@ class ReportComparison:
 
     def _sources(self) -> str:
         items = "".join(f"<li>{escape(str(r.provenance))}</li>" for r in self.reports)
-        return f'<ol style="{_QUIET}">{items}</ol>'
+        return f'<ol style="{_QUIET}">{items}</ol>' + (
+            f'<p style="{_QUIET}">{self._note}</p>' if self._note else ""
+        )
+
+    @property
+    def _note(self) -> str:
+        return f"In brackets: {BANDS}." if any(r.bands for r in self.reports) else ""
 
     def __str__(self) -> str:
         *body, labels = self.cells
@@ -147,7 +159,7 @@ class ReportComparison:
             for line in body
         ]
         sources = (f"{h}: {s}" for h, s in zip(body[0][1:], labels[1:], strict=True))
-        return "\n".join([*text, *sources])
+        return "\n".join([*text, *sources, *([self._note] if self._note else [])])
 
     __repr__ = __str__
 

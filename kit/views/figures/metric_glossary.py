@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from kit.bench.metric_list import Metric
-from kit.bench.report import Report
+from kit.bench.report import BANDS, Report
 from kit.provenance import Provenance
 from kit.views.figure import FigureTable
 
@@ -20,21 +20,22 @@ def explained(report: Report, other: Report | None = None, *, shared: bool = Fal
     """
     others = {metric.label: value for metric, value in other.rows()} if other is not None else {}
     rows = tuple(
-        _row(metric, value, others.get(metric.label), other is not None)
+        _row(metric, value, report.band(metric.key, 2), others.get(metric.label), other is not None)
         for metric, value in report.rows()
         if others.get(metric.label) is not None or (value is not None and not shared)
     )
     head = ("row", str(report.provenance.kind))
+    note = f" In brackets: {BANDS}." if report.bands else ""
     if other is None:
         return FigureTable(
-            "What was printed, row by row.",
+            f"What was printed, row by row.{note}",
             (*head, "what it is"),
             rows,
             report.provenance,
             folded=False,
         )
     return FigureTable(
-        f"Ratios are {report.provenance.kind} / {other.provenance.kind}.",
+        f"Ratios are {report.provenance.kind} / {other.provenance.kind}.{note}",
         (*head, str(other.provenance.kind), "ratio", "what it is"),
         rows,
         Provenance(
@@ -44,8 +45,10 @@ def explained(report: Report, other: Report | None = None, *, shared: bool = Fal
     )
 
 
-def _row(metric: Metric, value: object, other: object, compared: bool) -> tuple[str, ...]:
-    columns: tuple[str, ...] = (metric.label, _shown(value))
+def _row(
+    metric: Metric, value: object, band: str, other: object, compared: bool
+) -> tuple[str, ...]:
+    columns: tuple[str, ...] = (metric.label, f"{_shown(value)} {band}".rstrip())
     if compared:
         columns += (_shown(other), _ratio(value, other))
     return (*columns, metric.meaning)
