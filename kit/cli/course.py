@@ -89,8 +89,9 @@ def _figures(reply: Reply) -> str:
     about = "" if reply.exact else "≈ "
     thinking = reply.thinking_tokens or 0
     out = thinking + (reply.answer_tokens or 0)
-    parts = [f"{reply.usage.prompt_tokens:,} tokens in"] if reply.usage else []
-    parts.append(f"{about}{out:,} tokens out")
+    parts = [f"{_tokens(reply.usage.prompt_tokens)} in"] if reply.usage else []
+    if out or reply.usage:
+        parts.append(f"{about}{_tokens(out)} out")
     if thinking:
         parts[-1] += f", {about}{thinking:,} of them thinking"
     if reply.ttft_ms is not None:
@@ -98,6 +99,10 @@ def _figures(reply: Reply) -> str:
     if reply.tokens_per_s is not None:
         parts.append(f"{reply.tokens_per_s:,.0f} tokens/s")
     return " · ".join(parts)
+
+
+def _tokens(count: int) -> str:
+    return f"{count:,} token{'s' * (count != 1)}"
 
 
 def _run(args: argparse.Namespace) -> int:
