@@ -13,7 +13,7 @@ from kit.bench.compare import (
     prediction_ratios,
     prediction_table,
 )
-from kit.bench.user_runs import user_runs
+from kit.bench.user_runs import fit_runs, user_runs
 from kit.cli import main
 from kit.errors import InvalidValue, KitError
 from kit.hardware import profile
@@ -234,3 +234,33 @@ def test_our_worst_headline_row_is_nearer_than_the_best_of_the_others():
         ]
         theirs = [min(abs(x - 1) for x in tool[one.name]) for tool in other_predictors()]
         assert mean_and_worst_error(ours)[1] < min(theirs)
+
+
+def test_runs_of_several_machines_and_a_rehearsal_are_fitted_at_once(tmp_path, capsys):
+    """Each on its own machine; kernels' constants move too, or are called unidentified."""
+    one = write(tmp_path / "a.jsonl", line(WORKS[0]))
+    two = write(tmp_path / "b.jsonl", line(WORKS[1], machine=profile("35b-bf16-b200x1")))
+    asked = ["fit", str(one), f"35b-bf16-b200x1={two}", "h200-rank397-mtp"]
+    asked += ["--profile", "35b-bf16-h200x1"]
+    assert main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    runs = {row["run"] for row in found["rows"]}
+    assert {"a.jsonl", "b.jsonl", "h200-rank397-mtp one at a time"} <= runs
+    assert "h200-rank397-mtp 8000 tokens" in runs  # one prompt on the idle server
+    assert set(found["constants"]) == set(found["from_the_runs"])
+    assert found["from_the_runs"]["quantised_flops"] < 0.01  # all are BF16
+    assert found["constants"]["bandwidth_efficiency"] < found["start"]["bandwidth_efficiency"]
+    machines = [run.profile.gpu.key for run in fit_runs(asked[2:3], None)]
+    assert machines == ["b200"]
+
+
+def test_a_rehearsal_is_fitted_from_the_constants_of_its_own_version(capsys):
+    assert main(["fit", "h200-rank397-mtp"]) == 0
+    said = capsys.readouterr().out
+    assert "start: " in said
+    assert "interpolated between SGLang 0.5.9 and 0.5.16" in said
+    assert "moved" in said
+    assert "expert_correlation" in said.split("Kept at their start")[1]
+    (run, *_) = fit_runs(["h200-rank397-mtp"], None)
+    assert (run.sglang, run.profile.tp_size) == ("0.5.12.post1", 1)
+    assert run.report.provenance.kind == "measured"

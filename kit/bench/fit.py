@@ -68,7 +68,7 @@ class Fit:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Constants that the runs say little of: they stay at their start, or near it."""
+        """Constants that the runs do not identify: most of their value is the start's."""
         return tuple(name for name, share in self.known.items() if share < KNOWN)
 
 
@@ -93,15 +93,16 @@ def fit(
     start: Constants | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     version: str = "",
+    names: Sequence[str] = OWN,
 ) -> Fit:
-    """The constants `OWN` that fit `runs` best, to three digits. Deterministic; some seconds.
+    """The constants `names` that fit `runs` best, to three digits. Deterministic; some seconds.
 
     `on_progress` is told after each simulation of all runs how many there were, and how far off
     the headline rows are in the mean. `version` goes into the constants' label.
     """
     start = start or Constants.fitted()
     found = best = start
-    least, slope = math.inf, np.zeros((len(OWN), 0))
+    least, slope = math.inf, np.zeros((len(names), 0))
     for done in range(1, ROUNDS + 1):
         schedules = [Schedule.record(run, _speed(run, found)) for run in runs]
         off = float(np.abs(np.exp(residuals(schedules, found)) - 1).mean())
@@ -109,12 +110,13 @@ def fit(
             on_progress(done, off)
         if off < least:
             best, least = found, off
-        found, slope = descend(schedules, found, start, OWN, HOLD)
-    normal = slope @ slope.T + HOLD**2 * np.eye(len(OWN))
+        found, slope = descend(schedules, found, start, names, HOLD)
+    normal = slope @ slope.T + HOLD**2 * np.eye(len(names))
     unsure = HOLD**2 * np.diag(np.linalg.inv(normal))  # the start's share of each
-    known = {name: float(1 - share) for name, share in zip(OWN, unsure, strict=True)}
+    known = {name: float(1 - share) for name, share in zip(names, unsure, strict=True)}
     machines = tuple(dict.fromkeys(machine(run.profile) for run in runs))
-    found = rounded(best).learnt(ConstantSource(tuple(r.name for r in runs), version, machines))
+    sources = tuple(dict.fromkeys(run.group or run.name for run in runs))
+    found = rounded(best).learnt(ConstantSource(sources, version, machines))
     return Fit(found, start, known, tuple(rows(found, runs)))
 
 

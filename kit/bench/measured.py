@@ -203,10 +203,9 @@ def measured_rank(where: str | Path) -> MeasuredRank:
         text = (folder / about["log"]).read_text("utf-8", "replace")
         results = [json.loads(line) for line in lines]
     except (OSError, ValueError) as problem:
-        recorded = ", ".join(sorted(one.name for one in _own().iterdir()))
         raise KitError(
             f"{where} holds no rehearsal that ran: {problem}",
-            f"kit rehearse PROFILE makes one; recorded: {recorded}",
+            f"kit rehearse PROFILE makes one; recorded: {', '.join(recorded())}",
         ) from problem
     p = tiny() if about["profile"] == TINY else profile(about["profile"])
     one = rehearsal(
@@ -234,6 +233,11 @@ def measured_rank(where: str | Path) -> MeasuredRank:
         log=text,
         stopped=next((r["at"] for r in results if r["kind"] == "stopped"), None),
     )
+
+
+def recorded() -> list[str]:
+    """Names of the rehearsals that the kit carries."""
+    return sorted(one.name for one in _own().iterdir())
 
 
 def _own() -> Path:

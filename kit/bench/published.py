@@ -49,8 +49,8 @@ _GROUP_KEYS = [
 class PublishedRun:
     """A published run. `accept_length` is None where nothing speculated, or it is not printed.
 
-    `group` is that of a cell; `held_out` says whether a cell is kept from the fit of the speed
-    constants, None where it is no matter of fitting.
+    `group` is that of a cell, or the rehearsal; `held_out` says whether a cell is kept from the
+    fit of the speed constants, None where it is no matter of fitting.
     """
 
     name: str

@@ -119,6 +119,8 @@ class Schedule:
         ttft_ms = (at[self.first] - at[self.sent]) * 1e3
         more = self.output_tokens > 1
         tpot_ms = ((at[self.last] - at[self.first]) * 1e3)[more] / (self.output_tokens[more] - 1)
+        if not more.any():
+            tpot_ms = np.array([np.nan])
         return Figures(
             float(np.median(ttft_ms)),
             float(np.median(tpot_ms)),

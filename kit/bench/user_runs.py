@@ -1,6 +1,7 @@
 """A reader's own runs, from result files, as `fit` takes them: report, machine, workload.
 
-A result line does not say which machine it was measured on: `kit fit` asks for it. bench_serving's
+A result line does not say which machine it was measured on: `kit fit` asks for it. A folder of
+`kit rehearse` does: its runs and its single prompts are those of one rank alone. bench_serving's
 lines leave out the seed: the lengths are drawn again with its default seeds, and must give the
 line's totals. vLLM's lines leave out the lengths: its random data set has exact ones by default.
 """
@@ -12,15 +13,71 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kit.bench.measured import MeasuredRank, measured_rank, recorded
 from kit.bench.metric_list import HEADLINE
 from kit.bench.published import PublishedRun
-from kit.bench.report import Report
+from kit.bench.report import Report, Stats
 from kit.bench.result_file import read, request_rate
 from kit.bench.workload import DATASETS, Workload
 from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
+from kit.hardware import profile as named_profile
 
 SEEDS = (42, 1)  # bench_serving's default since 0.5.14, and before
+
+
+def fit_runs(
+    given: Sequence[str], profile: Profile | None, sglang: str | None = None
+) -> list[PublishedRun]:
+    """Runs of several machines: each of `given` is a result file on `profile`, PROFILE=FILE, or
+    a folder of `kit rehearse` (or the name of one that the kit carries).
+
+    Raises InvalidValue for a file without a profile, and as `user_runs` and `measured_rank` do.
+    """
+    runs: list[PublishedRun] = []
+    for one in given:
+        name, is_pair, file = one.partition("=")
+        if (Path(one) / "about.json").is_file() or one in recorded():
+            runs += rank_runs(measured_rank(one))
+        elif is_pair and not Path(one).exists():
+            runs += user_runs([file], named_profile(name), sglang)
+        elif profile is None:
+            raise InvalidValue(
+                f"which machine ran {one}? A result line does not say",
+                f"name it: kit fit {one} --profile h200x8, or kit fit h200x8={one} "
+                "(kit profiles lists them)",
+            )
+        else:
+            runs += user_runs([one], profile, sglang)
+    return runs
+
+
+def rank_runs(found: MeasuredRank) -> list[PublishedRun]:
+    """The runs of a rehearsal, and each of its single prompts (the best of several) as one."""
+    reports = dict(found.runs)
+    for tokens, times_ms in found.prefill_ms.items():
+        reports[f"{tokens} tokens"] = Report(
+            found.provenance,
+            workload=Workload(tokens, 1, 1, range_ratio=1.0),
+            ttft=Stats(mean=min(times_ms)),
+        )
+    rank = found.rehearsal.rank
+    return [
+        PublishedRun(
+            name=f"{found.name} {name}",
+            profile=rank,
+            sglang=found.rehearsal.plan.sglang,
+            overlap=rank.overlap,
+            accept_length=report.accept_length,
+            workload=report.workload,
+            command="",
+            source=str(found.provenance),
+            report=report,
+            group=found.name,
+        )
+        for name, report in reports.items()
+        if report.workload
+    ]
 
 
 def user_runs(

@@ -48,10 +48,11 @@ def add(add_command: Add) -> None:
     sub.add_argument(
         "runs",
         nargs="+",
-        metavar="RUN.jsonl",
-        help="result lines of kit bench, sglang.bench_serving or vllm bench serve, of one machine",
+        metavar="RUN",
+        help="result lines of kit bench, sglang.bench_serving or vllm bench serve: FILE, or "
+        "PROFILE=FILE where machines differ; or a folder of kit rehearse",
     )
-    sub.add_argument("--profile", help="the machine that they ran on (kit profiles)")
+    sub.add_argument("--profile", help="the machine of each FILE alone (kit profiles)")
     sub.add_argument("--out", type=Path, metavar="FILE", help="write the constants here")
     sub.add_argument("--sglang", help="the SGLang version that ran, where a line does not say it")
     json_option(sub)
@@ -101,25 +102,25 @@ def _show_progress() -> Callable[[Sample], None]:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    from kit.bench.fit import fit
-    from kit.bench.user_runs import user_runs
-    from kit.errors import InvalidValue
+    from kit.bench.fit import OWN, fit
+    from kit.bench.user_runs import fit_runs
     from kit.hardware import profile
+    from kit.sizing.accounting import parse
     from kit.speed import Constants
+    from kit.speed.constants import NAMES, machine
 
-    if args.profile is None:
-        raise InvalidValue(
-            f"which machine ran {args.runs[0]}? A result line does not say",
-            "name it: kit fit RUN.jsonl --profile h200x8 (kit profiles lists them)",
-        )
-    runs = user_runs(args.runs, profile(args.profile), args.sglang)
+    runs = fit_runs(args.runs, profile(args.profile) if args.profile else None, args.sglang)
     kinds = " and ".join(sorted({str(run.report.provenance.kind) for run in runs}))
-    versions = ", ".join(sorted({run.sglang for run in runs}))
-    progress = _show_fit if sys.stderr.isatty() else None
+    versions = sorted({run.sglang for run in runs}, key=parse)
+    several = len({machine(run.profile) for run in runs}) > 1
     found = fit(
-        runs, Constants.fitted(), on_progress=progress, version=f"{kinds}, SGLang {versions}"
+        runs,
+        Constants.fitted(versions[-1]),
+        on_progress=_show_fit if sys.stderr.isatty() else None,
+        version=f"{kinds}, SGLang {', '.join(versions)}",
+        names=NAMES if several else OWN,
     )
-    if progress:
+    if sys.stderr.isatty():
         print(file=sys.stderr)
     if args.out:
         found.constants.write(args.out)
@@ -137,12 +138,17 @@ def _show_fit(simulations: int, off: float) -> None:
 
 def _print(found: Fit, out: Path | None) -> None:
     start = found.start.values()
-    print(f"{'':<28} {'start':>8} {'fitted':>8}   of it from the runs")
+    print(f"start: {found.start.origin}")
+    print(f"{'':<28} {'start':>8} {'fitted':>8}   moved   of it from the runs")
     for name, share in found.known.items():
         value = found.constants.values()[name]
-        print(f"{name:<28} {start[name]:>8g} {value:>8g}   {share:.0%}")
+        moved = f"× {value / start[name]:.2f}"
+        print(f"{name:<28} {start[name]:>8.4g} {value:>8g}  {moved}   {share:.0%}")
+    if kept := [name for name in start if name not in found.known]:
+        print(f"Kept at their start, as those of SGLang's kernels: {', '.join(kept)}.")
+        print("Runs of several machines at once move them too.")
     if found.held:
-        print(f"Too little in these runs to say more: {', '.join(found.held)} stay near the start.")
+        print(f"Too little in these runs to identify: {', '.join(found.held)}.")
         print("More help: a run at concurrency 1, one at full load, one with long prompts.")
     print(f"\n{'':<40} {'predicted':>10} {'given':>10}  ratio")
     for row in found.rows:
