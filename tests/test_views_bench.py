@@ -359,6 +359,15 @@ def test_a_predicted_figure_shows_its_band_wherever_it_stands(
         assert "P10–P90" in figure.table.sentence
 
 
+def test_a_published_median_is_compared_with_a_median() -> None:
+    cell = published("cookbook-0516", H200X8)
+    table = compare_reports(cell.report, predict(H200X8, like=cell))
+    first, _ = table._repr_html_().split("<details>")
+    assert "Median TPOT" in first
+    assert "Mean TPOT" not in first
+    assert table.cells[1][1] == "0.5.16"
+
+
 def test_itl_per_chunk_is_never_compared_with_itl_per_token() -> None:
     chunks = published("lambda-b200").report
     tokens = published("cookbook-throughput").report

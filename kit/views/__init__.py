@@ -9,6 +9,7 @@
     sliders           turn the knobs of a profile and watch the ledger
     builder           choose a launch command; each flag says why
     startup           a server as it comes up, phase by phase
+    diagnose_log      a field for a server's log: what went wrong, what to change
     tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side, `versus` servers
     upload            a field for pictures, the price of each before it is sent; `image_costs`
@@ -40,6 +41,7 @@ _HOME = {
     "compare": "widgets.stream",
     "compare_reports": "figures.compare_reports",
     "concurrency": "figures.context_curves",
+    "diagnose_log": "widgets.diagnose",
     "draft_steps": "figures.speculation",
     "experts": "figures.speculation",
     "explained": "figures.metric_glossary",

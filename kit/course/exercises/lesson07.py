@@ -18,10 +18,11 @@ _ASKED = 128
 _SHORT_MS = 1000.0
 WAYS: dict[str, Profile] = {
     "a": replace(_BASE, max_running_requests=_ASKED),
-    "b": replace(_BASE, max_running_requests=_ASKED, radix_cache=False),
+    "b": replace(_BASE, max_running_requests=_RUN.workload.max_concurrency, radix_cache=False),
     "c": replace(_BASE, max_running_requests=_ASKED, ssm_dtype="bfloat16"),
     "d": replace(_BASE, radix_cache=False),
     "e": replace(_BASE, max_running_requests=_ASKED, mem_fraction_static=0.85),
+    "f": replace(_BASE, max_running_requests=_ASKED, radix_cache=False),
 }
 
 
@@ -94,7 +95,8 @@ EXERCISES = (
         hint="All hundred clients have to run at once: `plan(WAYS['a']).max_running_requests`, "
         "or simulate the run.",
         solution="The limit has to be raised, and each request has to take fewer state slots: "
-        "one without the prefix cache, against five with it.",
+        "one without the prefix cache, against five with it. And no higher than there are clients, "
+        "since slots take their memory from the KV cache.",
     )
     .wrong(lambda: {"a"}, "the flag alone: the state slots end long before.")
     .wrong(
@@ -103,6 +105,10 @@ EXERCISES = (
     )
     .wrong(
         lambda: {"b", "d"}, "without --max-running-requests SGLang keeps its own limit under MTP."
+    )
+    .wrong(
+        lambda: {"b", "f"},
+        "more slots than clients leave too few tokens of KV cache for those that run.",
     )
     .wrong(lambda: set(WAYS), "simulate each: most of them leave a queue."),
     Exercise(

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from kit.bench import published_runs
+from kit.bench import published_cells, published_runs
 from kit.bench.metric_list import BY_KEY, Metric
 from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
@@ -79,6 +79,15 @@ class ReportComparison:
         """Those that at least one report has."""
         return [row for row in ROWS if any(_value(row, r) is not None for r in self.reports)]
 
+    def _open_rows(self) -> list[Metric]:
+        """The rows that matter; for the median of a quantity whose mean the first report lacks."""
+        first, keys = self.reports[0], set(OPEN)
+        for key in OPEN:
+            median = BY_KEY.get(key.replace("mean_", "median_"), BY_KEY[key])
+            if _value(BY_KEY[key], first) is None and _value(median, first) is not None:
+                keys = keys - {key} | {median.key}
+        return [row for row in self._rows() if row.key in keys]
+
     def _pairs(self, row: Metric) -> list[tuple[str, str]]:
         """(figure, ratio to the first) of each report; "" where there is nothing to compare.
 
@@ -109,7 +118,7 @@ class ReportComparison:
     def _repr_html_(self) -> str:
         """The first rows open, all of them behind a click; each column under its label."""
         rows = self._rows()
-        first = [row for row in rows if row.key in OPEN]
+        first = self._open_rows()
         more = self._table(rows) if len(rows) > len(first) else ""
         folded = f"<details><summary>All {len(rows)} rows</summary>{more}</details>" if more else ""
         return self._table(first) + folded + self._sources()
@@ -200,7 +209,7 @@ def _value(metric: Metric, report: Report) -> float | None:
 def version(report: Report) -> str | None:
     """The version of SGLang behind a report: of the published run that it is, or as its source
     says; None where neither does."""
-    for run in published_runs():
+    for run in (*published_runs(), *published_cells()):
         if run.report.provenance == report.provenance:
             return run.sglang
     found = re.search(r"\bSGLang v?(\d+\.\d+[\w.+]*\w)", report.provenance.source)
