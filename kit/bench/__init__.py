@@ -21,11 +21,11 @@ A module imports those above it, never those below:
     published      runs and cells that others published
     simulated      a workload on the scheduler, in virtual time
     replay         a run's schedule kept, its times worked out for other constants
-    user_runs      a reader's own result files, as runs to fit
     fit            constants of the speed model from runs
     fit_published  the kit's constants from the published cells
     compare        a prediction against a published or measured report
     measured       rehearsals that ran: one rank of a plan, measured beside predicted
+    user_runs      a reader's result files and rehearsals, as runs to fit
     rehearse       a rehearsal carried out: started, measured, ended
 """
 
