@@ -11,6 +11,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import confusion_table
 import pytest
 
 from kit import load_data
@@ -53,6 +54,56 @@ def test_the_log_tells_its_cause_and_nothing_else(which: str) -> None:
 def test_a_report_is_told_its_cause(which: str) -> None:
     report = REPORTED[which]
     assert ids(report["log"])[:1] == [report["cause"]][: bool(report["cause"])]
+
+
+def test_the_confusion_table_has_a_diagonal_only() -> None:
+    told = confusion_table.table()
+    assert {(cause, first) for _, cause, first in told if cause != first} == set()
+    assert sum(n for (_, cause, _), n in told.items() if not cause) >= 15, "good starts"
+    assert len(confusion_table.show(told).splitlines()) == 5
+
+
+FALLS = """[2026-11-22 18:50:00 TP0] Scheduler hit an exception: Traceback (most recent call last):
+  File "/opt/sglang/srt/managers/schedule_policy.py", line 7, in add_one_req
+    self.tree_cache.evict(1)
+  File "/opt/sglang/srt/{path}", line 9, in anything
+    raise OddError("the moon is full")
+OddError: the moon is full"""
+
+
+@pytest.mark.parametrize(
+    ("paths", "parts"),
+    [
+        (["mem_cache/radix_cache.py"], ["cache"]),
+        (["managers/schedule_batch.py"], ["scheduler"]),
+        (["speculative/eagle_worker_v2.py", "layers/moe/topk.py"], ["moe", "mtp-shapes"]),
+        (["layers/moe/topk.py", "models/qwen3_5.py"], ["moe"]),
+        (["some/new_file.py"], ["scheduler"]),
+    ],
+)
+def test_an_error_that_no_line_knows_is_told_by_the_part_of_the_server_it_arose_in(
+    paths: list[str], parts: list[str]
+) -> None:
+    """The innermost first, then what it was called from; a part that is always passed, alone."""
+    frames = '", line 9, in anything\n  File "/opt/sglang/srt/'.join(paths)
+    found = diagnose(f"{READY}\n{FALLS.format(path=frames)}")
+    assert [finding.id for finding in found] == parts
+    assert "OddError: the moon is full" in found[0].cause
+
+
+def test_an_error_within_a_request_that_the_server_outlives_is_no_failure() -> None:
+    fell = FALLS.format(path="constrained/xgrammar_backend.py").splitlines()[1:]
+    asgi = ["ERROR:    Exception in ASGI application", "Traceback (most recent call last):", *fell]
+    assert diagnose("\n".join([READY, *asgi])) == ()
+
+
+@pytest.mark.parametrize("rank", ["TP0", "TP1", "DP3 TP6", "PP1 TP0"])
+def test_a_log_of_any_rank_says_how_far_the_server_came(rank: str) -> None:
+    """The second node's log has none of the first rank's lines."""
+    begins = EARLIER["loading"].replace("18:42:02", f"18:42:02 {rank}")
+    assert examine(numbered([begins])).stage is Stage.WEIGHTS
+    first = EARLIER["loading"].replace("18:42:02", "18:42:02 TP0")
+    assert examine(numbered([f"{begins}\n{first}"])).stage is Stage.WEIGHTS
 
 
 def test_every_failure_says_where_it_is_known_from() -> None:
@@ -264,7 +315,7 @@ def test_a_log_of_which_nothing_is_known_keeps_its_last_errors() -> None:
     [
         ("image: lmsysorg/sglang:v0.5.16", "blob/v0.5.16/docs_new/docs/references/faq.mdx"),
         ("sglang==0.5.9", "blob/v0.5.9/docs/references/faq.md"),
-        ("no version", "docs.sglang.io/references/faq.html"),
+        ("no version", "docs.sglang.io/docs/references/faq"),
     ],
 )
 def test_the_troubleshooting_page_is_that_of_the_logs_version(said: str, page: str) -> None:

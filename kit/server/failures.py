@@ -23,17 +23,19 @@ from kit.server.known_failures import (
     engines,
     excusable,
     failures,
+    parts,
     sglang,
     specific_first,
     troubleshooting,
 )
-from kit.server.log import Stage, events, frames
+from kit.server.log import Stage, event_in, frames, of_later_rank
 from kit.server.log_text import Line, numbered
 
 __all__ = ["Diagnosis", "Failure", "Finding", "diagnose", "examine", "failures"]
 
 _KEPT = 8  # last lines that are kept for who finds no cause
 _KINDS = 50_000  # kinds of lines that are remembered
+_INNERMOST = 2  # parts of the server that are asked of one traceback; the more general gives way
 _FAR = 3  # stages: who came that much further did not end by an early error
 _DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _LONG_NUMBERS = re.compile(r"\d{4,}|\d+[:.]\d[\d:.]*")
@@ -197,12 +199,14 @@ class _Run:
     """One start of the server: a log may hold several.
 
     `stage` is the last that the server's own lines gave, `reached` the furthest,
-    `traceback` the one that the functions in the present traceback give.
+    `traceback` the one that the functions in the present traceback give; `parts` are
+    the parts of the server that it comes by, the innermost last.
     """
 
     stage: Stage = Stage.UNKNOWN
     reached: Stage = Stage.UNKNOWN
     traceback: Stage | None = None
+    parts: tuple[str, ...] = ()
     ended: bool = False
     found: dict[str, Finding] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
@@ -225,7 +229,7 @@ class _Reader:
         self._before: _Run | None = None  # the last run that shows a failure
         self._engine: Engine | None = None
         self._version: str | None = None
-        self._kinds: dict[tuple[Stage, str], bool] = {}  # lines alike → whether they move it on
+        self._kinds: dict[tuple[object, ...], bool] = {}  # lines alike → whether they move it on
         self._errors: deque[Line] = deque(maxlen=_KEPT)
         self._last: deque[Line] = deque(maxlen=_KEPT)
 
@@ -237,7 +241,7 @@ class _Reader:
         if error and not _HARMLESS.search(line.text):
             self._errors.append(line)
         shape = _LONG_NUMBERS.sub("", line.text) if error else line.text.translate(_DIGITS)
-        kind = (self._run.now, shape)
+        kind = (self._run.now, self._run.parts, shape)
         known = self._kinds.get(kind)
         moves = known is not False and self._moves(line.text)
         if known is None:
@@ -251,13 +255,13 @@ class _Reader:
         self._recognise(text)
         run = self._run
         if "Traceback (most recent call last)" in text:
-            run.traceback = None
+            run.traceback, run.parts = None, ()
             return True
         if _FRAME.search(text):
             self._passes(text)
             return True
-        if run.traceback is not None and _STAMPED.search(text):
-            run.traceback = None
+        if (run.traceback is not None or run.parts) and _STAMPED.search(text):
+            run.traceback, run.parts = None, ()
         return self._reaches(text)
 
     def _passes(self, frame: str) -> None:
@@ -268,6 +272,9 @@ class _Reader:
         within = run.traceback is Stage.DRAFT and stage in (Stage.LOADED, Stage.POOLS, Stage.GRAPHS)
         if stage is not None and (run.traceback is None or within):
             run.traceback = stage
+        part = next((part.id for part in parts().values() if part.arose(frame, run.now)), None)
+        if part:
+            run.parts = (*(name for name in run.parts if name != part), part)
 
     def _recognise(self, text: str) -> None:
         if self._engine is None or self._engine is not sglang():
@@ -278,17 +285,15 @@ class _Reader:
             self._version = version[1]
 
     def _reaches(self, text: str) -> bool:
-        event = next(events([text]), None)
-        if event is None and self._run.reached is Stage.UNKNOWN and _SERVES.search(text):
-            self._engine, self._run.stage = sglang(), Stage.SERVING
-            self._run.reached = Stage.SERVING
-            return True
+        event = event_in(text)
         if event is None:
-            return False
+            return self._served_before(text)
         self._engine = sglang()
         if event.stage is None:
             return True
         stage = event.stage
+        if stage <= self._run.stage and of_later_rank(text):
+            return True  # a rank behind the others, or all that it shows is known
         if stage is Stage.START and self._run.begun:
             self._new_run()
         run = self._run
@@ -304,6 +309,14 @@ class _Reader:
                 run.found[failure] = replace(finding, outlived=True)
         return True
 
+    def _served_before(self, text: str) -> bool:
+        """Whether all that is left of a log is the end: it was cut off in front."""
+        if self._run.reached is not Stage.UNKNOWN or not _SERVES.search(text):
+            return False
+        self._engine = sglang()
+        self._run.stage = self._run.reached = Stage.SERVING
+        return True
+
     def _new_run(self) -> None:
         if any(not finding.serves for finding in self._run.found.values()):
             self._before = self._run
@@ -311,7 +324,7 @@ class _Reader:
         self._kinds.clear()
 
     def _match(self, line: Line) -> None:
-        if "server_args=" in line.text:
+        if "server_args=" in line.text or "Ignore import error" in line.text:
             return
         run, text = self._run, line.text
         run.ended = run.ended or bool(_ENDED.search(text))
@@ -320,12 +333,19 @@ class _Reader:
             if match := failure.match(text, run.now):
                 run.found.setdefault(failure.id, _finding(failure, match, line, run.now))
                 return
+        near = [parts()[name] for name in run.parts[: -_INNERMOST - 1 : -1]]
+        for failure in near:
+            match = failure.match(text, run.now)
+            if match and failure.priority == max(part.priority for part in near):
+                run.found.setdefault(failure.id, _finding(failure, match, line, run.now))
 
     def diagnosis(self) -> Diagnosis:
         run = self._run
         if not run.found and run.reached is not Stage.SERVING and self._before:
             run = self._before
         known = {f.id for f in failures() if f.machine or self._is_sglang} - run.excused
+        if run.reached is Stage.SERVING and not run.ended:
+            known -= set(parts())  # a request's error: the server answers the others
         found = sorted(
             (finding for finding in run.found.values() if finding.id in known),
             key=lambda finding: finding.rank,

@@ -13,6 +13,10 @@ from kit.sizing.accounting import parse
 
 _FILE = "failures.toml"
 _MOVED = (0, 5, 11)  # from this version on SGLang's documents lie in another folder
+_RAISED = (
+    r"(?<!raise)(?<!except)(?:^|[\s|])"
+    r"(?P<what>(?:(?:[\w<>]+\.)*\w*(?:Error|Exception)\w*|\w+\.[\w.]+\.[A-Z]\w+)(?:: .{1,160}|$))"
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Failure:
     stage: frozenset[Stage] = frozenset()
     unless: re.Pattern[str] | None = None
     not_with: re.Pattern[str] | None = None
+    within: re.Pattern[str] | None = None
     priority: int = 0
     machine: bool = False
     serves: bool = False
@@ -37,10 +42,18 @@ class Failure:
 
     def match(self, line: str, stage: Stage) -> re.Match[str] | None:
         """Where the line shows this failure at that stage; None where it does not."""
-        if self.stage and stage not in self.stage:
+        if not self.belongs(stage):
             return None
         found = self.pattern.search(line)
         return None if found and self.not_with and self.not_with.search(line) else found
+
+    def belongs(self, stage: Stage) -> bool:
+        """Whether it can happen where the server is."""
+        return not self.stage or stage in self.stage
+
+    def arose(self, frame: str, stage: Stage) -> bool:
+        """Whether that frame of a traceback lies in the part of the server that this is about."""
+        return bool(self.within and self.belongs(stage) and self.within.search(frame))
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,8 @@ def _failure(row: dict[str, Any]) -> Failure:
         "remedies": tuple(row["remedies"]),
         "docs": _table("docs")[row["docs"]] if "docs" in row else "",
     }
-    for key in {"pattern", "unless", "not_with"} & set(row):
+    row = {"pattern": _RAISED, **row} if "within" in row else row
+    for key in {"pattern", "unless", "not_with", "within"} & set(row):
         read[key] = re.compile(row[key])
     return Failure(**{**row, **read})
 
@@ -99,8 +113,15 @@ def engines() -> tuple[Engine, ...]:
 
 @cache
 def specific_first() -> tuple[Failure, ...]:
-    """All that is known, the specific before the general."""
-    return tuple(sorted(failures(), key=lambda failure: -failure.priority))
+    """What a line alone shows, the specific before the general."""
+    alone = (failure for failure in failures() if not failure.within)
+    return tuple(sorted(alone, key=lambda failure: -failure.priority))
+
+
+@cache
+def parts() -> dict[str, Failure]:
+    """What the frames of a traceback show: in which part of the server an error arose."""
+    return {failure.id: failure for failure in failures() if failure.within}
 
 
 @cache

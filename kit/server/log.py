@@ -127,8 +127,13 @@ def lines(text: str) -> Iterator[str]:
 def events(log: Iterable[str]) -> Iterator[LogEvent]:
     """The lines that say something. Of several ranks only the first counts."""
     for line in log:
-        if not _LATER_RANK.search(line) and (event := _event(line)):
+        if not of_later_rank(line) and (event := event_in(line)):
             yield event
+
+
+def of_later_rank(line: str) -> bool:
+    """Whether a rank wrote it that is not the first: what it says, the first says too."""
+    return bool(_LATER_RANK.search(line))
 
 
 def read(text: str) -> list[LogEvent]:
@@ -136,7 +141,8 @@ def read(text: str) -> list[LogEvent]:
     return list(events(lines(text)))
 
 
-def _event(line: str) -> LogEvent | None:
+def event_in(line: str) -> LogEvent | None:
+    """What one line says, whichever rank wrote it."""
     for phase in phases():
         if match := phase.pattern.search(line):
             figures = {k: v for k, v in match.groupdict().items() if v is not None}

@@ -10,20 +10,26 @@ import errno
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from parse import parser as made
 
 from kit import server
 from kit.errors import LaunchError
 from kit.server import cpu
 from kit.server.failures import Failure, failures
-from kit.server.log import frames, phases
+from kit.server.known_failures import parts
+from kit.server.log import Stage, frames, phases
 from kit.server.processes import free_port
+
+parser = cache(made)
 
 
 def text_of(where: str) -> str:
@@ -56,6 +62,42 @@ def test_its_key_line_stands_in_the_released_file(failure: Failure) -> None:
         pytest.skip("read in the wheel of that version")
     text = of_python(failure.where) or text_of(failure.where)
     assert failure.key in text or squeezed(failure.key) in squeezed(text)
+
+
+@pytest.mark.parametrize("failure", [f for f in parts().values() if f.where], ids=lambda f: f.id)
+def test_a_part_of_the_server_is_told_by_the_files_it_is_made_of(failure: Failure) -> None:
+    """An error in the file that it names is taken for one of that part, before any other."""
+    frame = f'  File "/opt/lib/python3.12/site-packages/{failure.where}", line 1, in x'
+    stage = min(failure.stage, default=Stage.SERVING)
+    assert next(part.id for part in parts().values() if part.arose(frame, stage)) == failure.id
+
+
+ELSEWHERE = {
+    "docker": (
+        "--gpus --runtime --rm --shm-size --ipc --memory --ulimit --pids-limit --cap-add"
+        " --group-add --security-opt --network --privileged --device"
+    ),
+    "kit": "--sglang --gpu --docker --count --context --no-mtp",
+    "router": "--pd-disaggregation --prefill --decode",
+    "others": (
+        "--now --gpu-reset --force-reinstall --time --update --shutdown --help --extra-index-url"
+    ),
+    "called old": "--mamba-scheduler-strategy --cuda-graph-max-bs --disable-piecewise-cuda-graph",
+    "a way to say it": "--flag --speculative",
+}
+WORDS = ("", "and", "or", "out", "left", "as", "from")  # no value: the sentence goes on
+
+
+@pytest.mark.parametrize("failure", failures(), ids=lambda f: f.id)
+def test_sglang_takes_the_flags_that_a_remedy_names(failure: Failure) -> None:
+    takes = parser()._option_string_actions
+    for remedy in failure.remedies:
+        for flag, value in re.findall(r"(?<![\w-])(--[a-z][\w-]+)(?: ([\w.-]+))?", remedy):
+            if any(flag in flags.split() for flags in ELSEWHERE.values()):
+                continue
+            assert flag in takes, remedy
+            choices = takes[flag].choices
+            assert not choices or value in {*choices, *WORDS}, remedy
 
 
 @pytest.mark.parametrize("row", [*phases(), *frames()], ids=lambda p: p.key[:30])
