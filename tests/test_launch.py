@@ -229,7 +229,7 @@ def test_xeon_has_no_mtp_and_no_overlap() -> None:
 
 
 def test_an_rtx_4090_serves_the_4b() -> None:
-    plan = launch_plan(Profile.of("4b", "bf16", "rtx4090", 1))
+    plan = launch_plan(Profile.of("4b", "bf16", "rtx4090", 1, mem_fraction_static=0.85))
     assert "--tp-size" not in named(plan)
     assert plan.memory.fits
 

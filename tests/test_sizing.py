@@ -26,7 +26,7 @@ def of(name: str, **change: object) -> Profile:
 
 
 # Computed by others from SGLang 0.5.23's formulas: requests at once, thousands of KV tokens.
-# They took 1.5 GiB per rank before the weights, whatever the ranks; see `as_they_assumed`.
+# They took 1.5 GiB per rank before the weights, whatever the ranks, and not what MTP loads twice.
 FIT_TABLE = [
     (of("h200x8"), 39, 594),
     (of("h200x8", **NO_MTP), 78, 687),
@@ -57,8 +57,9 @@ def test_the_fit_table(p: Profile, requests: int, thousands: int) -> None:
 
 
 def as_they_assumed(p: Profile) -> Profile:
-    """`p` on GPUs that leave what the fit table assumed, where ranks talk and take more."""
-    more = max(context_gib(p) - 1.5, 0.0)
+    """`p` on GPUs that leave what the fit table assumed, where ranks and MTP take more."""
+    fraction = p.mem_fraction_static or 1.0
+    more = max(context_gib(p) - 1.5, 0.0) + plan(p).loaded_twice_gib / fraction
     return replace(p, gpu=replace(p.gpu, key="custom", memory_gib=p.gpu.memory_gib + more))
 
 
@@ -99,7 +100,7 @@ def test_the_figures_of_h200() -> None:
     assert made["kv_bytes_per_token_per_rank"] == 16_384
     assert made["state_mib_per_request"] == 183.2
     assert made["fits"] is True
-    assert made["max_running_requests"] == 35
+    assert made["max_running_requests"] == 34
     assert made["provenance"]["kind"] == "computed"
     assert len(made["ranks"]) == 8
     without = explain(plan(of("h200x8", mtp=None))).to_json()
@@ -110,7 +111,7 @@ def test_the_figures_of_h200() -> None:
 
 def test_what_the_version_changes_and_why() -> None:
     old, new = plan(profile("h200x8"), "0.5.9"), plan(profile("h200x8"), "0.5.23")
-    assert (old.max_running_requests, new.max_running_requests) == (48, 35)
+    assert (old.max_running_requests, new.max_running_requests) == (48, 34)
     assert (old.slots_per_request, new.slots_per_request) == (1, 5)
     assert any("radix cache off" in reason for reason in explain(old).reasons)
     assert any("5 per request (extra_buffer)" in reason for reason in explain(new).reasons)
@@ -153,7 +154,11 @@ def test_what_fits_stays_under_the_card_and_the_ledger_adds_up(name: str, versio
     if made.max_running_requests:
         assert rank.total_gib <= rank.limit_gib + 1e-6
         static = rank.gdn_states_gib + rank.mtp_snapshots_gib + rank.kv_cache_gib
-        assert static <= made.rest_gib + 1e-6
+        spare = 0.0  # one state, and one set of snapshots, that older versions do not count
+        if not accounting(version).padding:
+            drafts = made.profile.mtp.num_draft_tokens if made.profile.mtp else 0
+            spare = made.state_mib_per_request_per_rank / 1024 * (1 + drafts)
+        assert static <= made.rest_gib + spare + 1e-6
         assert static > made.rest_gib - 0.1 or not made.profile.radix_cache
 
 
@@ -184,7 +189,7 @@ def test_opposite_moves_for_memory_that_runs_out_early_and_late() -> None:
     assert raised
     assert raised[0].profile.mem_fraction_static > early.minimum_fraction  # type: ignore[operator]
     fits = plan(profile("h200x8"))
-    assert 0.67 < fits.minimum_fraction < 0.69
+    assert 0.68 < fits.minimum_fraction < 0.70
     assert any(
         "at start: raise" in r and "while serving: lower" in r for r in explain(fits).reasons
     )
@@ -192,11 +197,11 @@ def test_opposite_moves_for_memory_that_runs_out_early_and_late() -> None:
 
 def test_context_against_concurrency() -> None:
     made = plan(profile("h200x8"))
-    assert made.requests_at(262_144) == 2
+    assert made.requests_at(262_144) == 1
     assert made.requests_at(1_000) == made.max_running_requests
     assert made.context_at(1) == 262_144
-    assert made.context_at(35) * 35 <= made.kv_tokens
-    assert made.context_at(36) == 0
+    assert made.context_at(34) * 34 <= made.kv_tokens
+    assert made.context_at(35) == 0
     for requests in (0, -1):
         with pytest.raises(InvalidValue):
             made.context_at(requests)

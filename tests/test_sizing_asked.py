@@ -9,7 +9,7 @@ import pytest
 
 from kit.cli.main import main
 from kit.errors import InvalidValue, KitError
-from kit.hardware import Profile, profile
+from kit.hardware import Mtp, Profile, profile
 from kit.launch import launch_plan
 from kit.sizing import FITS_TOKENS, explain, plan
 
@@ -28,7 +28,7 @@ def test_by_default_one_request_of_128k_is_asked() -> None:
 
 
 def test_where_only_the_default_fails_it_starts_and_says_why_128k() -> None:
-    made = plan(on("l40s"))
+    made = plan(on("l40s", mtp=None))
     assert (made.starts, made.fits, made.verdict) == (True, False, "short")
     assert any("thinking needs room" in reason for reason in explain(made).reasons)
     said = explain(made).to_json()
@@ -36,14 +36,14 @@ def test_where_only_the_default_fails_it_starts_and_says_why_128k() -> None:
 
 
 def test_context_and_users_are_what_must_fit() -> None:
-    made = plan(on("l40s", context_length=32_768))
+    made = plan(on("l40s", mtp=None, context_length=32_768))
     assert made.fits
     assert made.verdict == "tight"
     assert any("131,072" in reason for reason in explain(made).reasons)  # a word, no refusal
-    two = plan(on("l40s", context_length=32_768, users=2))
-    assert not two.fits
-    assert any("of the 2 requests asked for" in reason for reason in explain(two).reasons)
-    assert plan(on("h100", context_length=32_768, users=8)).fits
+    more = plan(on("l40s", mtp=None, context_length=32_768, users=20))
+    assert not more.fits
+    assert any("of the 20 requests asked for" in reason for reason in explain(more).reasons)
+    assert plan(on("h200", context_length=32_768, users=8)).fits
     with pytest.raises(InvalidValue, match="users"):
         on("l40s", users=0)
 
@@ -79,7 +79,7 @@ def test_a_remedy_on_the_same_gpus_leaves_room_for_graphs() -> None:
 
 
 def test_a_command_is_written_for_what_starts_with_a_warning() -> None:
-    made = launch_plan(on("l40s"))
+    made = launch_plan(on("l40s", mtp=None))
     assert any("131,072" in warning for warning in made.warnings)
     assert "--mem-fraction-static" in [flag.name for flag in made.flags]
 
@@ -89,7 +89,7 @@ def test_a_command_is_refused_only_where_nothing_starts_and_names_what_would() -
     with pytest.raises(KitError) as caught:
         launch_plan(small)
     assert "does not fit" in str(caught.value)
-    tight = replace(on("l40s"), mem_fraction_static=0.6)
+    tight = on("l40s")
     with pytest.raises(KitError, match=r"kit command --model 27b .*--mem-fraction-static"):
         launch_plan(tight)
 
@@ -112,6 +112,38 @@ def test_27b_in_fp8_on_48_gb_is_sized_and_started_as_its_owners_do(
     printed = capsys.readouterr().out
     assert "It fits, tightly" in printed
     assert "--context-length 32768" in printed
+    assert "chosen here: --mem-fraction-static 0." in printed
+
+
+def test_the_command_line_chooses_fraction_and_mtp_only_where_the_reader_did_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = "size --model 27b --precision fp8 --gpu l40s --count 1"
+    assert main(words.split()) == 0
+    assert "chosen here" in capsys.readouterr().out
+    assert main([*words.split(), "--mem-fraction-static", "0.8"]) == 0
+    printed = capsys.readouterr().out
+    assert "chosen here" not in printed
+    assert "It does not fit" in printed
+    assert "kit command --model 27b --precision fp8 --gpu l40s --count 1" in printed
+    assert main(["size", "h200x8"]) == 0
+    assert "chosen here" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("fraction", "tokens"), [(0.86, 92_507), (0.92, 157_875)])
+def test_two_rtx_3090_have_the_kv_cache_that_their_owner_measured(
+    fraction: float, tokens: int
+) -> None:
+    """noonghunna/club-3090, models/qwen3.8-27b/sglang/compose/dual/fp8/mtp.yml: SGLang 0.5.19,
+    Qwen/Qwen3.8-27B-FP8 with MTP of 4 steps. What MTP loads twice decides it: 2.4 GiB per rank."""
+    own = on("rtx3090", 2, mtp=Mtp(4, 1, 5), mem_fraction_static=fraction, kv_dtype="fp8",
+             ssm_dtype="bfloat16", max_running_requests=1, context_length=131_072,
+             chunked_prefill_size=2048)  # fmt: skip
+    made = plan(own, "0.5.19")
+    assert made.kv_tokens == pytest.approx(tokens, rel=0.07)
+    assert made.loaded_twice_gib == pytest.approx(2.67 - 0.3, abs=0.05)  # of the 2.67 GiB loaded
+    counted_once = replace(own, gpu=replace(own.gpu, key="custom", memory_gib=24 + 2.37 / fraction))
+    assert plan(counted_once, "0.5.19").kv_tokens > 1.5 * tokens
 
 
 def test_one_48_gb_card_runs_as_many_requests_as_its_owner_reports() -> None:

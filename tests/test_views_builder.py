@@ -24,7 +24,7 @@ PUBLISHED_RANKS = {"h100": 16, "h200": 8, "b200": 8}
 
 SELECTIONS = {
     "the default": Selection(),
-    "small": Selection(model="4b", gpu="rtx4090", count=1),
+    "small": Selection(model="4b", gpu="rtx4090", count=1, mtp=False),
     "amd": Selection(gpu="mi300x"),
     "cpu": Selection(model="35b", gpu="xeon", count=3, mtp=False),
     "two machines": Selection(gpu="h100", count=16, nodes=2),

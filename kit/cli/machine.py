@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kit.cli.shared import (
@@ -95,7 +96,8 @@ def _profiles(args: argparse.Namespace) -> int:
 def _size(args: argparse.Namespace) -> int:
     from kit.sizing import explain, plan
 
-    explained = explain(plan(_chosen_profile(args), sglang=version(args)))
+    profile, changed = _chosen_profile(args)
+    explained = explain(plan(profile, sglang=version(args)), changed)
     if args.json:
         print_json(explained.to_json())
     else:
@@ -106,7 +108,10 @@ def _size(args: argparse.Namespace) -> int:
 def _command(args: argparse.Namespace) -> int:
     from kit.launch import launch_plan
 
-    plan = launch_plan(_chosen_profile(args), sglang=version(args))
+    profile, changed = _chosen_profile(args)
+    plan = launch_plan(profile, sglang=version(args))
+    if changed:
+        plan = replace(plan, warnings=(changed, *plan.warnings))
     if args.json:
         print_json(plan.to_json())
     else:
@@ -148,8 +153,10 @@ def _twin(args: argparse.Namespace) -> int:
     )
 
 
-def _chosen_profile(args: argparse.Namespace) -> Profile:
-    from dataclasses import replace
+def _chosen_profile(args: argparse.Namespace) -> tuple[Profile, str]:
+    """The profile, and what was changed in it so that it holds what is asked: a named profile and
+    a fraction that is given stay as they are."""
+    from kit.sizing.remedies import adapted
 
     given = {
         "context_length": args.context,
@@ -157,4 +164,7 @@ def _chosen_profile(args: argparse.Namespace) -> Profile:
         "mem_fraction_static": args.mem_fraction_static,
     }
     given = {field: value for field, value in given.items() if value is not None}
-    return replace(chosen_profile(args), **given)
+    profile = replace(chosen_profile(args), **given)
+    if args.profile or args.mem_fraction_static is not None:
+        return profile, ""
+    return adapted(profile, version(args))

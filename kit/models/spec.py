@@ -194,6 +194,11 @@ class ModelSpec:
         """Bytes of the MTP head alone: what `weights_bytes` loses without MTP."""
         return sum(size for tensor, size in _tensor_bytes(self, precision) if tensor.part == "mtp")
 
+    def shared_bytes(self, precision: str = "bf16") -> int:
+        """Bytes of embedding and head, which the MTP head takes from the main model."""
+        shared = ("model.embed_tokens", "lm_head")
+        return sum(size for tensor, size in _tensor_bytes(self, precision) if tensor.name in shared)
+
     def rank_bytes(self, precision: str, tp_size: int, mtp: bool) -> tuple[int, int]:
         """Bytes of weights on one of `tp_size` ranks: (an even share, what copies add to it).
 

@@ -30,12 +30,14 @@ class Explanation:
     """Why a plan is as it is. Reasons and remedies are computed when they are first read."""
 
     plan: MemoryPlan
+    changed: str = ""  # what was chosen in place of the defaults, and why
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Why the verdict is what it is; the first sentence stands alone."""
         memory = self.plan
         return (
+            *((self.changed,) if self.changed else ()),
             *_weights(memory),
             *_would_fit(memory, self.remedies),
             *_concurrency(memory, self.remedies),
@@ -120,9 +122,9 @@ class Explanation:
         )
 
 
-def explain(memory: MemoryPlan) -> Explanation:
-    """The words of a plan."""
-    return Explanation(memory)
+def explain(memory: MemoryPlan, changed: str = "") -> Explanation:
+    """The words of a plan; `changed`, of `adapted`, comes first."""
+    return Explanation(memory, changed)
 
 
 def _weights(memory: MemoryPlan) -> Iterator[str]:
@@ -253,6 +255,12 @@ def _version(memory: MemoryPlan) -> Iterator[str]:
     p, rules = memory.profile, accounting(memory.sglang)
     if is_unread(memory.sglang):
         yield f"SGLang {memory.sglang} is newer than {table().read_up_to}: counted as that"
+    if memory.loaded_twice_gib:
+        yield (
+            f"MTP loads embedding and head a second time, {memory.loaded_twice_gib:.1f} GiB per "
+            "rank, and gives them back once the memory is divided: they are no cache, and free "
+            "afterwards"
+        )
     if p.mtp is None or not p.model.gdn_layers:
         return
     if p.radix_cache and memory.strategy == "radix_off":

@@ -37,7 +37,8 @@ class MemoryPlan:
     `weights_gb` is the whole checkpoint, `loaded_gb` what the ranks together load of it;
     `state_mib_per_request` is one GDN state over the whole model. `starts`: the server comes up
     and runs a request. `fits`: it holds the profile's users at its context at once, by default
-    one request of 131,072 tokens.
+    one request of 131,072 tokens. `loaded_twice_gib` per rank are counted while the memory is
+    divided, and free afterwards.
     """
 
     profile: Profile
@@ -51,6 +52,7 @@ class MemoryPlan:
     mem_fraction_static: float
     minimum_fraction: float
     rest_gib: float
+    loaded_twice_gib: float
     strategy: str
     refused: bool
     slots: int
@@ -149,6 +151,7 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
         mem_fraction_static=fraction,
         minimum_fraction=held.counted / held.free,
         rest_gib=budget / GIB,
+        loaded_twice_gib=held.twice / GIB,
         strategy=strategy,
         refused=refused,
         slots=pools.slots,
@@ -167,13 +170,19 @@ def plan(profile: Profile, sglang: str = SGLANG) -> MemoryPlan:
 
 @dataclass(frozen=True)
 class HeldBytes:
-    """Bytes on a rank before the pools: `free` before loading, `counted` in the budget."""
+    """Bytes on a rank before the pools: `free` before loading, `counted` in the budget.
+
+    `twice`: the embedding and head that MTP loads again. SGLang divides the memory before it gives
+    them back (wheels 0.5.14 to 0.5.23: `Scheduler.init_model_worker` loads both models and then
+    makes the pools, `EagleDraftWorker.alloc_memory_pool` shares the two after that).
+    """
 
     context: int
     free: int
     even: int
     copies: int
     reserve: int
+    twice: int
     counted: int
 
     @classmethod
@@ -184,7 +193,8 @@ class HeldBytes:
         reserve = _reserve(p, rules)
         counts_mtp = p.mtp is not None and rules.counts_mtp
         counted = sum(p.model.rank_bytes(p.precision, p.tp_size, counts_mtp))
-        return cls(context, free, even, copies, reserve, counted + reserve)
+        twice = p.model.shared_bytes(p.precision) // p.tp_size if counts_mtp else 0
+        return cls(context, free, even, copies, reserve, twice, counted + reserve + twice)
 
 
 def _reserve(p: Profile, rules: Accounting) -> int:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from kit.sizing.accounting import Accounting, table
 
+# Allocated beside the slots and the snapshots in every version, for padded batches; counted in the
+# budget where the rules say so. Source: wheels 0.5.9 to 0.5.23, mem_cache/memory_pool.py.
+SPARE = 1
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -33,7 +37,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Pools:
-    """The result. `slots` and `snapshots` are without the padding, the bytes with it."""
+    """The result. `slots` and `snapshots` are without the spare one of each, the bytes with it."""
 
     slots: int
     snapshots: int
@@ -50,14 +54,13 @@ NOTHING = Pools(0, 0, 0, 0, 0, 0, 0)
 def divide(d: Demand, rules: Accounting) -> Pools:
     """The pools of one rank. All zero where the budget does not hold one request: SGLang then
     ends with an error."""
-    spare = 1 if rules.padding else 0
-    slots = _slots(d, rules, spare) if d.state else 0
+    counted = SPARE if rules.padding else 0
+    slots = _slots(d, rules, counted) if d.state else 0
     if d.budget <= 0 or (d.state and slots <= 0):
         return NOTHING
     snapshots = _snapshots(d, rules, slots) if d.state else 0
-    snapshot_bytes = d.state * (snapshots + spare) * d.drafts if snapshots else 0
-    state_bytes = d.state * (slots + spare) if slots else 0
-    tokens = max(d.budget - snapshot_bytes - state_bytes, 0) // d.cell
+    budgeted = d.state * (_with(snapshots, counted) * d.drafts + _with(slots, counted))
+    tokens = max(d.budget - budgeted, 0) // d.cell
     tokens = tokens // d.page_size * d.page_size
     running = _running(d, slots, tokens)
     if running < 1:
@@ -67,10 +70,14 @@ def divide(d: Demand, rules: Accounting) -> Pools:
         snapshots=snapshots,
         kv_tokens=tokens,
         max_running_requests=running,
-        state_bytes=state_bytes,
-        snapshot_bytes=snapshot_bytes,
+        state_bytes=d.state * _with(slots, SPARE),
+        snapshot_bytes=d.state * _with(snapshots, SPARE) * d.drafts,
         kv_bytes=tokens * d.cell,
     )
+
+
+def _with(number: int, spare: int) -> int:
+    return number + spare if number else 0
 
 
 def _slots(d: Demand, rules: Accounting, spare: int) -> int:

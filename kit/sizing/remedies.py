@@ -16,7 +16,8 @@ from kit.sizing.plan import MemoryPlan, plan
 TIGHT_FRACTION = " 0.9"  # what is proposed where a plan is tight
 LAZY_SINCE = (0, 5, 14)  # the strategy is older, its flag had another name
 FRACTION_STEPS = (0.85, 0.88, 0.9, 0.92, 0.95)
-SPARE_GIB = 2.0  # less than this outside the budget is no room for graphs and activations
+SPARE_GIB = 1.9  # outside the budget: two RTX 3090 serve with it (noonghunna/club-3090)
+LARGE_GPU_GIB, SMALL_GPU_MOST = 60, 0.92  # owners of smaller GPUs go no higher
 
 Change = tuple[str, Profile]  # what to do, and the profile after it
 
@@ -70,6 +71,22 @@ def remedies(memory: MemoryPlan) -> tuple[Remedy, ...]:
     found = [_remedy(change, memory)[0] for change in _elsewhere(memory)]
     own = _here(memory)
     return (own, *found) if own is not None and own.fits else (*found, *([own] if own else ()))
+
+
+def adapted(p: Profile, sglang: str) -> tuple[Profile, str]:
+    """The profile with the least change of fraction and MTP that holds what is asked of it, and
+    what was changed; `p` itself and "" where it holds that, or no such change does.
+
+    For a reader's own machine: the cookbook's fraction of 0.8 is meant for large GPUs.
+    """
+    memory = plan(p, sglang)
+    own = None if memory.fits else _here(memory)
+    if own is None or not (own.fits or not memory.starts):
+        return p, ""
+    asked = f"--mem-fraction-static {p.mem_fraction_static:g}" if p.mem_fraction_static else "0.8"
+    with_mtp = " with MTP" if p.mtp is not None else ""
+    lacks = "does not start here" if not memory.starts else "is short of what is asked"
+    return own.profile, f"chosen here: {own.action}, since {asked}{with_mtp} {lacks}"
 
 
 def _remedy(change: Change, memory: MemoryPlan, here: bool = False) -> tuple[Remedy, MemoryPlan]:
@@ -178,8 +195,9 @@ def _hardware(p: Profile) -> Iterator[Change]:
 def _fractions(memory: MemoryPlan) -> Iterator[Change]:
     p = memory.profile
     least = max(memory.mem_fraction_static, memory.minimum_fraction) / aiter_share(p)
+    most = 1.0 if p.gpu.memory_gib > LARGE_GPU_GIB else SMALL_GPU_MOST
     for fraction in FRACTION_STEPS:
-        if fraction > least and p.gpu.memory_gib * (1 - fraction) >= SPARE_GIB:
+        if least < fraction <= most and p.gpu.memory_gib * (1 - fraction) >= SPARE_GIB:
             yield f"--mem-fraction-static {fraction}", replace(p, mem_fraction_static=fraction)
 
 
