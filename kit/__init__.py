@@ -9,7 +9,8 @@ The line that runs through it, left to right; a module imports what stands left 
     models      a config's shape → parameters, bytes, cache per token
     hardware    GPUs, and profiles: model × precision × GPUs × serving options
     sizing      profile + SGLang version → memory plan; when asked, reasons and remedies
-    deployment_matrix   the cookbook's whole deployment matrix, ours beside theirs
+    deployment_matrix   the cookbook's whole deployment matrix, ours beside theirs; common_setups:
+                ten outside data centres, beside what their owners say
     speed       profile → step times, by roofline and a few fitted constants; speculation
     scheduler   SGLang's scheduler in virtual time
     pocket      the pocket model: its card, and what its MTP layer got accepted
