@@ -7,9 +7,11 @@ ledgers([plan(p) for p in profiles()])     one bar per machine: its fullest rank
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from kit.errors import InvalidValue
+from kit.models.precision import precision
 from kit.sizing import MemoryPlan, RankLedger
 from kit.views import theme
 from kit.views.figure import Figure
@@ -20,7 +22,6 @@ from kit.views.figures.plan_text import (
     machine,
     plan_table,
     plans_table,
-    title,
     verdict,
 )
 
@@ -82,16 +83,10 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
     if not plans:
         raise InvalidValue("no plans to draw", "give at least one: ledgers([plan(profile)])")
     ranks = [fullest(plan) for plan in plans]
-    fit = [machine(plan.profile) for plan in plans if plan.fits]
-    not_fit = [machine(plan.profile) for plan in plans if not plan.fits]
-    outcome = "; ".join(
-        part
-        for part in (
-            f"fits: {', '.join(fit)}" if fit else "",
-            f"does not: {', '.join(not_fit)}" if not_fit else "",
-        )
-        if part
-    )
+    outcomes: dict[str, list[str]] = {}
+    for plan in sorted(plans, key=lambda plan: not plan.fits):
+        outcomes.setdefault("fits" if plan.fits else "does not", []).append(machine(plan.profile))
+    outcome = "; ".join(f"{how}: {', '.join(which)}" for how, which in outcomes.items())
     layout = theme.layout(
         outcome[0].upper() + outcome[1:],
         f"the fullest rank of each machine · SGLang {plans[0].sglang}",
@@ -158,18 +153,17 @@ def _traces(ranks: Sequence[RankLedger], x: list[Any], inside: bool = False) -> 
     least = 0.06 * max(_height(rank) for rank in ranks)
     traces = []
     for label in size:
-        trace = _bars(label, x, drawn[label], size[label], *part_style(label))
+        trace = _bars(label, x, drawn[label], size[label])
         if inside:
             trace |= _numbers(drawn[label], size[label], least, trace["marker"])
         traces.append(trace)
     over = [round(excess_gib(rank), 2) for rank in ranks]
-    traces.append(_bars(OVER, x, over, over, *part_style(OVER)))
+    traces.append(_bars(OVER, x, over, over))
     return [trace for trace in traces if any(trace["y"])]
 
 
-def _bars(
-    name: str, x: list[Any], drawn: list[float], size: list[float], colour: str, hatch: str
-) -> dict[str, Any]:
+def _bars(name: str, x: list[Any], drawn: list[float], size: list[float]) -> dict[str, Any]:
+    colour, hatch = part_style(name)
     marker: dict[str, Any] = {"color": colour, "line": {"color": theme.PAPER, "width": 1.5}}
     if hatch:
         ink = {"bgcolor": colour, "fgcolor": theme.PAPER}
@@ -229,10 +223,8 @@ def _excess_note(x: float, rank: RankLedger, xref: str) -> list[dict[str, Any]]:
 def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
     """The parts' names and sizes at the right of the bars, pushed apart where they crowd."""
     parts = [(label, gib) for label, gib, _ in parts_under_limit(rank) if gib >= 0.05]
-    middles, height = [], 0.0
-    for _, gib in parts:
-        middles.append(height + gib / 2)
-        height += gib
+    ends = accumulate(gib for _, gib in parts)
+    middles = [end - gib / 2 for end, (_, gib) in zip(ends, parts, strict=True)]
     places = _apart(middles, 0.073 * top)
     return [
         note(
@@ -249,8 +241,8 @@ def _labels(rank: RankLedger, top: float) -> list[dict[str, Any]]:
             arrowhead=0,
             arrowwidth=1.5,
             arrowcolor=theme.QUIET,
+            showarrow=True,
         )
-        | {"showarrow": True}
         for (label, gib), middle, place in zip(parts, middles, places, strict=True)
     ]
 
@@ -270,5 +262,5 @@ def _apart(places: Sequence[float], gap: float) -> list[float]:
 def _tick(plan: MemoryPlan) -> str:
     mark = "✓ fits" if plan.fits else "✗ does not fit"
     count, _, nodes = machine(plan.profile).partition(" on ")
-    where = f"{title(plan.profile.precision)}{', ' + nodes if nodes else ''}"
+    where = f"{precision(plan.profile.precision).title}{', ' + nodes if nodes else ''}"
     return f"<b>{count}</b><br>{where}<br>{mark}"

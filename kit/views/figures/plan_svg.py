@@ -67,18 +67,15 @@ def _bar(plan: MemoryPlan) -> list[str]:
     """One rank, lying: parts from the left, the GPU's end as a line."""
     rank = fullest(plan)
     scale = (_RIGHT - _LEFT) / max(rank.total_gib, rank.limit_gib)
-    parts = [(label, under, part_style(label)) for label, _, under in parts_under_limit(rank)]
-    parts.append((OVER, excess_gib(rank), part_style(OVER)))
+    parts = [(label, under) for label, _, under in parts_under_limit(rank)]
+    parts.append((OVER, excess_gib(rank)))
     top, high = 98, 56
     drawn = []
     x = float(_LEFT)
-    for _label, gib, (colour, hatch) in parts:
-        width = gib * scale
-        if width < 0.3:
-            continue
-        for fill in (colour, *(["url(#kit-hatch)"] if hatch else [])):
-            drawn.append(_rect(x, top, width, high, fill))
-        x += width
+    for label, gib in parts:
+        if gib * scale >= 0.3:
+            drawn += [_rect(x, top, gib * scale, high, fill) for fill in _fills(label)]
+            x += gib * scale
     edge = _LEFT + rank.limit_gib * scale
     drawn.append(
         f'<path d="M{edge:.1f} {top - 10}v{high + 20}" stroke="{theme.INK}" stroke-width="3"/>'
@@ -87,35 +84,36 @@ def _bar(plan: MemoryPlan) -> list[str]:
     return [*drawn, *_legend(parts, top + high + 30)]
 
 
-def _legend(parts: list[tuple[str, float, tuple[str, str]]], top: int) -> list[str]:
+def _legend(parts: list[tuple[str, float]], top: int) -> list[str]:
     """Names and GiB of the parts, three to a row."""
     drawn = []
-    for i, (label, gib, (colour, hatch)) in enumerate(p for p in parts if p[1] >= 0.05):
+    for i, (label, gib) in enumerate(p for p in parts if p[1] >= 0.05):
         x, y = _LEFT + i % 3 * 308, top + i // 3 * 27
-        for fill in (colour, *(["url(#kit-hatch)"] if hatch else [])):
-            drawn.append(_rect(x, y - 13, 16, 16, fill, theme.QUIET))
+        drawn += [_rect(x, y - 13, 16, 16, fill, theme.QUIET) for fill in _fills(label)]
         drawn.append(_text(x + 24, y, f"{label} {gib:.1f} GiB", 15))
     return drawn
 
 
+def _fills(label: str) -> tuple[str, ...]:
+    """What a part is filled with: its colour, and its hatch over it."""
+    colour, hatch = part_style(label)
+    return (colour, "url(#kit-hatch)") if hatch else (colour,)
+
+
 def _gauge(top: int, name: str, wanted: int, held: int) -> list[str]:
     """What is wanted of a pool: full width is the larger of wanted and held."""
-    most = max(wanted, held, 1)
-    x, wide, high = 430, _RIGHT - 430, 22
-    got = min(wanted, held)
-    ok = wanted <= held
-    mark = "✓" if ok else "✗"
-    text = f"{mark} {name}: {wanted:,} of {held:,}"
+    x, high = 430, 22
+    scale = (_RIGHT - x) / max(wanted, held, 1)
+    got, missing = min(wanted, held), max(wanted - held, 0)
+    text = f"{'✗' if missing else '✓'} {name}: {wanted:,} of {held:,}"
     drawn = [
-        _text(_LEFT, top + 17, text, 17, theme.INK if ok else theme.DEEP_RED, 600),
-        _rect(x, top, wide * held / most, high, theme.PALE, theme.QUIET),
-        _rect(x, top, wide * got / most, high, theme.GREEN),
+        _text(_LEFT, top + 17, text, 17, theme.DEEP_RED if missing else theme.INK, 600),
+        _rect(x, top, scale * held, high, theme.PALE, theme.QUIET),
+        _rect(x, top, scale * got, high, theme.GREEN),
     ]
-    if not ok:
-        missing = x + wide * got / most, wide * (wanted - got) / most
-        drawn += [
-            _rect(missing[0], top, missing[1], high, f) for f in (theme.RED, "url(#kit-hatch)")
-        ]
+    if missing:
+        end = x + scale * got
+        drawn += [_rect(end, top, scale * missing, high, fill) for fill in _fills(OVER)]
     return drawn
 
 

@@ -18,11 +18,6 @@ def machine(profile: Profile) -> str:
     return f"{profile.tp_size}× {profile.gpu.name}{nodes}"
 
 
-def title(precision_name: str) -> str:
-    """A precision as people write it: "BF16"."""
-    return precision(precision_name).title
-
-
 def fullest(plan: MemoryPlan) -> RankLedger:
     """The rank that holds most."""
     return max(plan.ranks, key=lambda rank: rank.total_gib)
@@ -57,40 +52,33 @@ def verdict(plan: MemoryPlan) -> str:
 def plan_table(plan: MemoryPlan) -> FigureTable:
     """The ledger as a sentence and a table: a column for the ranks that hold the same."""
     groups = [list(g) for _, g in groupby(plan.ranks, key=lambda r: (r.entries, r.limit_gib))]
-    held = [dict(group[0].entries) for group in groups]
-    rows = [
-        (label, *(f"{column.get(label, 0.0):.2f}" for column in held))
-        for label in _labels(plan.ranks)
-    ]
-    rows.append(("together", *(f"{group[0].total_gib:.2f}" for group in groups)))
-    rows.append(("the GPU", *(f"{group[0].limit_gib:.2f}" for group in groups)))
+    rows = _rows([group[0] for group in groups], "{:.2f}")
     rank = fullest(plan)
     sentence = (
         f"{plan.profile}: weights take {rank.weights_gib:.1f} of the "
         f"{rank.limit_gib:.1f} GiB of each rank. It {verdict(plan)}."
     )
-    return FigureTable(sentence, ("GiB", *map(_ranks, groups)), tuple(rows), plan.provenance)
+    return FigureTable(sentence, ("GiB", *map(_ranks, groups)), rows, plan.provenance)
 
 
 def plans_table(plans: Sequence[MemoryPlan]) -> FigureTable:
     """Machines side by side: the fullest rank of each."""
-    ranks = [fullest(plan) for plan in plans]
-    held = [dict(rank.entries) for rank in ranks]
-    rows = [
-        (label, *(f"{column.get(label, 0.0):.1f}" for column in held)) for label in _labels(ranks)
-    ]
-    rows.append(("together", *(f"{rank.total_gib:.1f}" for rank in ranks)))
-    rows.append(("the GPU", *(f"{rank.limit_gib:.1f}" for rank in ranks)))
-    rows.append(("verdict", *(plan.verdict for plan in plans)))
-    names = [f"{machine(p.profile)} {title(p.profile.precision)}" for p in plans]
-    sentences = [f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True)]
+    rows = _rows([fullest(plan) for plan in plans], "{:.1f}")
+    verdicts = ("verdict", *(plan.verdict for plan in plans))
+    names = [f"{machine(p.profile)} {precision(p.profile.precision).title}" for p in plans]
+    ends = "; ".join(f"{name} {verdict(plan)}" for name, plan in zip(names, plans, strict=True))
     head = ("GiB per rank", *names)
-    return FigureTable("; ".join(sentences) + ".", head, tuple(rows), plans[0].provenance)
+    return FigureTable(f"{ends}.", head, (*rows, verdicts), plans[0].provenance)
 
 
-def _labels(ranks: Sequence[RankLedger]) -> list[str]:
-    """Every label that stands for more than nothing on some rank, in the ledger's order."""
-    return list(dict.fromkeys(label for r in ranks for label, gib in r.entries if gib > 0.004))
+def _rows(ranks: Sequence[RankLedger], form: str) -> tuple[tuple[str, ...], ...]:
+    """A row for each label that is more than nothing on some rank, their sum, and the GPU."""
+    held = [{**dict(r.entries), "together": r.total_gib, "the GPU": r.limit_gib} for r in ranks]
+    labels = dict.fromkeys(label for r in ranks for label, gib in r.entries if gib > 0.004)
+    return tuple(
+        (label, *(form.format(column.get(label, 0.0)) for column in held))
+        for label in (*labels, "together", "the GPU")
+    )
 
 
 def _ranks(group: Sequence[RankLedger]) -> str:

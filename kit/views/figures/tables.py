@@ -16,52 +16,42 @@ from kit.hardware.validate import obstacle
 from kit.launch import source_commands
 from kit.models import ModelSpec
 from kit.models import family as every_size
-from kit.models.precision import precisions
+from kit.models.precision import precision, precisions
 from kit.provenance import computed, published
 from kit.sizing import MemoryPlan, explain, plan
 from kit.views.figure import FigureTable
-from kit.views.figures.plan_text import title
 
 MIB = 2**20
 
 
 def family() -> FigureTable:
     """The eight sizes of Qwen3.5: parameters, layers, bytes."""
-    head = (
-        "size",
-        "parameters (B)",
-        "used per token (B)",
-        "experts",
-        "layers: full attention + GDN",
-        "weights, BF16 (GB)",
-        "KV (bytes per token)",
-        "GDN state (MiB per request)",
-        "checkpoints",
-    )
-    sizes = every_size()
+    rows = [_row(spec) for spec in every_size()]
     return FigureTable(
-        f"Qwen3.5 comes in {len(sizes)} sizes, and all of them are hybrids with a vision tower.",
-        head,
-        tuple(_row(spec) for spec in sizes),
+        f"Qwen3.5 comes in {len(rows)} sizes, and all of them are hybrids with a vision tower.",
+        tuple(rows[0]),
+        tuple(tuple(row.values()) for row in rows),
         computed("each size's config.json; checkpoints as published by Qwen, NVIDIA and AMD"),
         folded=False,
     )
 
 
-def _row(spec: ModelSpec) -> tuple[str, ...]:
+def _row(spec: ModelSpec) -> dict[str, str]:
+    """A size's figures, each under its column's head."""
     p = spec.parameters()
     some = f"{spec.num_experts_per_tok} + 1 of {spec.num_experts}"
-    return (
-        _size(spec),
-        f"{p.text / 1e9:.2f}",
-        f"{p.active / 1e9:.2f}",
-        some if spec.num_experts else "none",
-        f"{spec.full_layers} + {spec.gdn_layers}",
-        f"{spec.weights_bytes() / 1e9:,.1f}",
-        f"{spec.kv_bytes_per_token(mtp=False):,}",
-        f"{spec.state_bytes_per_request() / MIB:.1f}",
-        ", ".join(recipe.title for recipe in precisions().values() if spec.name in recipe.sizes),
-    )
+    checkpoints = [recipe.title for recipe in precisions().values() if spec.name in recipe.sizes]
+    return {
+        "size": _size(spec),
+        "parameters (B)": f"{p.text / 1e9:.2f}",
+        "used per token (B)": f"{p.active / 1e9:.2f}",
+        "experts": some if spec.num_experts else "none",
+        "layers: full attention + GDN": f"{spec.full_layers} + {spec.gdn_layers}",
+        "weights, BF16 (GB)": f"{spec.weights_bytes() / 1e9:,.1f}",
+        "KV (bytes per token)": f"{spec.kv_bytes_per_token(mtp=False):,}",
+        "GDN state (MiB per request)": f"{spec.state_bytes_per_request() / MIB:.1f}",
+        "checkpoints": ", ".join(checkpoints),
+    }
 
 
 def _size(spec: ModelSpec) -> str:
@@ -74,21 +64,18 @@ def on_card(gpu_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:
     Where none does, the row says what is in the way. Raises UnknownName.
     """
     kind = gpu(gpu_name)
-    found = [(spec, _best(spec, kind.key, count, sglang)) for spec in every_size()]
-    largest = next((plan for _, plan in found if plan is not None and plan.fits), None)
-    sentence = f"{count}× {kind.name} of {kind.memory_gib:.0f} GiB: "
-    if largest is None:
-        sentence += "none of the family fits."
-    else:
-        p = largest.profile
-        sentence += (
-            f"the largest that fits is {p.checkpoint}, {largest.max_running_requests} requests "
-            f"at once and {largest.kv_tokens:,} tokens of KV cache."
+    found = {spec: _best(spec, kind.key, count, sglang) for spec in every_size()}
+    outcome = "none of the family fits."
+    if largest := next((held for held in found.values() if held and held.fits), None):
+        outcome = (
+            f"the largest that fits is {largest.profile.checkpoint}, "
+            f"{largest.max_running_requests} requests at once and {largest.kv_tokens:,} tokens "
+            "of KV cache."
         )
     return FigureTable(
-        sentence,
+        f"{count}× {kind.name} of {kind.memory_gib:.0f} GiB: {outcome}",
         ("size", "precision", "verdict", "requests at once", "KV tokens", "or else"),
-        tuple(_fitting(spec, plan) for spec, plan in found),
+        tuple(_fitting(spec, held) for spec, held in found.items()),
         computed(f"formulas of SGLang {sglang}"),
         folded=False,
     )
@@ -116,15 +103,14 @@ def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
     size = _size(spec)
     if held is None:
         return (size, "–", "no", "–", "–", "no checkpoint of it runs here")
-    kind = title(held.profile.precision)
     figures = ("–", "–")
     if held.starts:
         figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
-    if held.fits:
-        return (size, kind, held.verdict, *figures, "")
-    remedies = explain(held).remedies
-    remedy = remedies[0].action if remedies else "a smaller size"
-    return (size, kind, held.verdict, *figures, remedy)
+    remedy = ""
+    if not held.fits:
+        remedies = explain(held).remedies
+        remedy = remedies[0].action if remedies else "a smaller size"
+    return (size, precision(held.profile.precision).title, held.verdict, *figures, remedy)
 
 
 def claims(lesson: str) -> FigureTable:
@@ -133,19 +119,18 @@ def claims(lesson: str) -> FigureTable:
     found = [claim for claim in data["claim"] if claim["lesson"] == lesson]
     if not found:
         raise UnknownName("lesson with claims", lesson, {c["lesson"] for c in data["claim"]})
-    rows = tuple(
-        (
-            claim["text"],
-            " and ".join(by.capitalize() for by in claim["by"]),
-            claim["tested"] or "not here: the publisher's word",
-        )
-        for claim in found
-    )
     tested = sum(bool(claim["tested"]) for claim in found)
     return FigureTable(
         f"Of {len(found)} published claims this course puts {tested} to the test.",
         ("claim", "published by", "tested"),
-        rows,
+        tuple(
+            (
+                claim["text"],
+                " and ".join(by.capitalize() for by in claim["by"]),
+                claim["tested"] or "not here: the publisher's word",
+            )
+            for claim in found
+        ),
         published("; ".join(data["sources"].values())),
         folded=False,
     )
