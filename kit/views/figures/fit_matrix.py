@@ -5,7 +5,7 @@ matrix("397b", gpus=("h100", "h200", "b200"))
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +23,8 @@ from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis, heading
 from kit.views.figures.plan_text import excess_gib, fullest
-from kit.views.figures.plan_text import title as shown
 
 COUNTS = (1, 2, 4, 8, 16)
-
 
 # a plan's verdict, or "none" for what is not to be had → mark, level of the colour scale
 _MARK = {"fits": "✓", "tight": "~", "short": "✗", "no": "✗", "none": ""}
@@ -37,34 +35,17 @@ _HOLDS = ("fits", "tight")
 
 @dataclass(frozen=True)
 class FitCell:
-    """One machine: `count` of a GPU at a precision. `why` is what decided it.
+    """How one machine ends, and `why`.
 
     `verdict` is the plan's: "fits", "tight", "short", "no"; or "none", where no server would start.
     """
 
-    gpu: Gpu
-    precision: str
-    count: int
     verdict: str
     why: str
 
 
-def cells(
-    model_name: str,
-    gpu_names: Iterable[str],
-    kinds: Iterable[str],
-    counts: Sequence[int] = COUNTS,
-    sglang: str = SGLANG,
-    **options: Any,
-) -> tuple[FitCell, ...]:
-    """Every combination, GPU by GPU. `kinds` are precisions; `options` go to `Profile.of`."""
-    kinds = tuple(kinds)
-    return tuple(
-        _cell(find_gpu(name), kind, count, model_name, sglang, options)
-        for name in gpu_names
-        for kind in kinds
-        for count in counts
-    )
+Cells = Mapping[tuple[Gpu, str, int], FitCell]
+"""GPU, precision and count → how it ends."""
 
 
 def _cell(
@@ -76,13 +57,13 @@ def _cell(
     except InvalidValue as error:
         refusal = error.what
     if refusal:
-        return FitCell(gpu, kind, count, "none", refusal.partition("; ")[0])
+        return FitCell("none", refusal.partition("; ")[0])
     held = plan(profile, sglang)
     if excess_gib(fullest(held)) or held.rest_gib <= 0:
         why = f"weights {held.ranks[0].weights_gib:.1f} GiB per rank"
     else:
         why = f"{held.max_running_requests} requests, {held.kv_tokens // 1000}k tokens"
-    return FitCell(gpu, kind, count, held.verdict, why)
+    return FitCell(held.verdict, why)
 
 
 def _unpublished(profile: Profile) -> str:
@@ -105,58 +86,52 @@ def matrix(
     `Profile.of`. Raises UnknownName.
     """
     spec = model(model_name)
-    found = cells(
-        model_name,
-        tuple(gpus) if gpus is not None else tuple(gpu.key for gpu in every_gpu()),
-        tuple(precisions) if precisions is not None else tuple(every_precision()),
-        counts,
-        sglang,
-        **options,
-    )
-    shown_gpus, kinds = _shown(found, gpus is None, precisions is None)
-    found = tuple(cell for cell in found if cell.gpu in shown_gpus and cell.precision in kinds)
+    shown = dict.fromkeys(every_gpu() if gpus is None else map(find_gpu, gpus))
+    kinds = dict.fromkeys(every_precision() if precisions is None else precisions)
+    found = {
+        (gpu, kind, count): _cell(gpu, kind, count, model_name, sglang, options)
+        for gpu in shown
+        for kind in kinds
+        for count in counts
+    }
+    holds = [key for key, cell in found.items() if cell.verdict in _HOLDS]
+    if gpus is None:
+        shown = dict.fromkeys(gpu for gpu, _, _ in holds)
+    if precisions is None:
+        fitting = {kind for _, kind, _ in holds}
+        kinds = dict.fromkeys(kind for kind in kinds if kind in fitting)
     provenance = computed(
         f"formulas of SGLang {sglang}; tight: under {TIGHT_REQUESTS} requests at once, "
         f"or under one whole context of {spec.max_position_embeddings:,} tokens"
     )
-    return _draw(spec.title, found, shown_gpus, kinds, tuple(counts), provenance)
-
-
-def _shown(
-    found: Sequence[FitCell], choose_gpus: bool, choose_kinds: bool
-) -> tuple[list[Gpu], list[str]]:
-    """GPUs and precisions to show, in order; chosen ones only where something fits."""
-    some = [cell for cell in found if cell.verdict in _HOLDS]
-    gpus = dict.fromkeys(cell.gpu for cell in (some if choose_gpus else found))
-    kinds = {cell.precision for cell in (some if choose_kinds else found)}
-    return list(gpus), [k for k in dict.fromkeys(c.precision for c in found) if k in kinds]
+    return _draw(spec.title, found, list(shown), list(kinds), counts, provenance)
 
 
 def _draw(
     name: str,
-    found: Sequence[FitCell],
+    found: Cells,
     gpus: Sequence[Gpu],
     kinds: Sequence[str],
-    counts: tuple[int, ...],
+    counts: Sequence[int],
     provenance: Provenance,
 ) -> Figure:
-    at = {(cell.gpu.key, cell.precision, cell.count): cell for cell in found}
+    names = [precision(kind).title for kind in kinds]
     step = len(counts) + 0.5
-    rows = [f"{gpu.name}  <b>{gpu.memory_gib:.0f}</b>" for gpu in gpus]
+    labels = [f"{gpu.name}  <b>{gpu.memory_gib:.0f}</b>" for gpu in gpus]
     traces = []
     for block, kind in enumerate(kinds):
-        grid = [[at[gpu.key, kind, count] for count in counts] for gpu in gpus]
+        grid = [[found[gpu, kind, count] for count in counts] for gpu in gpus]
         traces.append(
             {
                 "type": "heatmap",
                 "x": [block * step + i for i in range(len(counts))],
-                "y": rows,
+                "y": labels,
                 "z": [[_LEVEL[cell.verdict] for cell in row] for row in grid],
                 "text": [[_MARK[cell.verdict] for cell in row] for row in grid],
                 "customdata": [[cell.why for cell in row] for row in grid],
                 "texttemplate": "%{text}",
                 "textfont": {"size": 18, "color": theme.INK},
-                "name": shown(kind),
+                "name": names[block],
                 "hovertemplate": "%{y}, %{fullData.name}<br>%{text} %{customdata}<extra></extra>",
                 "coloraxis": "coloraxis",
                 "xgap": 2,
@@ -185,34 +160,23 @@ def _draw(
         annotations=[
             heading("GPU, memory (GiB)", -0.01, xanchor="right"),
             *(
-                heading(shown(kind), block * step + (len(counts) - 1) / 2, **centred)
-                for block, kind in enumerate(kinds)
+                heading(title, block * step + (len(counts) - 1) / 2, **centred)
+                for block, title in enumerate(names)
             ),
         ],
     )
-    return Figure(traces, layout, _table(name, found, gpus, kinds, provenance))
-
-
-def _table(
-    name: str,
-    found: Sequence[FitCell],
-    gpus: Sequence[Gpu],
-    kinds: Sequence[str],
-    provenance: Provenance,
-) -> FigureTable:
-    """The smallest count of each GPU at each precision; "~" where that is tight."""
-
-    def least(gpu: Gpu, kind: str) -> str:
-        for cell in found:
-            here = cell.gpu == gpu and cell.precision == kind
-            if here and cell.verdict in _HOLDS:
-                return f"{'~' if cell.verdict == 'tight' else ''}{cell.count}"
-        return "–"
-
-    rows = tuple((gpu.name, *(least(gpu, kind) for kind in kinds)) for gpu in gpus)
+    rows = tuple((gpu.name, *(_least(found, gpu, kind) for kind in kinds)) for gpu in gpus)
     where = []
-    for i, kind in enumerate(kinds, 1):
+    for i, title in enumerate(names, 1):
         fits = [f"{row[0]} from {row[i]}" for row in rows if row[i] != "–"]
-        where.append(f"{shown(kind)}: {', '.join(fits) or 'nowhere'}")
-    head = ("fewest GPUs", *(shown(kind) for kind in kinds))
-    return FigureTable(f"{name} fits. {'; '.join(where)}.", head, rows, provenance)
+        where.append(f"{title}: {', '.join(fits) or 'nowhere'}")
+    sentence = f"{name} fits. {'; '.join(where)}."
+    return Figure(traces, layout, FigureTable(sentence, ("fewest GPUs", *names), rows, provenance))
+
+
+def _least(found: Cells, gpu: Gpu, kind: str) -> str:
+    """The smallest count of a GPU at a precision; "~" where that is tight."""
+    for (other, precision_name, count), cell in found.items():
+        if (other, precision_name) == (gpu, kind) and cell.verdict in _HOLDS:
+            return f"{'~' if cell.verdict == 'tight' else ''}{count}"
+    return "–"
