@@ -6,7 +6,8 @@ run_figure(report)      # of any report with records: measured or simulated
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import pairwise, product
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,15 +16,8 @@ from kit.bench.report import BANDS, Report, Stats
 from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
-from kit.views.figures.bench_series import DurationHistogram, RunSeries, gaps_s
-from kit.views.figures.elements import (
-    axis,
-    duration,
-    duration_axis,
-    heading,
-    horizontal,
-    vertical,
-)
+from kit.views.figures.bench_series import Bars, DurationHistogram, RunSeries, gaps_s
+from kit.views.figures.elements import axis, duration, duration_axis, heading, horizontal, vertical
 
 _LEFT, _RIGHT = (0.0, 0.56), (0.67, 1.0)
 _UPPER, _LOWER = (0.6, 1.0), (0.0, 0.4)
@@ -40,20 +34,34 @@ def run_figure(report: Report) -> Figure:
             "this report has no answered requests to draw",
             "take one of bench.measure or bench.simulate; a table alone has no times",
         )
-    traces: list[Any] = [*_over_time(report)]
+    traces = _over_time(report)
     shapes = [horizontal(report.output_throughput or 0.0, "x domain", dash="dash")]
-    titles = ["TTFT", f"ITL per {report.itl_basis}"]
-    axes: dict[str, Any] = _axes(report)
-    for i, (seconds, stats) in enumerate(_distributions(report)):
+    titles = [
+        f"Output tokens/s</b> &#160; ┄ mean {report.output_throughput:,.0f}<b>",
+        "Requests",
+        "TTFT",
+        f"ITL per {report.itl_basis}",
+    ]
+    axes = _axes(report)
+    ttft = [record.ttft_s for record in report.records if record.ok and len(record.times_s)]
+    distributions: tuple[tuple[Any, Stats], ...] = (
+        (ttft, report.ttft),
+        (gaps_s(report.records), report.itl),
+    )
+    for i, (seconds, stats) in enumerate(distributions, 3):
         histogram = DurationHistogram(seconds)
         if not histogram.count or stats.mean is None or stats.p99 is None:
             continue
-        traces.append(_bars(histogram, axis=3 + i))
-        edges_ms = histogram.bars().edges_ms
-        axes[f"xaxis{3 + i}"] |= duration_axis(edges_ms[0], edges_ms[-1])
-        place: dict[str, Any] = {"xref": f"x{3 + i}", "yref": f"y{3 + i} domain"}
+        bars = histogram.bars()
+        traces.append(_bars(bars, axis=i))
+        axes[f"xaxis{i}"] |= duration_axis(bars.edges_ms[0], bars.edges_ms[-1])
+        place: dict[str, Any] = {"xref": f"x{i}", "yref": f"y{i} domain"}
         shapes += [vertical(stats.mean, **place), vertical(stats.p99, dash="dash", **place)]
-        titles[i] += _marks(stats)
+        titles[i - 1] += (
+            f"</b><br><span style='font-size:14px'>― mean {duration(stats.mean)}"
+            f" &#160; ┄ P99 {duration(stats.p99)}</span><b>"
+        )
+    corners = product((_LEFT[0], _RIGHT[0]), (_UPPER[1], _LOWER[1]))
     layout = theme.layout(
         "What the run gave",
         _summary(report),
@@ -65,7 +73,10 @@ def run_figure(report: Report) -> Figure:
         legend={"orientation": "h", "x": _LEFT[1], "xanchor": "right", "y": _LOWER[1] + 0.01,
                 "yanchor": "bottom", "traceorder": "normal"},
         shapes=shapes,
-        annotations=_titles(report, titles),
+        annotations=[
+            heading(title, x, y, size=16, yshift=4, align="left")
+            for title, (x, y) in zip(titles, corners, strict=True)
+        ],
         **axes,
     )  # fmt: skip
     return Figure(traces, layout, results(report, folded=True))
@@ -74,7 +85,7 @@ def run_figure(report: Report) -> Figure:
 def results(report: Report, folded: bool = False) -> FigureTable:
     """The figures of a run in a sentence and a table; what is missing stands in the sentence."""
     head = ("milliseconds", "mean", "median", "P90", "P99")
-    known = [(name, s) for name, s in _latencies(report) if s.mean is not None]
+    latencies = _latencies(report)
     rows = tuple(
         (
             name,
@@ -83,7 +94,7 @@ def results(report: Report, folded: bool = False) -> FigureTable:
             _ms(s.p90),
             _ms(s.p99),
         )
-        for name, s in known or _latencies(report)
+        for name, s in [row for row in latencies if row[1].mean is not None] or latencies
     )
     parts = [f"{_summary(report)}."]
     parts += [f"{count:,} failed: {error}." for error, count in report.errors.items()]
@@ -119,10 +130,9 @@ def _latencies(report: Report) -> list[tuple[str, Stats]]:
 def _over_time(report: Report) -> list[go.Scatter]:
     assert report.duration_s is not None
     series = RunSeries.of(report.records, report.duration_s)
-    time_s = _rounded(series.time_s, 2)
     rate = go.Scatter(
-        x=time_s,
-        y=_rounded(series.tokens_per_s, 1),
+        x=rounded(series.time_s, 2),
+        y=rounded(series.tokens_per_s, 1),
         name="output tokens/s",
         showlegend=False,
         line={"color": theme.BLUE, "width": 2.5},
@@ -130,49 +140,40 @@ def _over_time(report: Report) -> list[go.Scatter]:
         fillcolor=theme.FAINT,
         hovertemplate="%{y:,.0f} tokens/s at %{x:.1f} s<extra></extra>",
     )
-    lower = ("receiving tokens", _rounded(series.receiving, 1))
-    upper = ("waiting for the first", _rounded(series.waiting, 1))
-    return [rate, *stacked(time_s, lower, upper, axes=("x2", "y2"))]
+    return [rate, *stacked(series, "receiving tokens", "waiting for the first", axes="2")]
 
 
-def stacked(
-    time_s: Any, lower: tuple[str, Any], upper: tuple[str, Any], axes: tuple[str, str] = ("x", "y")
-) -> list[go.Scatter]:
-    """Two areas over time, one on the other; the upper is hatched."""
-    styles: list[tuple[str, dict[str, Any]]] = [
-        (theme.BLUE, {"fillcolor": "rgba(0,114,178,0.75)"}),
-        (theme.ORANGE, {"fillpattern": {"shape": "/", "size": 9, "solidity": 0.45,
-                                        "bgcolor": theme.PAPER, "fgcolor": theme.ORANGE}}),
-    ]  # fmt: skip
+def stacked(series: RunSeries, receiving: str, waiting: str, axes: str = "") -> list[go.Scatter]:
+    """Requests over time under these two names: on those that receive, hatched, those that wait."""
+    hatch = {"shape": "/", "size": 9, "solidity": 0.45, "bgcolor": theme.PAPER}
+    hatched = {"fillpattern": {**hatch, "fgcolor": theme.ORANGE}}
+    areas = (
+        (receiving, series.receiving, theme.BLUE, {"fillcolor": "rgba(0,114,178,0.75)"}),
+        (waiting, series.waiting, theme.ORANGE, hatched),
+    )
     return [
         go.Scatter(
-            x=time_s,
-            y=counts,
+            x=rounded(series.time_s, 2),
+            y=rounded(counts, 1),
             name=name,
-            xaxis=axes[0],
-            yaxis=axes[1],
+            xaxis=f"x{axes}",
+            yaxis=f"y{axes}",
             stackgroup="requests",
             line={"color": colour, "width": 1.5},
             hovertemplate="%{y:.0f} " + name + " at %{x:.1f} s<extra></extra>",
-            **style,
+            **fill,
         )
-        for (name, counts), (colour, style) in zip((lower, upper), styles, strict=True)
+        for name, counts, colour, fill in areas
     ]
 
 
-def _distributions(report: Report) -> list[tuple[Any, Stats]]:
-    """(durations in seconds, their figures) of the two at the right."""
-    ttft = [r.ttft_s for r in report.records if r.ok and len(r.times_s)]
-    return [(ttft, report.ttft), (gaps_s(report.records), report.itl)]
-
-
-def _bars(histogram: DurationHistogram, axis: int) -> go.Bar:
-    bars = histogram.bars()
-    lows, highs = bars.edges_ms[:-1], bars.edges_ms[1:]
+def _bars(bars: Bars, axis: int) -> go.Bar:
+    """Shares of all, over the bars' own widths."""
+    lows, whole = bars.edges_ms[:-1], sum(bars.counts)
     return go.Bar(
         x=[float(f"{low:.5g}") for low in lows],
-        y=[round(100 * count / max(histogram.count, 1), 3) for count in bars.counts],
-        width=[float(f"{high - low:.5g}") for low, high in zip(lows, highs, strict=True)],
+        y=[round(100 * count / whole, 3) for count in bars.counts],
+        width=[float(f"{high - low:.5g}") for low, high in pairwise(bars.edges_ms)],
         offset=0,
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
@@ -180,31 +181,6 @@ def _bars(histogram: DurationHistogram, axis: int) -> go.Bar:
         marker={"color": theme.GREEN, "line": {"color": theme.PAPER, "width": 1}},
         hovertemplate="%{y:.1f} % from %{x:.3g} ms<extra></extra>",
     )
-
-
-def _marks(stats: Stats) -> str:
-    """What the two lines are, for the title above them."""
-    assert stats.mean is not None
-    assert stats.p99 is not None
-    return (
-        f"</b><br><span style='font-size:14px'>― mean {duration(stats.mean)}"
-        f" &#160; ┄ P99 {duration(stats.p99)}</span><b>"
-    )
-
-
-def _titles(report: Report, right: Sequence[str]) -> list[dict[str, Any]]:
-    """A name over each of the four."""
-    names = [
-        (
-            _LEFT[0],
-            _UPPER[1],
-            f"Output tokens/s</b> &#160; ┄ mean {report.output_throughput:,.0f}<b>",
-        ),
-        (_LEFT[0], _LOWER[1], "Requests"),
-        (_RIGHT[0], _UPPER[1], right[0]),
-        (_RIGHT[0], _LOWER[1], right[1]),
-    ]
-    return [heading(name, x, y, size=16, yshift=4, align="left") for x, y, name in names]
 
 
 def _axes(report: Report) -> dict[str, Any]:
@@ -224,7 +200,8 @@ def _axes(report: Report) -> dict[str, Any]:
     }
 
 
-def _rounded(values: Any, decimals: int) -> list[float]:
+def rounded(values: Iterable[float], decimals: int) -> list[float]:
+    """As plain floats, for plotly."""
     return [round(float(value), decimals) for value in values]
 
 
