@@ -11,7 +11,7 @@ notebook, where controls are dead. Where no reader can be asked it is the plain 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from kit.views.widgets.builder_selection import Selection
 if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import BuilderWidget
 
+_HEAD = ("flag", "why", "who says so")
 MARKS = {"fits": "✓", "tight": "△", "short": "△", "no": "✗"}
 
 
@@ -70,14 +71,12 @@ class Builder(ControlledOutput):
         if name not in fields:
             raise UnknownName("choice", name, fields)
         field = fields[name]
-        if not field.choices:
-            if value and field.locked:
-                raise InvalidValue(f"{field.label} cannot be on: {field.locked}", "leave it off")
-            return
+        if value and field.locked:
+            raise InvalidValue(f"{field.label} cannot be on: {field.locked}", "leave it off")
         choice = field.choice(value)
-        if choice is None:
+        if choice is None and field.choices:
             raise UnknownName(field.label, str(value), [str(c.value) for c in field.choices])
-        if choice.reason:
+        if choice is not None and choice.reason:
             raise InvalidValue(
                 f"{field.label} {choice.label}: {choice.reason}",
                 "possible: " + ", ".join(str(c.value) for c in field.choices if not c.reason),
@@ -105,7 +104,7 @@ class Builder(ControlledOutput):
     def _form(self) -> dict[str, Any]:
         made = self._now
         return {
-            "fields": [_field(made, field.name) for field in made.fields],
+            "fields": [asdict(field) for field in made.fields],
             "changed": list(made.changed),
             "verdict": _verdict(made.plan),
             "mark": made.plan.memory.verdict,
@@ -118,18 +117,6 @@ def builder(start: Profile | str = "h200x8", sglang: str = SGLANG) -> Builder:
     `start` is a profile or its name. Raises UnknownName.
     """
     return Builder(profile(start) if isinstance(start, str) else start, sglang)
-
-
-def _field(made: Resolved, name: str) -> dict[str, Any]:
-    field = made.field(name)
-    return {
-        "name": field.name,
-        "label": field.label,
-        "value": field.value,
-        "locked": field.locked,
-        "about": field.about,
-        "choices": [vars(choice) for choice in field.choices],
-    }
 
 
 def _verdict(plan: LaunchPlan) -> str:
@@ -152,7 +139,7 @@ def _markdown(made: Resolved) -> str:
     parts = [
         f"**{_verdict(plan)}** · {plan.profile}",
         f"```{language}\n{made.command.rstrip()}\n```",
-        "\n".join(["| flag | why | who says so |", "|---|---|---|", *rows]),
+        "\n".join([f"| {' | '.join(_HEAD)} |", "|---|---|---|", *rows]),
         *([f"Left out, and why:\n\n{chr(10).join(absent)}"] if absent else []),
         *(f"Mind: {warning}." for warning in plan.warnings),
         f"*{plan.provenance}*",
@@ -166,15 +153,16 @@ def _cell(text: str) -> str:
 
 def _html(made: Resolved) -> str:
     plan = made.plan
+    cell = '<td style="text-align:left">'
     rows = "".join(
-        f'<tr><td style="{_LEFT}"><code>{escape(flag)}</code></td>'
-        f'<td style="{_LEFT}">{escape(why)}</td><td style="{_LEFT}">{escape(who)}</td></tr>'
+        f"<tr>{cell}<code>{escape(flag)}</code></td>{cell}{escape(why)}</td>"
+        f"{cell}{escape(who)}</td></tr>"
         for flag, why, who in _rows(plan)
     )
     absent = "".join(
         f"<li><code>{escape(one.flag)}</code>: {escape(one.reason)}</li>" for one in plan.left_out
     )
-    heads = "".join(f'<th style="{_LEFT}">{name}</th>' for name in ("flag", "why", "who says so"))
+    heads = "".join(f'<th style="text-align:left">{name}</th>' for name in _HEAD)
     mind = "".join(f"<p><b>Mind:</b> {escape(warning)}.</p>" for warning in plan.warnings)
     return (
         f'<pre style="{_PRE}" tabindex="0" aria-label="the command">{_hinted(made)}</pre>{mind}'
@@ -184,7 +172,6 @@ def _html(made: Resolved) -> str:
     )
 
 
-_LEFT = "text-align:left"
 _PRE = (
     "margin:10px 0 12px;padding:12px 14px;border:1px solid var(--jp-border-color2,#d8d8d8);"
     "border-radius:8px;"

@@ -16,7 +16,7 @@ from kit.errors import KitError
 from kit.tools import Tool, ToolRun, run_tools
 from kit.views.live import LiveOutput, Throttle
 from kit.views.widgets.trace_rows import TraceRows
-from kit.views.widgets.trace_text import TraceText, bundle
+from kit.views.widgets.trace_text import bundle
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
@@ -62,7 +62,7 @@ class Trace:
         try:
             await self._live.wait(self._task, interrupted)
         finally:
-            self._live.end(bundle(self._text()))
+            self._live.end(bundle(self))
         if self.error:
             raise self.error
         return self._run
@@ -81,11 +81,6 @@ class Trace:
     def _on_message(self, content: dict[str, Any]) -> None:
         if content.get("kind") == "stop":
             self.stop()
-
-    def _text(self) -> TraceText:
-        return TraceText(
-            self.question, self.rows, self.figures, self.ended, self.footing, self.error
-        )
 
     @property
     def ended(self) -> str:
@@ -144,7 +139,10 @@ class Trace:
                 elif len(self._run.turns) > seen:
                     self.rows.leave_out(turn.held_s)
                 seen = len(self._run.turns)
-                self._forward(self.rows.add(event))
+                if self.rows.add(event):
+                    self._send_all()
+                elif self._live.widget is not None:  # growing text gathers
+                    self._growth()
             self.status = "done"
         except asyncio.CancelledError:
             if self.status != STOPPED:  # not the Stop button: the cell was interrupted
@@ -155,15 +153,6 @@ class Trace:
         finally:
             self.rows.stop()
             self._send_all()
-
-    def _forward(self, changed: bool) -> None:
-        """News for the page: growing text gathers, everything else is worth the full state."""
-        if self._live.widget is None:
-            return
-        if changed:
-            self._send_all()
-        else:
-            self._growth()
 
     def _send_growth(self) -> None:
         for number, row in enumerate(self.rows.rows):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kit.errors import KitError
-from kit.views.widgets.trace_rows import TraceRow, TraceRows
+from kit.views.widgets.trace_rows import TraceRow
 from kit.views.widgets.transcript import escape
+
+if TYPE_CHECKING:
+    from kit.views.widgets.trace import Trace
 
 _CELL_CHARS = 160
 _NAMES = {
@@ -22,30 +24,16 @@ _SIGN = re.compile(r"[^\w ,.;()'\"%°+=?!→…-]|_")
 """What Markdown or HTML could take for more than itself inside a table's cell."""
 
 
-@dataclass(frozen=True)
-class TraceText:
-    """What is written of a trace. `figures` are its counts in a line, `footing` what they are
-    worth and who wrote the text.
-    """
-
-    question: str
-    timeline: TraceRows
-    figures: str
-    ended: str
-    footing: str
-    error: KitError | None = None
-
-
-def bundle(trace: TraceText) -> dict[str, str]:
+def bundle(trace: Trace) -> dict[str, str]:
     """The MIME bundle: text/markdown and text/plain."""
     return {"text/markdown": _markdown(trace), "text/plain": _plain(trace)}
 
 
-def _markdown(trace: TraceText) -> str:
-    timed = trace.timeline.timed
+def _markdown(trace: Trace) -> str:
+    timed = trace.rows.timed
     head = "| at (s) | took (s) | | |\n|---:|---:|---|---|" if timed else "| | |\n|---|---|"
     lines = []
-    for row in trace.timeline.rows:
+    for row in trace.rows.rows:
         code = row.kind in ("call", "tool")
         what = _SIGN.sub(lambda sign: f"&#{ord(sign[0])};", _cell(row))
         what = f"<code>{what}</code>" if code else what
@@ -54,7 +42,7 @@ def _markdown(trace: TraceText) -> str:
     parts = [f"**Tool trace** · {escape(_one_line(trace.question))}"]
     if lines:
         parts.append("\n".join([head, *lines]))
-    if thoughts := [row.text.strip() for row in trace.timeline.rows if row.kind == "thinking"]:
+    if thoughts := [row.text.strip() for row in trace.rows.rows if row.kind == "thinking"]:
         quoted = "\n".join(f"> {line}" for line in escape("\n\n".join(thoughts)).splitlines())
         parts.append(f"<details><summary>Thinking</summary>\n\n{quoted}\n\n</details>")
     parts += [escape(answer) for answer in _answers(trace)]
@@ -65,10 +53,10 @@ def _markdown(trace: TraceText) -> str:
     return "\n\n".join(parts)
 
 
-def _plain(trace: TraceText) -> str:
+def _plain(trace: Trace) -> str:
     lines = [f"Tool trace · {_one_line(trace.question)}"]
-    for row in trace.timeline.rows:
-        at = f"{row.start_s:7.2f} s  {row.took_s or 0:6.2f} s  " if trace.timeline.timed else ""
+    for row in trace.rows.rows:
+        at = f"{row.start_s:7.2f} s  {row.took_s or 0:6.2f} s  " if trace.rows.timed else ""
         lines.append(f"{at}{_name(row):<8} {_cell(row)}")
     lines += _answers(trace)
     if trace.error:
@@ -77,11 +65,10 @@ def _plain(trace: TraceText) -> str:
     return "\n".join(lines)
 
 
-def _answers(trace: TraceText) -> list[str]:
+def _answers(trace: Trace) -> list[str]:
     """The answers of the last turn, whole; the table has a line of each."""
-    last = trace.timeline.steps
-    rows = trace.timeline.rows
-    return [row.text.strip() for row in rows if row.kind == "answer" and row.step == last]
+    answers = (row for row in trace.rows.rows if row.kind == "answer")
+    return [row.text.strip() for row in answers if row.step == trace.rows.steps]
 
 
 def _name(row: TraceRow) -> str:
