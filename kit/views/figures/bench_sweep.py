@@ -45,6 +45,8 @@ def sweep(
     if against not in _AXES:
         raise UnknownName("latency of a sweep", against, _AXES)
     lines = _lines(points)
+    said = "; ".join(_said(name, line) for name, line in lines.items())
+    provenance = _joined(lines)
     traces: list[Any] = []
     notes: list[dict[str, Any]] = []
     area = _PlotArea.of([report for line in lines.values() for report in line], against)
@@ -55,8 +57,8 @@ def sweep(
             notes.append(_flag(line[at], area))
     layout = theme.layout(
         "More at once: more tokens, longer waits",
-        "; ".join(_said(name, line) for name, line in lines.items()),
-        _joined(lines),
+        said,
+        provenance,
         height=520,
         showlegend=len(lines) > 1,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
@@ -65,7 +67,12 @@ def sweep(
         yaxis=axis("output tokens/s, all requests", range=[0, area.top], tickformat=","),
         annotations=notes,
     )
-    return Figure(traces, layout, _table(lines))
+    if any(report.bands for line in lines.values() for report in line):
+        said += f". In brackets: {BANDS}"
+    head = ("at once", "line", "output tokens/s", "tokens/s per request", "TPOT", "TTFT")
+    rows = tuple(row for name, line in lines.items() for row in _rows(name, line))
+    table = FigureTable(f"{said[:1].upper()}{said[1:]}.", head, rows, provenance)
+    return Figure(traces, layout, table)
 
 
 def knee(line: Sequence[Report]) -> int | None:
@@ -152,16 +159,15 @@ class _PlotArea:
 
     def labels(self, line: Sequence[Report]) -> list[str]:
         """The concurrency beside each point; one label, "48 … 96", where points fall together."""
-        labels = [str(concurrency(line[0]))]
-        anchor, first = 0, line[0]
+        labels = [str(concurrency(report)) for report in line]
+        anchor = 0
         for i, report in enumerate(line[1:], 1):
-            apart = zip(self.place(report), self.place(first), _NEAR, strict=True)
+            apart = zip(self.place(report), self.place(line[anchor]), _NEAR, strict=True)
             if all(abs(a - b) < near for a, b, near in apart):
-                labels.append("")
-                labels[anchor] = f"{concurrency(first)} … {concurrency(report)}"
+                labels[anchor] = f"{concurrency(line[anchor])} … {labels[i]}"
+                labels[i] = ""
             else:
-                labels.append(str(concurrency(report)))
-                anchor, first = i, report
+                anchor = i
         if (at := knee(line)) is not None and labels[at] == str(concurrency(line[at])):
             labels[at] = ""  # its flag says it
         return labels
@@ -224,9 +230,9 @@ def _said(name: str, line: Sequence[Report]) -> str:
     return f"{name}: {concurrency(line[at])} at once give {share:.0f} % of the best throughput"
 
 
-def _table(lines: Mapping[str, Sequence[Report]]) -> FigureTable:
-    head = ("at once", "line", "output tokens/s", "tokens/s per request", "TPOT", "TTFT")
-    rows = tuple(
+def _rows(name: str, line: Sequence[Report]) -> list[tuple[str, ...]]:
+    """A line in the table, run by run."""
+    return [
         (
             f"{concurrency(report)}{' (knee)' if i == knee(line) else ''}",
             name,
@@ -235,13 +241,8 @@ def _table(lines: Mapping[str, Sequence[Report]]) -> FigureTable:
             f"{duration(_latency_ms(report, 'tpot'))}{_band(report, 'tpot')}",
             f"{duration(_latency_ms(report, 'ttft'))}{_band(report, 'ttft')}",
         )
-        for name, line in lines.items()
         for i, report in enumerate(line)
-    )
-    sentence = "; ".join(_said(name, line) for name, line in lines.items())
-    if any(report.bands for line in lines.values() for report in line):
-        sentence += f". In brackets: {BANDS}"
-    return FigureTable(f"{sentence[:1].upper()}{sentence[1:]}.", head, rows, _joined(lines))
+    ]
 
 
 def _band(report: Report, figure: str) -> str:

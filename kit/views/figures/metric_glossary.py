@@ -24,25 +24,17 @@ def explained(report: Report, other: Report | None = None, *, shared: bool = Fal
         for metric, value in report.rows()
         if others.get(metric.label) is not None or (value is not None and not shared)
     )
-    head = ("row", str(report.provenance.kind))
-    note = f" In brackets: {BANDS}." if report.bands else ""
-    if other is None:
-        return FigureTable(
-            f"What was printed, row by row.{note}",
-            (*head, "what it is"),
-            rows,
-            report.provenance,
-            folded=False,
-        )
-    return FigureTable(
-        f"Ratios are {report.provenance.kind} / {other.provenance.kind}.{note}",
-        (*head, str(other.provenance.kind), "ratio", "what it is"),
-        rows,
-        Provenance(
-            report.provenance.kind, f"{report.provenance.source}; beside {other.provenance}"
-        ),
-        folded=False,
-    )
+    provenance, sentence = report.provenance, "What was printed, row by row."
+    kind, beside = str(provenance.kind), list[str]()
+    if other is not None:
+        sentence = f"Ratios are {kind} / {other.provenance.kind}."
+        beside = [str(other.provenance.kind), "ratio"]
+        source = f"{provenance.source}; beside {other.provenance}"
+        provenance = Provenance(provenance.kind, source)
+    if report.bands:
+        sentence += f" In brackets: {BANDS}."
+    head = ("row", kind, *beside, "what it is")
+    return FigureTable(sentence, head, rows, provenance, folded=False)
 
 
 def _row(
