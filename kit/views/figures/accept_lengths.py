@@ -5,7 +5,8 @@ accept_lengths()
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from operator import itemgetter
 
 from kit import load_data
 from kit.bench import published_runs
@@ -17,17 +18,11 @@ from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis
 
 
-@dataclass(frozen=True)
-class _Published:
-    value: float
-    text: str
-    source: str
-
-
 def accept_lengths() -> Figure:
     """Published accept lengths with three draft tokens, one dot each, longest first."""
-    found = sorted(_published(), key=lambda p: p.value)
-    provenance = published("; ".join(dict.fromkeys(p.source for p in reversed(found))))
+    found = sorted(_published(), key=itemgetter(0))
+    values, texts, sources = zip(*found, strict=True)
+    provenance = published("; ".join(dict.fromkeys(reversed(sources))))
     most = Mtp().num_draft_tokens
     layout = theme.layout(
         "What a verify step gives depends on the text",
@@ -43,42 +38,35 @@ def accept_lengths() -> Figure:
     dots = {
         "type": "scatter",
         "mode": "markers+text",
-        "x": [p.value for p in found],
-        "y": [p.text for p in found],
-        "text": [f"{p.value:.2f}" for p in found],
+        "x": values,
+        "y": texts,
+        "text": [f"{value:.2f}" for value in values],
         "textposition": "middle left",
         "marker": {"size": 15, "color": theme.BLUE},
-        "customdata": [p.source for p in found],
+        "customdata": sources,
         "hovertemplate": "%{y}: %{x:.2f}<br>%{customdata}<extra></extra>",
         "cliponaxis": False,
     }
-    rows = tuple((p.text, f"{p.value:.2f}", p.source) for p in reversed(found))
+    rows = tuple((text, f"{value:.2f}", source) for value, text, source in reversed(found))
     sentence = (
-        f"Published accept lengths go from {found[0].value:.2f} ({found[0].text}) to "
-        f"{found[-1].value:.2f} ({found[-1].text}), of {most} at most."
+        f"Published accept lengths go from {values[0]:.2f} ({texts[0]}) to "
+        f"{values[-1]:.2f} ({texts[-1]}), of {most} at most."
     )
     head = ("text", "accept length", "from")
     return Figure([dots], layout, FigureTable(sentence, head, rows, provenance))
 
 
-def _published() -> list[_Published]:
-    """Those of runs and curves that the kit carries, and those in data/accept_lengths.toml."""
-    drafts = Mtp().num_draft_tokens - 1
-    out = [
-        _Published(
-            run.accept_length, f"random text, {run.workload.max_concurrency} at once", run.source
-        )
-        for run in published_runs()
-        if run.accept_length is not None
-    ]
+def _published() -> Iterator[tuple[float, str, str]]:
+    """(length, text, source): those of runs and curves that the kit carries, and those in
+    data/accept_lengths.toml."""
+    for run in published_runs():
+        if run.accept_length is not None:
+            text = f"random text, {run.workload.max_concurrency} at once"
+            yield run.accept_length, text, run.source
     for mode in ("thinking", "instruct"):
         curve = published_lengths(mode)
-        out.append(
-            _Published(
-                curve.values[drafts - 1], f"SPEED-Bench: code, {mode}", curve.provenance.source
-            )
-        )
+        length = curve.values[Mtp().num_draft_tokens - 2]
+        yield length, f"SPEED-Bench: code, {mode}", curve.provenance.source
     for row in load_data.toml("accept_lengths.toml")["length"]:
         of = f", {row['model']}" if "model" in row else ""
-        out.append(_Published(row["value"], row["text"] + of, row["source"]))
-    return out
+        yield row["value"], row["text"] + of, row["source"]

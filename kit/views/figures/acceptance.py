@@ -6,7 +6,8 @@ acceptance(kit.pocket.sweep(), {"thinking": 3.2, "answer": 2.9}, drafts=3)   # a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from kit.errors import UnknownName
@@ -63,11 +64,18 @@ def acceptance(
         ],
     )
     data = [line for part in PARTS for line in _left(sweep, part, steps)]
-    data += [_right(sweep, part) for part in PARTS]
+    place = {"xaxis": "x2", "yaxis": "y2", "showlegend": False}
+    data += [_measured(part, [0, *steps], sweep.times_plain, **place) for part in PARTS]
     data += [
         _star(part, value, drafts or steps[-1]) for part, value in (here or {}).items() if value
     ]
-    table = FigureTable(_sentence(sweep, steps[-1]), *_cells(sweep, steps), provenance)
+    rows = tuple(
+        (name, *(f"{value(k):.2f}" for k in steps))
+        for part in PARTS
+        for name, value in _figures(sweep, part).items()
+    )
+    head = ("by draft tokens", *map(str, steps))
+    table = FigureTable(_sentence(sweep, steps[-1]), head, rows, provenance)
     return Figure(data, layout, table)
 
 
@@ -88,46 +96,29 @@ def _provenance(sweep: Sweep) -> Provenance:
 def _left(sweep: Sweep, part: Part, steps: list[int]) -> list[dict[str, Any]]:
     """What was measured, what theory says, what was published of the 397B."""
     colour, mark = _LOOK[part]
-    known = published_lengths(_MODE[part]).values
+    name, theory = f"397B, {_MODE[part]} (published)", f"{part}, by theory (computed)"
+    known = [published_lengths(_MODE[part]).values[k - 1] for k in steps]
+    expected = [sweep.expected(part, k) for k in steps]
     return [
-        curve(
-            f"397B, {_MODE[part]} (published)",
-            steps,
-            [known[k - 1] for k in steps],
-            theme.GREY,
-            _DASH[part],
-            f"{mark}-open",
-            width=2.5,
-        ),
-        curve(
-            f"{part}, by theory (computed)",
-            steps,
-            [sweep.expected(part, k) for k in steps],
-            colour,
-            _THIN[part],
-            width=2,
-        ),
-        _measured(part, steps, [sweep.length(part, k) for k in steps]),
+        curve(name, steps, known, theme.GREY, _DASH[part], f"{mark}-open", width=2.5),
+        curve(theory, steps, expected, colour, _THIN[part], width=2),
+        _measured(part, steps, sweep.length),
     ]
 
 
-def _right(sweep: Sweep, part: Part) -> dict[str, Any]:
-    steps = [0, *sweep.steps]
-    place = {"xaxis": "x2", "yaxis": "y2", "showlegend": False}
-    return _measured(part, steps, [sweep.times_plain(part, k) for k in steps], **place)
-
-
-def _measured(part: Part, steps: list[int], values: list[float], **more: Any) -> dict[str, Any]:
+def _measured(
+    part: Part, steps: list[int], value: Callable[[Part, int], float], **more: Any
+) -> dict[str, Any]:
     name, (colour, mark) = f"{part} (measured)", _LOOK[part]
+    values = [value(part, k) for k in steps]
     return curve(name, steps, values, colour, _DASH[part], mark, width=4, size=13, **more)
 
 
 def _star(part: Part, value: float, drafts: int) -> dict[str, Any]:
-    colour = _LOOK[part][0]
-    marker = {"symbol": "star", "size": 20, "color": colour}
-    marker["line"] = {"color": theme.INK, "width": 1.5}
-    name = f"{part}, now (measured)"
-    return curve(name, [drafts], [value], colour) | {"mode": "markers", "marker": marker}
+    colour, name = _LOOK[part][0], f"{part}, now (measured)"
+    edge = {"color": theme.INK, "width": 1.5}
+    marker = {"symbol": "star", "size": 20, "color": colour, "line": edge}
+    return curve(name, [drafts], [value], colour, mode="markers") | {"marker": marker}
 
 
 def _sentence(sweep: Sweep, drafts: int) -> str:
@@ -140,16 +131,13 @@ def _sentence(sweep: Sweep, drafts: int) -> str:
     )
 
 
-def _cells(sweep: Sweep, steps: list[int]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    head = ("by draft tokens", *map(str, steps))
-    rows = []
-    for part in PARTS:
-        known = published_lengths(_MODE[part]).values
-        rows += [
-            (f"accept length, {part}", *(f"{sweep.length(part, k):.2f}" for k in steps)),
-            (f"by theory, {part}", *(f"{sweep.expected(part, k):.2f}" for k in steps)),
-            (f"397B, {_MODE[part]} (published)", *(f"{known[k - 1]:.2f}" for k in steps)),
-            (f"a step in plain steps, {part}", *(f"{sweep.ratio(part, k):.2f}" for k in steps)),
-            (f"speed, times plain, {part}", *(f"{sweep.times_plain(part, k):.2f}" for k in steps)),
-        ]
-    return head, tuple(rows)
+def _figures(sweep: Sweep, part: Part) -> dict[str, Callable[[int], float]]:
+    """The table's rows: what each is, by the number of draft tokens."""
+    known = published_lengths(_MODE[part]).values
+    return {
+        f"accept length, {part}": partial(sweep.length, part),
+        f"by theory, {part}": partial(sweep.expected, part),
+        f"397B, {_MODE[part]} (published)": lambda k: known[k - 1],
+        f"a step in plain steps, {part}": partial(sweep.ratio, part),
+        f"speed, times plain, {part}": partial(sweep.times_plain, part),
+    }

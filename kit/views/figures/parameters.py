@@ -40,7 +40,6 @@ def parts(spec: ModelSpec) -> Figure:
     unit = _round(p.total / SQUARES)
     squares = _shares([part.count / unit for part in found])
     rows = -(-sum(squares) // COLUMNS)
-    field = [i for i, n in enumerate(squares) for _ in range(n)]
     provenance = computed("the tensors that config.json describes")
     layout = theme.layout(
         f"{spec.title}: {p.total / 1e9:.4g} B parameters, a token uses {p.active / 1e9:.3g} B",
@@ -66,7 +65,33 @@ def parts(spec: ModelSpec) -> Figure:
         },
         annotations=_legend(found),
     )
-    return Figure([_field(field, found, rows)], layout, _table(spec, found))
+    groups = [part for part, n in zip(found, squares, strict=True) for _ in range(n)]
+    field = {
+        "type": "heatmap",
+        "z": _in_rows([found.index(part) for part in groups], None),
+        "text": _in_rows([part.letter for part in groups], ""),
+        "texttemplate": "%{text}",
+        "textfont": {"size": 13, "color": theme.INK},
+        "hoverinfo": "skip",
+        "coloraxis": "coloraxis",
+        "xgap": 2,
+        "ygap": 2,
+    }
+    counts = {part.name: part.count for part in found} | {
+        "the language model": p.text,
+        "of it, used by a token": p.active,
+    }
+    table = FigureTable(
+        f"{spec.title} has {p.text / 1e9:.2f} B parameters in its language model, of which a "
+        f"token uses {p.active / 1e9:.2f} B.",
+        ("part", "parameters", "share"),
+        (
+            *((name, f"{count:,}", f"{count / p.total:.2%}") for name, count in counts.items()),
+            ("everything in the checkpoint", f"{p.total:,}", "100 %"),
+        ),
+        provenance,
+    )
+    return Figure([field], layout, table)
 
 
 def _parts(spec: ModelSpec) -> list[ParameterGroup]:
@@ -87,23 +112,11 @@ def _parts(spec: ModelSpec) -> list[ParameterGroup]:
     return [part for part in every if part.count]
 
 
-def _field(field: Sequence[int], found: Sequence[ParameterGroup], rows: int) -> dict[str, Any]:
-    """The squares, row by row, as a heatmap whose levels are the parts."""
-    blank = [None] * (rows * COLUMNS - len(field))
-    level: list[int | None] = [*field, *blank]
-    letter = [found[i].letter if i is not None else "" for i in level]
-    cut = [slice(row * COLUMNS, (row + 1) * COLUMNS) for row in range(rows)]
-    return {
-        "type": "heatmap",
-        "z": [level[piece] for piece in cut],
-        "text": [letter[piece] for piece in cut],
-        "texttemplate": "%{text}",
-        "textfont": {"size": 13, "color": theme.INK},
-        "hoverinfo": "skip",
-        "coloraxis": "coloraxis",
-        "xgap": 2,
-        "ygap": 2,
-    }
+def _in_rows(squares: Sequence[Any], blank: Any) -> list[list[Any]]:
+    """The squares row by row, the last row filled up with blanks."""
+    rows = [list(squares[at : at + COLUMNS]) for at in range(0, len(squares), COLUMNS)]
+    rows[-1] += [blank] * (COLUMNS - len(rows[-1]))
+    return rows
 
 
 def _legend(found: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
@@ -125,24 +138,6 @@ def _legend(found: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
         )
         for i, part in enumerate(p for p in found if p.count > speck)
     ]
-
-
-def _table(spec: ModelSpec, found: Sequence[ParameterGroup]) -> FigureTable:
-    p = spec.parameters()
-    rows = [(part.name, f"{part.count:,}", f"{part.count / p.total:.2%}") for part in found]
-    rows.append(("the language model", f"{p.text:,}", f"{p.text / p.total:.2%}"))
-    rows.append(("of it, used by a token", f"{p.active:,}", f"{p.active / p.total:.2%}"))
-    rows.append(("everything in the checkpoint", f"{p.total:,}", "100 %"))
-    sentence = (
-        f"{spec.title} has {p.text / 1e9:.2f} B parameters in its language model, of which a "
-        f"token uses {p.active / 1e9:.2f} B."
-    )
-    return FigureTable(
-        sentence,
-        ("part", "parameters", "share"),
-        tuple(rows),
-        computed("the tensors that config.json describes"),
-    )
 
 
 def _shares(wanted: Sequence[float]) -> list[int]:
