@@ -27,16 +27,13 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     Beside `spec` as it is stands `spec` as it would be if every layer kept a KV cache;
     `others` follow as they are.
     """
-    state = spec.state_bytes_per_request()
-    token = spec.kv_bytes_per_token(mtp=False)
-    every = token // spec.full_layers * spec.num_hidden_layers
-    name = spec.title
-    drawn = [(name, _gib(state, token))]
+    drawn = [
+        (one.title, _gib(one.state_bytes_per_request(), one.kv_bytes_per_token(mtp=False)))
+        for one in (spec, *others)
+    ]
     if spec.gdn_layers:
-        drawn.append((f"{name}, were every layer full attention", _gib(0, every)))
-    for other in others:
-        fixed, each = other.state_bytes_per_request(), other.kv_bytes_per_token(mtp=False)
-        drawn.append((other.title, _gib(fixed, each)))
+        every = spec.kv_bytes_per_token(mtp=False) // spec.full_layers * spec.num_hidden_layers
+        drawn.insert(1, (f"{spec.title}, were every layer full attention", _gib(0, every)))
     provenance = computed("config.json: KV of the full-attention layers, and GDN state; no MTP")
     layout = _layout(
         "What one request keeps in memory",
@@ -46,10 +43,8 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
         "memory (GiB)",
         legend_y=0.85,
     )
-    last = LENGTHS[-3]
-    at = LENGTHS.index(last)
-    each_at_last = "; ".join(f"{label} {values[at]:.1f} GiB" for label, values in drawn)
-    sentence = f"At {last:,} tokens: {each_at_last}."
+    each = "; ".join(f"{label} {values[-3]:.1f} GiB" for label, values in drawn)
+    sentence = f"At {LENGTHS[-3]:,} tokens: {each}."
     table = _table(sentence, drawn, provenance, corner="GiB at tokens", form="{:.2f}")
     return Figure(curves(drawn, LENGTHS, "%{y:.2f} GiB at %{x:,} tokens"), layout, table)
 

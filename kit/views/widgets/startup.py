@@ -7,7 +7,6 @@ startup(recorded("start"))    # the same, of a log
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -93,12 +92,10 @@ def startup(what: LaunchPlan | ServerCommand | RecordedLog | Server) -> Server |
         output.show(_bundle(startup_phases(what.text), what.provenance))
         return None
     server = what if isinstance(what, Server) else launch(what)
-
-    label = server.provenance
-    output.show(_bundle(startup_phases(""), label))
+    output.show(_bundle(startup_phases(""), server.provenance))
 
     def redraw(_: Any = None, ended: bool = False) -> None:
-        output.show(_bundle(startup_phases(server.log_text()), label, ended))
+        output.show(_bundle(startup_phases(server.log_text()), server.provenance, ended))
 
     try:
         server.wait(redraw)
@@ -110,20 +107,6 @@ def startup(what: LaunchPlan | ServerCommand | RecordedLog | Server) -> Server |
     return server
 
 
-def phase_table(
-    phases: Iterable[PhaseProgress], provenance: Provenance, ended: bool = False
-) -> FigureTable:
-    """The phases as a table, under a sentence that says how far it has come, or came."""
-    phases = tuple(phases)
-    done = [phase for phase in phases if phase.at_s is not None]
-    rows = [
-        ("·" if p.at_s is None else "✓", p.about, p.after, ", ".join(p.printed) or " ")
-        for p in phases
-    ]
-    head = ("", "phase", "after", "it says")
-    return FigureTable(_far(done, ended), head, tuple(rows), provenance, folded=False)
-
-
 def _far(done: list[PhaseProgress], ended: bool) -> str:
     if not done:
         return "It ended before its first phase." if ended else "Starting: nothing printed yet."
@@ -133,10 +116,8 @@ def _far(done: list[PhaseProgress], ended: bool) -> str:
     return f"{last.about.capitalize()}, {last.at_s:.0f} s after the first line of its log."
 
 
-def _printed(figures: dict[str, str]) -> Iterable[str]:
-    for name, form in _SAYS.items():
-        if name in figures:
-            yield form.format(_figure(figures[name]))
+def _printed(figures: dict[str, str]) -> list[str]:
+    return [form.format(_figure(figures[name])) for name, form in _SAYS.items() if name in figures]
 
 
 def _figure(value: str) -> str:
@@ -149,10 +130,16 @@ def _figure(value: str) -> str:
 def _bundle(
     phases: tuple[PhaseProgress, ...], provenance: Provenance, ended: bool = False
 ) -> Bundle:
-    table = phase_table(phases, provenance, ended)
-    plain = "\n".join([*map(str, phases), str(provenance)])
+    """The phases as a table, under a sentence that says how far it has come, or came."""
+    done = [phase for phase in phases if phase.at_s is not None]
+    rows = tuple(
+        ("·" if p.at_s is None else "✓", p.about, p.after, ", ".join(p.printed) or " ")
+        for p in phases
+    )
+    head = ("", "phase", "after", "it says")
+    table = FigureTable(_far(done, ended), head, rows, provenance, folded=False)
     return {
         "text/html": table._repr_html_(),
         "text/markdown": table._repr_markdown_(),
-        "text/plain": plain,
+        "text/plain": "\n".join([*map(str, phases), str(provenance)]),
     }

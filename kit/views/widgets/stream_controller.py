@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EVERY_TOKENS = 20
 """A message goes at once where so many pieces of text wait."""
+_COUNT_ALONG = {"include_usage": True, "continuous_usage_stats": True}
 
 
 @dataclass
@@ -42,7 +43,9 @@ class AnswerPane:
         text = {"type": "text", "text": prompt}
         content = [*self.show, text] if self.show else prompt
         messages = [*self.history, {"role": "user", "content": content}]
-        params = {**_usage_options(self.endpoint), **self.params}
+        params = dict(self.params)
+        if self.endpoint.sglang is not None:  # counts along, chunk by chunk; others might refuse
+            params.setdefault("stream_options", _COUNT_ALONG)
         stream = chat.stream(self.endpoint, messages, self.thinking, **params)
         self.tally, self.error = Tally(prompt, stream), None
         return self.tally
@@ -224,44 +227,30 @@ class DeltaBuffer:
         self._send = send
         self._pane = pane
         self._figures = figures
-        self._thinking: list[str] = []
-        self._answer: list[str] = []
+        self._gathered: dict[str, list[str]] = {"t": [], "a": []}  # thinking, answer
         self._throttle = Throttle(self._send_gathered, now_s)
 
     def add(self, text: str, thinking: bool) -> None:
         """A piece of the thinking, or of the answer."""
-        (self._thinking if thinking else self._answer).append(text)
-        if len(self._thinking) + len(self._answer) >= EVERY_TOKENS:
+        self._gathered["t" if thinking else "a"].append(text)
+        if sum(map(len, self._gathered.values())) >= EVERY_TOKENS:
             self._throttle.flush()
         else:
             self._throttle()
 
     def flush(self) -> None:
         """Send what has gathered."""
-        if self._thinking or self._answer:
+        if any(self._gathered.values()):
             self._throttle.flush()
 
     def _send_gathered(self) -> None:
         thinking, answer, ttft_ms, rate = self._figures()
-        message: dict[str, Any] = {"p": self._pane}
-        if self._thinking:
-            message["t"] = "".join(self._thinking)
-        if self._answer:
-            message["a"] = "".join(self._answer)
-        message["n"] = [thinking, answer]
-        message["r"] = [ttft_ms and round(ttft_ms), rate and round(rate, 1)]
+        text = {key: "".join(pieces) for key, pieces in self._gathered.items() if pieces}
+        times = [ttft_ms and round(ttft_ms), rate and round(rate, 1)]
         self.clear()
-        self._send(message)
+        self._send({"p": self._pane, **text, "n": [thinking, answer], "r": times})
 
     def clear(self) -> None:
         """Forget what has gathered: the full state that is sent now contains it."""
-        self._thinking.clear()
-        self._answer.clear()
+        self._gathered = {"t": [], "a": []}
         self._throttle.cancel()
-
-
-def _usage_options(endpoint: Endpoint) -> dict[str, Any]:
-    """SGLang counts along, chunk by chunk, when asked to; others might refuse."""
-    if endpoint.sglang is None:
-        return {}
-    return {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
