@@ -1,4 +1,4 @@
-"""What the twin says, and to whom; and how a reply becomes tokens."""
+"""Which authored reply answers which conversation, and how an answer becomes tokens."""
 
 from __future__ import annotations
 

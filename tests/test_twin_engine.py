@@ -1,4 +1,4 @@
-"""The scheduler against the clock, and the way out to the client."""
+"""The scheduler against the clock, and how its tokens reach the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pocket model's words taken apart, and its weights looked at before they are used."""
+"""The pocket model's text is parsed as SGLang parses it; its weights are checked before use."""
 
 import hashlib
 import json

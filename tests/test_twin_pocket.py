@@ -1,4 +1,4 @@
-"""What the twin says where nobody wrote a reply: the pocket model, over the wire; or why not."""
+"""Prompts without an authored reply: answered by the pocket model, or by a notice and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The twin's process: it comes up, says where, and never outlives who started it."""
+"""The twin's process: it starts, prints its address, and ends with the process that started it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kit import load_data
-from kit.course.drawings import CLIP
 from kit.provenance import Author, AuthorKind
 from kit.twin.chat_format import TURN, Message, text_of
 
@@ -193,10 +192,11 @@ def _last_media(
     return tuple(one for one in media if one.message == last), last == user
 
 
-def _drawings(media: Iterable[MediaItem]) -> tuple[str, ...]:
+def _drawings(media: Sequence[MediaItem]) -> tuple[str, ...]:
     """Their names, "" for what the kit did not draw; frames of a clip are the clip."""
     names = [one.drawing or "" for one in media]
-    return tuple(n for i, n in enumerate(names) if i == 0 or n != CLIP or names[i - 1] != CLIP)
+    frames = {i for i, one in enumerate(media) if i and one.of_clip and media[i - 1].of_clip}
+    return tuple(name for i, name in enumerate(names) if i not in frames)
 
 
 def _results(messages: Sequence[Message]) -> tuple[set[str | bool], list[str]]:

@@ -11,18 +11,21 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from kit.twin import request as incoming
 from kit.twin.authored import MEASURES_TIME, SEES_NOTHING, AssistantTurn, notice, reply_to
+from kit.twin.chat_format import Message, parts_of
 from kit.twin.errors import bad_request, error
-from kit.twin.media import MediaItem, load_media, vision_tokens
 from kit.twin.protocol import ChatCompletionRequest
 from kit.twin.server import Prompt, Twin
 from kit.twin.sse import DONE, ResponseWriter, dumps, event
 from kit.twin.token_script import CallFragment, Stop, Token, TokenPart, TokenScript
+
+if TYPE_CHECKING:
+    from kit.twin.media import MediaItem
 
 Json = dict[str, Any]
 
@@ -36,7 +39,7 @@ async def serve(twin: Twin, request: Request) -> Any:
             raise bad_request(wrong)  # SGLang compiles it late: a stream has already begun
         return twin.event_response(json.dumps({"error": error(wrong, "BAD_REQUEST")}).encode())
     messages, sampling = incoming.conversation(asked), incoming.sampling(asked)
-    media, thinking = await load_media(messages), asked.thinking(twin.thinks)
+    media, thinking = await _media(messages), asked.thinking(twin.thinks)
     text, tokens = await twin.chat_prompt(
         messages, asked.callable_tools, thinking, [one.text for one in media]
     )
@@ -49,16 +52,31 @@ async def serve(twin: Twin, request: Request) -> Any:
         twin.pocket.warm_up()
     script = twin.script(turn, sampling)
     writer = twin.writer(asked.stream, "x-kit-schedule" in request.headers)
-    vision = vision_tokens(media)
+    vision = _vision_tokens(media)
     prompt = Prompt(tokens, sum(vision.values()), sum(one.pieces for one in media))
     response = ChatResponse(asked, script, tokens, writer, vision)
     arrived_s = request.state.arrived_s + turn.held_s
     return twin.run(response.choices, writer, script, prompt, asked.stream, arrived_s)
 
 
+async def _media(messages: Sequence[Message]) -> tuple[MediaItem, ...]:
+    """The images and videos. kit.vision is loaded only for them."""
+    if all(part.get("type") == "text" for message in messages for part in parts_of(message)):
+        return ()
+    from kit.twin.media import load_media
+
+    return await load_media(messages)
+
+
+def _vision_tokens(media: Sequence[MediaItem]) -> dict[str, int]:
+    """`image_tokens` and `video_tokens` of the usage object: only those that there are."""
+    kinds = dict.fromkeys(one.kind for one in media)
+    return {f"{kind}_tokens": sum(s.tokens for s in media if s.kind == kind) for kind in kinds}
+
+
 def _known_answer(
     asked: ChatCompletionRequest,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Message],
     thinking: bool,
     media: Sequence[MediaItem],
 ) -> AssistantTurn | None:

@@ -56,9 +56,7 @@ def template() -> Template:
     """The chat template, in the environment that transformers gives one."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.filters["tojson"] = _json
     return environment.from_string(load_data.text("pocket/chat_template.jinja"))
 
@@ -118,11 +116,11 @@ def _text_only(messages: Sequence[Message], media: Sequence[str]) -> list[Messag
     for message in messages:
         parts = parts_of(message)
         if any(part.get("type") in MEDIA for part in parts):
-            said = (
+            texts_of_parts = (
                 next(texts) if part.get("type") in MEDIA else str(part.get("text", ""))
                 for part in parts
             )
-            message = {**message, "content": "".join(said)}
+            message = {**message, "content": "".join(texts_of_parts)}
         turns.append({**message, "role": "tool"} if message.get("role") == "function" else message)
     return turns
 

@@ -80,7 +80,7 @@ async def health_generate(twin: Twin, request: Request) -> Response:
     """Healthy is a server that can generate one token."""
     asked = incoming.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
     script = twin.script(filler(), asked.sampling)
-    writer, arrived_s = ResponseWriter(), request.state.arrived_s
+    writer, arrived_s = ResponseWriter(), monotonic()
     probe = GenerateResponse(asked, script, 1, writer, twin.draft_tokens, arrived_s)
     twin.run([probe], writer, script, Prompt(1), False, arrived_s)
     await writer.take()

@@ -26,8 +26,8 @@ def bad_request(message: str, kind: str = "BadRequestError") -> Refused:
 
 
 def invalid(problems: Sequence[Mapping[str, Any]]) -> Refused:
-    """A body that does not fit its model. `problems` are pydantic's, told as FastAPI tells them;
-    the place in SGLang's source, which a real server adds, is left out."""
+    """A body that does not fit its model. `problems` are pydantic's, written as FastAPI writes
+    them. A real server adds the place in SGLang's source."""
     entries = [{**one, "loc": ("body", *one["loc"])} for one in problems]
     count = f"{len(entries)} validation error{'' if len(entries) == 1 else 's'}"
     lines = "\n".join(f"  {entry}" for entry in entries)
@@ -45,8 +45,8 @@ def native(refused: Refused, stream: bool) -> Refused:
     """The same error as /generate answers it; status 200 where a stream has begun with it."""
     if refused.body.get("type") != "BadRequestError":
         return refused
-    told = {"message": refused.body["message"]}
+    problem = {"message": refused.body["message"]}
     if stream:
         more = {"type": "invalid_request_error", "code": 400, "retryable": False}
-        return Refused(200, {"error": told | more})
-    return Refused(400, {"error": told})
+        return Refused(200, {"error": problem | more})
+    return Refused(400, {"error": problem})

@@ -49,6 +49,11 @@ class MediaItem:
     pieces: int = 1
     stands_in: bool = False
 
+    @property
+    def of_clip(self) -> bool:
+        """Whether it is the kit's clip, or a frame of it."""
+        return self.drawing == drawings.CLIP
+
     def __str__(self) -> str:
         made = f", drawn by the kit ({self.drawing})" if self.drawing else ""
         made += ", in place of the cookbook's picture, which was not fetched" * self.stands_in
@@ -71,12 +76,6 @@ async def load_media(messages: Sequence[Message]) -> tuple[MediaItem, ...]:
             found.append(await asyncio.to_thread(_open, kind, url, detail, counts[kind], message))
             counts[kind] += 1
     return tuple(found)
-
-
-def vision_tokens(media: Sequence[MediaItem]) -> dict[str, int]:
-    """`image_tokens` and `video_tokens` of the usage object: only those that there are."""
-    kinds = dict.fromkeys(one.kind for one in media)
-    return {f"{kind}_tokens": sum(s.tokens for s in media if s.kind == kind) for kind in kinds}
 
 
 def _open(kind: str, url: str, detail: Any, index: int, message: int) -> MediaItem:

@@ -101,8 +101,8 @@ def _failure(code: int, log: IO[bytes], port: int) -> LaunchError:
     tail = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     if code == _REFUSED and len(tail) > 1:
         return LaunchError(f"the twin did not start: {tail[-2]}", tail[-1].removeprefix("→ "))
-    said = "; ".join(tail[-3:]) or f"it ended with code {code}, and said nothing"
-    return LaunchError(f"the twin did not start: {said}", "see the whole story: kit twin")
+    why = "; ".join(tail[-3:]) or f"it ended with code {code}, without a message"
+    return LaunchError(f"the twin did not start: {why}", "see its whole output: kit twin")
 
 
 def _taken(port: int) -> LaunchError:
@@ -141,8 +141,8 @@ def serve(
     `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
     fault that does not exist, a port that is taken.
     """
-    gc.disable()  # until it is loaded: there is no garbage yet
-    threading.Thread(target=_load_the_rest, name="loading", daemon=True).start()
+    gc.disable()  # while modules are loaded: there is no garbage yet
+    threading.Thread(target=_load_generations, name="loading", daemon=True).start()
     sock = listen(port)
     port = sock.getsockname()[1]
 
@@ -167,8 +167,6 @@ def serve(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            gc.freeze()  # what is loaded stays: looking through it again would only cost time
-            gc.enable()
             if ready is not None and self.started:
                 ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
 
@@ -180,14 +178,19 @@ def serve(
         sock.close()
 
 
-def _load_the_rest() -> None:
-    """Load what the first generation needs, and a start does not."""
-    from kit.twin.tokenizer import vocabulary
+def _load_generations() -> None:
+    """Load what only generations need, beside the start of the server."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would search for some
+    try:
+        from kit.twin.tokenizer import vocabulary
 
-    vocabulary()
-    from kit.twin import chat_completions, chat_format, completions  # noqa: F401
+        vocabulary()
+        from kit.twin import chat_completions, chat_format, completions  # noqa: F401
 
-    chat_format.template()
+        chat_format.template()
+    finally:
+        gc.freeze()  # what is loaded stays: looking through it again would only cost time
+        gc.enable()
 
 
 def serve_here(

@@ -189,7 +189,7 @@ class ChatCompletionRequest(BaseModel):
 
     @property
     def limit(self) -> int | None:
-        """The most tokens of the answer; None where nothing is said."""
+        """The most tokens of the answer; None where the request does not say."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
@@ -214,12 +214,12 @@ class ChatCompletionRequest(BaseModel):
         return bool(self.stream_options and self.stream_options.continuous_usage_stats)
 
     def thinking(self, default: bool) -> bool:
-        """Whether to think; `default` is what the model does where nothing is said."""
+        """Whether to think; `default` is for requests that do not say."""
         switch = (self.chat_template_kwargs or {}).get("enable_thinking")
         return default if switch is None else bool(switch)
 
 
-class CompletionRequest(BaseModel):
+class CompletionRequest(BaseModel, defer_build=True):
     """/v1/completions"""
 
     model: str = DEFAULT_MODEL
@@ -258,7 +258,7 @@ class CompletionRequest(BaseModel):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class GenerateReqInput(BaseModel):
+class GenerateReqInput(BaseModel, defer_build=True):
     """/generate"""
 
     rid: str | list[str] | None = None
@@ -270,7 +270,7 @@ class GenerateReqInput(BaseModel):
     stream: bool = False
 
 
-class GenerateSamplingParams(BaseModel):
+class GenerateSamplingParams(BaseModel, defer_build=True):
     """`sampling_params` of /generate: no value is converted, and no other key is allowed."""
 
     model_config = ConfigDict(strict=True, extra="forbid")

@@ -88,14 +88,14 @@ def parse(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError) as problem:
         at, what = getattr(problem, "pos", 0), getattr(problem, "msg", str(problem))
-        said: dict[str, Any] = {"type": "json_invalid", "loc": (at,), "msg": "JSON decode error"}
-        raise invalid([said | {"input": {}, "ctx": {"error": what}}]) from problem
+        found: dict[str, Any] = {"type": "json_invalid", "loc": (at,), "msg": "JSON decode error"}
+        raise invalid([found | {"input": {}, "ctx": {"error": what}}]) from problem
 
 
 def checked(kind: type[M], body: Any) -> M:
     """The body as the model `kind`. Raises Refused."""
     try:
-        return kind.model_validate(body, from_attributes=True)  # for FastAPI does, and says so
+        return kind.model_validate(body, from_attributes=True)  # as FastAPI does
     except ValidationError as problem:
         raise invalid(problem.errors(include_url=False)) from problem
 
@@ -263,11 +263,11 @@ def _arguments(text: str) -> dict[str, Any]:
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        said = "Assistant tool call function.arguments must be valid JSON."
-        raise bad_request(said, "BadRequest") from problem
+        message = "Assistant tool call function.arguments must be valid JSON."
+        raise bad_request(message, "BadRequest") from problem
     if not isinstance(arguments, dict):
-        said = "Assistant tool call function.arguments must be a JSON object."
-        raise bad_request(said, "BadRequest")
+        message = "Assistant tool call function.arguments must be a JSON object."
+        raise bad_request(message, "BadRequest")
     return arguments
 
 
