@@ -80,13 +80,14 @@ class ReportComparison:
         return [row for row in ROWS if any(_value(row, r) is not None for r in self.reports)]
 
     def _open_rows(self) -> list[Metric]:
-        """The rows that matter; for the median of a quantity whose mean the first report lacks."""
+        """The rows that matter and that the first report has, a median where it lacks the mean."""
         first, keys = self.reports[0], set(OPEN)
         for key in OPEN:
             median = BY_KEY.get(key.replace("mean_", "median_"), BY_KEY[key])
             if _value(BY_KEY[key], first) is None and _value(median, first) is not None:
                 keys = keys - {key} | {median.key}
-        return [row for row in self._rows() if row.key in keys]
+        rows = [row for row in self._rows() if row.key in keys]
+        return [row for row in rows if _value(row, first) is not None] or rows
 
     def _pairs(self, row: Metric) -> list[tuple[str, str]]:
         """(figure, ratio to the first) of each report; "" where there is nothing to compare.
