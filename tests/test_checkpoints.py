@@ -13,6 +13,7 @@ from kit import load_data
 from kit.cli.main import main
 from kit.errors import InvalidValue, KitError
 from kit.hardware import Profile
+from kit.launch import launch_plan
 from kit.models import checkpoint, model
 from kit.models.weight_files import kind
 from kit.sizing import plan
@@ -55,7 +56,9 @@ def test_qwen3_next_is_sized() -> None:
     assert spec.parameters().text / 1e9 == pytest.approx(80, rel=0.01)
     assert spec.parameters().active / 1e9 == pytest.approx(3.9, abs=0.3)
     assert spec.vision is None
-    assert plan(Profile.of("80b", "fp8", "h100", 2)).fits
+    two = Profile.of("80b", "fp8", "h100", 2)
+    assert plan(two).fits
+    assert any("parsers are Qwen3.5's" in warning for warning in launch_plan(two).warnings)
 
 
 # --- names

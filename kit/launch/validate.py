@@ -73,6 +73,11 @@ def warnings(p: Profile, options: LaunchOptions) -> Iterator[str]:
         )
     if p.context_length is not None and p.context_length < THINKING_FLOOR:
         yield f"a context below {THINKING_FLOOR:,} tokens cuts long thinking short"
+    if p.model.name == "80b":
+        yield (
+            "the parsers are Qwen3.5's: Qwen3-Next's model card names its own; YaRN is not written "
+            "for it either"
+        )
     if p.precision == "fp8" and p.kv_dtype == "fp8":
         yield "FP8 checkpoints bring no scales for an FP8 KV cache: reasoning loses accuracy"
     if options.host not in LOOPBACK:
