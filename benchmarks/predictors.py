@@ -38,8 +38,8 @@ accept length (the page prints none). Neither was fitted to these cells; ours wa
 of the same page. AIConfigurator predicts a batch: its TTFT at 1024 requests has no queue in it.
 AISimulate runs the whole workload. Its tables are of 0.5.14 and 0.5.20, not 0.5.16: 0.5.14 is
 taken. AIConfigurator's tables serve 0.5.16, op by op the newest there is up to it.
-Models of which a tool carries no config (0.8B, 4B, 9B; in AIConfigurator the 122B, too) it looks up
-on the Hub, which could not be reached: with the Hub it may know them.
+Models of which a tool carries no config (0.8B, 4B, 9B, the 122B in BF16) it looks up on the Hub,
+which could not be reached: with the Hub it may know them.
 How to have them: pip install aiconfigurator==0.12.0 comes from PyPI. AISimulate's release 0.13.0 is
 there only as a source package that loads its wheel from NVIDIA's own index, which could not be
 reached; the newest nightly of it with wheels on PyPI is 0.13.0.dev202610270000000085, which ran.
@@ -169,7 +169,7 @@ def _simulated(program: str, config: dict[str, Any]) -> Triple | str:
         except subprocess.TimeoutExpired:
             return f"took longer than {LONGEST_S} s"
     if run.returncode:
-        return run.stderr.strip().splitlines()[0] if run.stderr.strip() else "failed"
+        return run.stderr.strip().split(". ")[0] or "failed"
     line = json.loads(run.stdout)
     return line["median_ttft_ms"], line["median_tpot_ms"], line["output_throughput_tok_s"]
 
@@ -195,9 +195,12 @@ def beside(name: str, cells: Sequence[PublishedRun], found: Sequence[Triple | st
     """A predictor and ours on the cells that it knows."""
     pairs = [(c, x) for c, x in zip(cells, found, strict=True) if not isinstance(x, str)]
     print(f"\n{name} knows {len(pairs)} of {len(cells)} held-out cells")
-    reasons = [x[:150] for x in found if isinstance(x, str)]
-    for reason in dict.fromkeys(reasons):
-        print(f"  {reasons.count(reason)} ×: {reason}")
+    unknown = [
+        c.profile.model.name for c, x in zip(cells, found, strict=True) if isinstance(x, str)
+    ]
+    reasons = [x for x in found if isinstance(x, str)]
+    if unknown:
+        print(f"  not {', '.join(dict.fromkeys(unknown))}; the first time it said: {reasons[0]}")
     if not pairs:
         return
     theirs = np.log(np.array([x for _, x in pairs]) / np.array([given(c) for c, _ in pairs]))
