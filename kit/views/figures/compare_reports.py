@@ -72,7 +72,11 @@ class ReportComparison:
         """The table: a head, one row per figure with its ratio to the first report, the labels."""
         kinds = ["", *(str(report.provenance.kind) for report in self.reports)]
         versions = ["SGLang", *(version(report) or "–" for report in self.reports)]
-        body = [self._texts(row) for row in self._rows()]
+        body = [
+            [row.short, *(f"{text} ({ratio})" if ratio else text for text, ratio in pairs)]
+            for row in self._rows()
+            for pairs in [self._pairs(row)]
+        ]
         return [kinds, versions, *body, ["from", *(r.provenance.source for r in self.reports)]]
 
     def _rows(self) -> list[Metric]:
@@ -102,12 +106,6 @@ class ReportComparison:
                 f"×{value / values[0]:.2f}" if i and values[0] and value is not None else "",
             )
             for i, value in enumerate(values)
-        ]
-
-    def _texts(self, row: Metric) -> list[str]:
-        return [
-            row.short,
-            *(f"{text} ({ratio})" if ratio else text for text, ratio in self._pairs(row)),
         ]
 
     def _repr_markdown_(self) -> str:

@@ -51,10 +51,8 @@ def experts(profile: Profile) -> Figure:
     spec, drafted = profile.model, (profile.mtp or Mtp()).num_draft_tokens
     verify = [experts_touched(spec, n * drafted) for n in REQUESTS]
     plain = [experts_touched(spec, n) for n in REQUESTS]
-    drawn = [
-        (f"verify ({drafted} tokens per request)", verify),
-        ("plain (1 token per request)", plain),
-    ]
+    words = f"verify ({drafted} tokens per request)"
+    drawn = [(words, verify), ("plain (1 token per request)", plain)]
     provenance = computed(
         f"{spec.num_experts}·(1 − (1 − {spec.num_experts_per_tok}/{spec.num_experts})^tokens): "
         "each token chooses for itself"
@@ -87,17 +85,12 @@ def draft_steps(
     """
     lengths = published_lengths(mode)
     steps = range(1, len(lengths.values) + 1)
-    machines = [replace(profile, mtp=Mtp(num_steps=k, num_draft_tokens=k + 1)) for k in steps]
-    drawn = [
-        (
-            f"{n} at once",
-            [
-                step_cost(machine, n, context_tokens).speedup(length)
-                for machine, length in zip(machines, lengths.values, strict=True)
-            ],
-        )
-        for n in requests
-    ]
+
+    def speedup_at(n: int, k: int) -> float:
+        machine = replace(profile, mtp=Mtp(num_steps=k, num_draft_tokens=k + 1))
+        return step_cost(machine, n, context_tokens).speedup(lengths.values[k - 1])
+
+    drawn = [(f"{n} at once", [speedup_at(n, k) for k in steps]) for n in requests]
     costs = step_cost(profile, 1).provenance.source
     provenance = simulated(f"{costs}; accept lengths: {lengths.provenance.source}")
     layout = theme.layout(
@@ -112,17 +105,19 @@ def draft_steps(
         yaxis=axis(_SPEEDUP, rangemode="tozero"),
         shapes=[horizontal(1, dash="dot")],
     )
-    best = [max(steps, key=lambda k: values[k - 1]) for _, values in drawn]
     each = "; ".join(
-        f"{label}: best with {k}, ×{values[k - 1]:.2f}"
-        for (label, values), k in zip(drawn, best, strict=True)
+        f"{label}: best with {steps[values.index(max(values))]}, ×{max(values):.2f}"
+        for label, values in drawn
     )
     rows = [("accept length (published)", lengths.values), *drawn]
-    table = FigureTable(
+    table = curve_table(
         f"{each}.",
-        ("times plain, by draft tokens", *map(str, steps)),
-        tuple((label, *(f"{v:.2f}" for v in values)) for label, values in rows),
+        rows,
+        steps,
+        steps,
         provenance,
+        corner="times plain, by draft tokens",
+        form="{:.2f}",
     )
     return Figure(curves(drawn, steps, "%{x}: ×%{y:.2f}"), layout, table)
 
@@ -146,6 +141,7 @@ def speedup(
     lengths = [round(1 + i / 10, 1) for i in range(10 * most - 9)]
     speedups = {at: [round(cost.speedup(at), 3) for cost in costs] for at in lengths}
     cap = plan(profile, sglang).max_running_requests
+    runs = f"{profile.name} runs {cap} at once"
     verdicts = {at: _verdict(profile, context_tokens, at, speedups[at], sglang) for at in lengths}
     provenance = costs[0].provenance
     layout = _layout(
@@ -163,14 +159,7 @@ def speedup(
         ],
         annotations=[
             note("slower than without", 0.99, 0.12, xref="x domain", xanchor="right"),
-            note(
-                f"{profile.name} runs {cap} at once",
-                math.log10(cap),
-                0.98,
-                yref="y domain",
-                xanchor="left",
-                xshift=6,
-            ),
+            note(runs, math.log10(cap), 0.98, yref="y domain", xanchor="left", xshift=6),
         ],
         sliders=[_slider(length, speedups, verdicts)],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -62,18 +62,13 @@ class Selection:
 @lru_cache(maxsize=4096)
 def refusal(spec: ModelSpec, precision_name: str, gpu: Gpu) -> str:
     """Why a precision does not run on a GPU at any number of them, memory aside."""
-    reasons = [obstacle(p) for p in _tried(spec, precision_name, gpu)]
+    reasons = []
+    for count in COUNTS:
+        with suppress(KitError):
+            reasons.append(obstacle(Profile.of(spec, precision_name, gpu, count)))
     if not reasons:
         return "runs at no number of ranks"
     return "" if None in reasons else str(reasons[0])
-
-
-def _tried(spec: ModelSpec, precision_name: str, gpu: Gpu) -> Iterator[Profile]:
-    for count in COUNTS:
-        try:
-            yield Profile.of(spec, precision_name, gpu, count)
-        except KitError:
-            continue
 
 
 def too_small(selection: Selection) -> str:

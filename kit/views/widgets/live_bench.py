@@ -64,7 +64,13 @@ class _LiveChart:
     def __init__(self, endpoint: Endpoint, workload: Workload) -> None:
         self.run: asyncio.Task[Report] | None = None
         self.feed: Feed | None = None  # only where a page draws it
-        self._config = _config(endpoint, workload)
+        label = endpoint.provenance
+        self._config = {
+            "total": workload.num_prompts,
+            "kind": str(label.kind),
+            "source": label.source,
+            "clock": f" of the twin's clock, ×{endpoint.speed:g}" if endpoint.speed != 1 else "",
+        }
 
     def new_widget(self) -> BenchWidget:
         from kit.views.widgets.page_widgets import BenchWidget
@@ -92,15 +98,3 @@ def _show_results(live: LiveOutput, report: Report) -> None:
         Output().show(table)
     else:
         live.replace({"text/html": table._repr_html_(), "text/plain": str(table)})
-
-
-def _config(endpoint: Endpoint, workload: Workload) -> dict[str, Any]:
-    """What the widget knows from the start."""
-    label = endpoint.provenance
-    clock = f" of the twin's clock, ×{endpoint.speed:g}" if endpoint.speed != 1 else ""
-    return {
-        "total": workload.num_prompts,
-        "kind": str(label.kind),
-        "source": label.source,
-        "clock": clock,
-    }
