@@ -15,8 +15,7 @@ from kit.server.failures import diagnose
 from kit.sizing import plan
 from kit.views import builder, startup, tips
 from kit.views.live import Output
-from kit.views.widgets.builder_model import resolve, versions
-from kit.views.widgets.builder_selection import Selection
+from kit.views.widgets.builder_model import Selection, resolve, versions
 from kit.views.widgets.startup import startup_phases
 
 # What the two source pages print as the ranks of the 397B in BF16.

@@ -22,7 +22,7 @@ from kit.sizing import TIGHT_REQUESTS, plan
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis, heading
-from kit.views.figures.plan_text import excess_gib, fullest
+from kit.views.figures.ledger import excess_gib, fullest
 
 COUNTS = (1, 2, 4, 8, 16)
 

@@ -10,8 +10,14 @@ from html import escape
 
 from kit.sizing import MemoryPlan
 from kit.views import theme
-from kit.views.figures.ledger import OVER, part_style, parts_under_limit
-from kit.views.figures.plan_text import excess_gib, fullest, verdict
+from kit.views.figures.ledger import (
+    OVER,
+    excess_gib,
+    fullest,
+    part_style,
+    parts_under_limit,
+    verdict,
+)
 
 WIDTH, HEIGHT = 960, 432
 _LEFT, _RIGHT = 24, 936

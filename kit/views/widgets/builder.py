@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 from kit.errors import InvalidValue, KitError, UnknownName
 from kit.hardware import SGLANG, Profile, profile
 from kit.launch import LaunchPlan
-from kit.views.figures.plan_text import verdict
+from kit.views.figures.ledger import verdict
 from kit.views.live import Bundle, ControlledOutput
-from kit.views.widgets.builder_model import Resolved, resolve
-from kit.views.widgets.builder_selection import Selection
+from kit.views.widgets.builder_model import Resolved, Selection, resolve
 
 if TYPE_CHECKING:
     from kit.views.widgets.page_widgets import BuilderWidget

@@ -16,8 +16,8 @@ from kit.errors import KitError, UnknownName
 from kit.hardware import SGLANG, Mtp, Profile
 from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
+from kit.views.figures.ledger import plan_table
 from kit.views.figures.plan_svg import draw, enough
-from kit.views.figures.plan_text import plan_table
 from kit.views.live import Bundle, ControlledOutput
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -81,12 +80,9 @@ class Upload(ControlledOutput):
             description="the model sees at most",
             **wide,
         )
-        files.observe(partial(self._changed, "files"), names="value")
-        cap.observe(partial(self._changed, "max_pixels"), names="value")
+        files.observe(lambda change: self.set(files=change["new"]), names="value")
+        cap.observe(lambda change: self.set(max_pixels=change["new"]), names="value")
         return w.HBox([files, cap]).add_class("kit-upload")
-
-    def _changed(self, name: str, change: Mapping[str, Any]) -> None:
-        self.set(**{name: change["new"]})
 
     def _lines(self) -> list[str]:
         lines = [str(part) for part in self.parts] or ["No picture yet: nothing would be sent."]
