@@ -76,7 +76,7 @@ def _name(row: Ability) -> str:
 
 
 def _dots(rows: Sequence[Ability], colour: str, mark: str) -> dict[str, Any]:
-    ends = [row.interval for row in rows]
+    edge = {"width": 3, "color": colour}
     return {
         "type": "scatter",
         "mode": "markers",
@@ -85,19 +85,17 @@ def _dots(rows: Sequence[Ability], colour: str, mark: str) -> dict[str, Any]:
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": [100 * (end[1] - row.share) for row, end in zip(rows, ends, strict=True)],
-            "arrayminus": [100 * (row.share - end[0]) for row, end in zip(rows, ends, strict=True)],
+            "array": [100 * (row.interval[1] - row.share) for row in rows],
+            "arrayminus": [100 * (row.share - row.interval[0]) for row in rows],
             "thickness": 2.5,
             "color": colour,
         },
-        "marker": {"size": 16, "symbol": mark, "color": colour}
-        | {"line": {"width": 3, "color": colour}},
+        "marker": {"size": 16, "symbol": mark, "color": colour, "line": edge},
         "hovertemplate": "%{y}: %{x:.0f} %<extra></extra>",
     }
 
 
 def _row(row: Ability) -> tuple[str, ...]:
-    low, high = row.interval
+    share, between = f"{row.share:.0%}", "{:.0%} to {:.0%}".format(*row.interval)
     claimed = "yes" if row.claimed else "no"
-    share = f"{row.share:.0%}"
-    return _name(row), str(row.right), str(row.asked), share, f"{low:.0%} to {high:.0%}", claimed
+    return _name(row), str(row.right), str(row.asked), share, between, claimed

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 from kit.views.figures.bench_series import DurationHistogram
@@ -64,17 +64,13 @@ class Feed:
         point = _point(self._last, self._rate())
         self._keep(point)
         added, self._added = self._added, set()
-        self._send({**_figures(self._last), "p": point, **self._distributions(added)})
+        self._send(self._message(self._last, added, p=point))
 
     def history(self) -> dict[str, Any] | None:
         """One message with every point, for a page that has just opened; None before any."""
         if self._last is None:
             return None
-        return {
-            **_figures(self._last),
-            "all": self._points,
-            **self._distributions(self._histograms),
-        }
+        return self._message(self._last, self._histograms, all=self._points)
 
     def send_history(self) -> None:
         """Bring a page that has just opened up to date."""
@@ -94,10 +90,11 @@ class Feed:
         (first_s, before), (last_s, after) = self._window[0], self._window[-1]
         return (after - before) / (last_s - first_s) if last_s > first_s else 0.0
 
-    def _distributions(self, names: Any) -> dict[str, Any]:
-        return {
-            name: _bars(histogram) for name, histogram in self._histograms.items() if name in names
-        }
+    def _message(self, last: Sample, names: Container[str], **points: Any) -> dict[str, Any]:
+        """The counts so far, these points, and the distributions of these names."""
+        bars = {name: _bars(held) for name, held in self._histograms.items() if name in names}
+        counts = [last.sent, last.finished, last.failed]
+        return {"t": round(last.t_s, 2), "n": counts, "counted": last.counted, **points, **bars}
 
 
 def _point(sample: Sample, rate: float) -> Point:
@@ -109,11 +106,6 @@ def _point(sample: Sample, rate: float) -> Point:
     elif not (running or queued) and sample.in_flight:  # it was asked before they came
         running, queued = None, None
     return [round(sample.t_s, 2), round(rate, 1), running, queued]
-
-
-def _figures(sample: Sample) -> dict[str, Any]:
-    counts = [sample.sent, sample.finished, sample.failed]
-    return {"t": round(sample.t_s, 2), "n": counts, "counted": sample.counted}
 
 
 def _bars(histogram: DurationHistogram) -> list[Any]:

@@ -34,7 +34,7 @@ class Builder(ControlledOutput):
 
     def __init__(self, base: Profile, sglang: str = SGLANG) -> None:
         self._base = base
-        self._now: Resolved = resolve(Selection.of(base, sglang), base)
+        self._now = resolve(Selection.of(base, sglang), base)
         self._widget: BuilderWidget | None = None
 
     @property
