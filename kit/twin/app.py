@@ -15,6 +15,7 @@ import os
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
+from inspect import isawaitable
 from time import monotonic
 from typing import Any
 
@@ -24,12 +25,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kit.twin import faults, server_info
+from kit.twin import faults, metrics
 from kit.twin.errors import Refused, error
 from kit.twin.server import Twin
+from kit.twin.server_info import model_card, model_info, server_info
 from kit.twin.sse import dumps
 
-Handler = Callable[[Twin, Request], Awaitable[Any]]  # an ASGI response
+Handler = Callable[[Twin, Request], Any]  # an ASGI response, or a wait for one
 
 _FLUSHED = (
     "Cache flushed.\nPlease check backend logs for more details. "
@@ -54,9 +56,8 @@ def app(twin: Twin) -> Starlette:
         twin.pocket.close()
 
     def not_here(_: Request, problem: Exception) -> Response:
-        status = problem.status_code if isinstance(problem, HTTPException) else 500
-        detail = problem.detail if isinstance(problem, HTTPException) else "Internal Server Error"
-        return twin.json_response({"detail": detail}, status)
+        assert isinstance(problem, HTTPException)
+        return twin.json_response({"detail": problem.detail}, problem.status_code)
 
     routes = [
         Route(path, _served(twin, handler, path in _GENERATES), methods=methods.split())
@@ -79,7 +80,8 @@ def _served(twin: Twin, handler: Handler, generates: bool) -> Callable[[Request]
             refused = faults.refusal(twin.fault, generates)
             if refused is not None:
                 raise refused
-            return await handler(twin, request)
+            answer = handler(twin, request)
+            return await answer if isawaitable(answer) else answer
         except Refused as problem:
             if problem.status == 200:  # an error that SGLang finds when its stream has begun
                 return twin.event_response(dumps(problem.body))
@@ -98,15 +100,14 @@ def _later(module: str, name: str) -> Handler:
     return handler
 
 
-async def _models(twin: Twin, _: Request) -> Response:
-    card = server_info.model_card(twin.model, twin.context_length)
-    return twin.json_response({"object": "list", "data": [card]})
+def _models(twin: Twin, _: Request) -> Response:
+    return twin.json_response({"object": "list", "data": [model_card(twin)]})
 
 
-async def _model(twin: Twin, request: Request) -> Response:
+def _model(twin: Twin, request: Request) -> Response:
     name = request.path_params["name"]
     if name == twin.model:
-        return twin.json_response(server_info.model_card(twin.model, twin.context_length))
+        return twin.json_response(model_card(twin))
     problem = {
         "message": f"The model '{name}' does not exist",
         "type": "invalid_request_error",
@@ -116,36 +117,12 @@ async def _model(twin: Twin, request: Request) -> Response:
     return twin.json_response({"error": problem}, 404)
 
 
-async def _embeddings(twin: Twin, _: Request) -> Response:
-    return twin.json_response(error(_NO_EMBEDDINGS), 400)
+def _metrics(twin: Twin, _: Request) -> Response:
+    shown = metrics.page(twin.engine, twin.model, twin.context_length)
+    return twin.response(shown, media=_PROMETHEUS)
 
 
-async def _server_info(twin: Twin, _: Request) -> Response:
-    info = server_info.server_info(
-        twin.engine, twin.launch, twin.context_length, twin.port, twin.model
-    )
-    return twin.json_response(info)
-
-
-async def _model_info(twin: Twin, _: Request) -> Response:
-    return twin.json_response(server_info.model_info(twin.engine.scheduler.memory, twin.model))
-
-
-async def _metrics(twin: Twin, _: Request) -> Response:
-    from prometheus_client import generate_latest  # heavy, and not before somebody asks
-
-    return twin.response(generate_latest(twin.metrics), media=_PROMETHEUS)
-
-
-async def _alive(twin: Twin, _: Request) -> Response:
-    return twin.response()
-
-
-async def _root(twin: Twin, _: Request) -> Response:
-    return twin.json_response("SGLang is running")
-
-
-async def _flush_cache(twin: Twin, _: Request) -> Response:
+def _flush_cache(twin: Twin, _: Request) -> Response:
     """There is no prefix cache to flush; SGLang refuses while requests run."""
     if twin.engine.busy:
         return twin.response("Flush cache failed.\n", 400)
@@ -154,21 +131,24 @@ async def _flush_cache(twin: Twin, _: Request) -> Response:
 
 _GENERATES = ("/v1/chat/completions", "/v1/completions", "/generate")
 _PATHS: dict[str, tuple[str, Handler]] = {
-    "/": ("GET", _root),
-    "/ping": ("GET POST", _alive),
-    "/health": ("GET", _alive),
+    "/": ("GET", lambda twin, _: twin.json_response("SGLang is running")),
+    "/ping": ("GET POST", lambda twin, _: twin.response()),
+    "/health": ("GET", lambda twin, _: twin.response()),
     "/health_generate": ("GET", _later("completions", "health_generate")),
-    "/v1/models": ("GET", _models),
+    "/v1/models": (
+        "GET",
+        _models,
+    ),
     "/v1/models/{name:path}": ("GET", _model),
     "/v1/chat/completions": ("POST", _later("chat_completions", "serve")),
     "/v1/completions": ("POST", _later("completions", "completions")),
-    "/v1/embeddings": ("POST", _embeddings),
+    "/v1/embeddings": ("POST", lambda twin, _: twin.json_response(error(_NO_EMBEDDINGS), 400)),
     "/generate": ("POST PUT", _later("completions", "generate")),
     "/tokenize": ("POST", _later("completions", "tokenize")),
-    "/server_info": ("GET", _server_info),
-    "/get_server_info": ("GET", _server_info),
-    "/model_info": ("GET", _model_info),
-    "/get_model_info": ("GET", _model_info),
+    "/server_info": ("GET", lambda twin, _: twin.json_response(server_info(twin))),
+    "/get_server_info": ("GET", lambda twin, _: twin.json_response(server_info(twin))),
+    "/model_info": ("GET", lambda twin, _: twin.json_response(model_info(twin))),
+    "/get_model_info": ("GET", lambda twin, _: twin.json_response(model_info(twin))),
     "/metrics": ("GET", _metrics),
     "/flush_cache": ("GET POST", _flush_cache),
     "/abort_request": ("GET POST", _later("completions", "abort")),

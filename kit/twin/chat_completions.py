@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -20,9 +21,9 @@ from kit.twin.authored import MEASURES_TIME, SEES_NOTHING, AssistantTurn, notice
 from kit.twin.chat_format import Message, parts_of
 from kit.twin.errors import bad_request, error
 from kit.twin.protocol import ChatCompletionRequest
-from kit.twin.server import Prompt, Twin
+from kit.twin.server import Twin
 from kit.twin.sse import DONE, ResponseWriter, dumps, event
-from kit.twin.token_script import CallFragment, Stop, Token, TokenPart, TokenScript
+from kit.twin.token_script import CallFragment, Stop, Token, TokenPart, TokenScript, script_of
 
 if TYPE_CHECKING:
     from kit.twin.media import MediaItem
@@ -50,13 +51,15 @@ async def serve(twin: Twin, request: Request) -> Any:
         turn = await twin.pocket.write(text, thinking, asked.callable_tools, asked.must_call)
     else:
         twin.pocket.warm_up()
-    script = twin.script(turn, sampling)
-    writer = twin.writer(asked.stream, "x-kit-schedule" in request.headers)
-    vision = _vision_tokens(media)
-    prompt = Prompt(tokens, sum(vision.values()), sum(one.pieces for one in media))
-    response = ChatResponse(asked, script, tokens, writer, vision)
+    script = script_of(turn, **vars(sampling))
+    response = ChatResponse(
+        asked, script, tokens, twin.writer(request, asked.stream), _vision_tokens(media)
+    )
     arrived_s = request.state.arrived_s + turn.held_s
-    return twin.run(response.choices, writer, script, prompt, asked.stream, arrived_s)
+    seen = sum(response.vision.values()), sum(one.pieces for one in media)
+    return twin.run(
+        response.choices, response.writer, script, tokens, asked.stream, arrived_s, *seen
+    )
 
 
 async def _media(messages: Sequence[Message]) -> tuple[MediaItem, ...]:
@@ -111,24 +114,19 @@ def metadata(completion: int) -> Json:
     return {"weight_version": "default", "weight_versions": [version]}
 
 
+@dataclass(eq=False)
 class ChatResponse:
     """One response of `n` choices, which write their chunks through it."""
 
-    def __init__(
-        self,
-        asked: ChatCompletionRequest,
-        script: TokenScript,
-        prompt_tokens: int,
-        writer: ResponseWriter,
-        vision: Mapping[str, int] | None = None,
-    ) -> None:
-        self.writer = writer
-        self.asked = asked
-        self.script = script
-        self.prompt_tokens = prompt_tokens
-        self._vision = vision
+    asked: ChatCompletionRequest
+    script: TokenScript
+    prompt_tokens: int
+    writer: ResponseWriter
+    vision: Mapping[str, int]
+
+    def __post_init__(self) -> None:
         self.created = int(time.time())
-        self.choices = [Choice(self, index) for index in range(max(asked.n, 1))]
+        self.choices = [Choice(self, index) for index in range(max(self.asked.n, 1))]
         self._ended: list[Choice] = []
 
     def end(self, choice: Choice) -> None:
@@ -142,25 +140,26 @@ class ChatResponse:
             self.writer.put(dumps(self._whole()))
         self.writer.close()
 
-    def chunk(self, rid: str, choices: list[Json], more: Json | None = None) -> bytes:
-        return event(
-            {
-                "id": rid,
-                "object": "chat.completion.chunk",
-                "created": self.created,
-                "model": self.asked.model,
-                "choices": choices,
-                **(more or {}),
-            }
-        )
+    def body(self, kind: str, rid: str, choices: list[Json], **more: Json | None) -> Json:
+        return {
+            "id": rid,
+            "object": kind,
+            "created": self.created,
+            "model": self.asked.model,
+            "choices": choices,
+            **more,
+        }
+
+    def chunk(self, rid: str, choices: list[Json], **more: Json | None) -> bytes:
+        return event(self.body("chat.completion.chunk", rid, choices, **more))
 
     def _finale(self, rid: str) -> list[bytes]:
         chunks = [
-            self.chunk(rid, [delta(c.index, {"reasoning_content": None}, c.stop)])
+            self.chunk(rid, [entry(c.index, "delta", {"reasoning_content": None}, c.stop)])
             for c in self._ended
         ]
         if self.asked.include_usage:
-            chunks.append(self.chunk(rid, [], {"usage": self._usage()}))
+            chunks.append(self.chunk(rid, [], usage=self._usage()))
         return [*chunks, DONE]
 
     def _usage(self) -> Json:
@@ -168,26 +167,20 @@ class ChatResponse:
             self.prompt_tokens,
             sum(choice.completion_tokens for choice in self.choices),
             sum(choice.reasoning_tokens for choice in self.choices),
-            self._vision,
+            self.vision,
         )
 
     def _whole(self) -> Json:
-        first = self.choices[0]
-        return {
-            "id": first.rid,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.asked.model,
-            "choices": [choice.whole() for choice in self.choices],
-            "usage": self._usage(),
-            "metadata": metadata(first.completion_tokens),
-        }
+        first, choices = self.choices[0], [choice.whole() for choice in self.choices]
+        counts, version = self._usage(), metadata(first.completion_tokens)
+        return self.body("chat.completion", first.rid, choices, usage=counts, metadata=version)
 
 
-def delta(index: int, what: Json, stop: Stop | None = None) -> Json:
+def entry(index: int, kind: str, what: Json, stop: Stop | None = None) -> Json:
+    """A choice in JSON; `kind` is delta or message."""
     return {
         "index": index,
-        "delta": what,
+        kind: what,
         "logprobs": None,
         "finish_reason": stop.reason if stop else None,
         "matched_stop": stop.matched if stop else None,
@@ -228,8 +221,9 @@ class Choice:
         self.given += tokens
         self._finished = finished
         if self._response.asked.stream:
-            chunks = self._role() if first else []
-            self._ready = b"".join([*chunks, *self._chunks(new)])
+            what = {"reasoning_content": None, "role": "assistant", "content": ""}
+            role = [self._delta(what)] if first else []
+            self._ready = b"".join([*role, *self._chunks(new)])
 
     def deliver(self, due_s: float) -> None:
         if self._ready:
@@ -256,17 +250,7 @@ class Choice:
             message["content"] = _before_calls(tokens)
             message["tool_calls"] = _joined(fragments)
             stop = stop._replace(matched=None)
-        return {
-            "index": self.index,
-            "message": message,
-            "logprobs": None,
-            "finish_reason": stop.reason,
-            "matched_stop": stop.matched,
-        }
-
-    def _role(self) -> list[bytes]:
-        what = {"reasoning_content": None, "role": "assistant", "content": ""}
-        return [self._response.chunk(self.rid, [delta(self.index, what)])]
+        return entry(self.index, "message", message, stop)
 
     def _chunks(self, tokens: Sequence[Token]) -> list[bytes]:
         thoughts, answer, fragments = self._sort(tokens)
@@ -282,9 +266,7 @@ class Choice:
             chunks.append(self._plain({"reasoning_content": None, "content": answer}))
         elif answer:
             chunks.append(self._parsed(content=answer))
-        for fragment in fragments:
-            chunks.append(self._parsed(call=_call(fragment)))
-        return chunks
+        return chunks + [self._parsed(tool_calls=[_call(fragment)]) for fragment in fragments]
 
     def _sort(self, tokens: Sequence[Token]) -> tuple[str, str, list[CallFragment]]:
         """The thinking, the answer and the tool call fragments of some tokens."""
@@ -304,18 +286,21 @@ class Choice:
 
     def _plain(self, what: Json) -> bytes:
         """A chunk without a tool parser: usage only where it is asked for."""
-        more = {"usage": self._so_far()} if self._response.asked.continuous_usage else None
-        return self._response.chunk(self.rid, [delta(self.index, what)], more)
+        counts = self._so_far()
+        return self._delta(what, usage=counts) if counts else self._delta(what)
 
-    def _parsed(self, content: str | None = None, call: Json | None = None) -> bytes:
+    def _parsed(self, content: str | None = None, **call: list[Json]) -> bytes:
         """A chunk of the tool parser: every field is there, null or not."""
-        what: Json = {"role": None, "content": content, "reasoning_content": None}
-        if call is not None:
-            what["tool_calls"] = [call]
-        counts = self._so_far() if self._response.asked.continuous_usage else None
-        return self._response.chunk(self.rid, [delta(self.index, what)], {"usage": counts})
+        what: Json = {"role": None, "content": content, "reasoning_content": None, **call}
+        return self._delta(what, usage=self._so_far())
 
-    def _so_far(self) -> Json:
+    def _delta(self, what: Json, **more: Json | None) -> bytes:
+        return self._response.chunk(self.rid, [entry(self.index, "delta", what)], **more)
+
+    def _so_far(self) -> Json | None:
+        """The usage up to here, where every chunk is to have it."""
+        if not self._response.asked.continuous_usage:
+            return None
         return usage(self._response.prompt_tokens, self.completion_tokens, self.reasoning_tokens)
 
     def _calls_end(self, stop: Stop) -> bool:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -24,9 +25,9 @@ from kit.twin.chat_format import TURN
 from kit.twin.errors import Refused, native, not_served
 from kit.twin.protocol import AbortReq, TokenizeRequest
 from kit.twin.request import TextRequest
-from kit.twin.server import Prompt, Twin
+from kit.twin.server import Twin
 from kit.twin.sse import DONE, ResponseWriter, dumps, event
-from kit.twin.token_script import Token, TokenScript
+from kit.twin.token_script import Stop, Token, TokenScript, script_of
 from kit.twin.tokenizer import IM_END, vocabulary
 
 Json = dict[str, Any]
@@ -35,32 +36,28 @@ Json = dict[str, Any]
 async def completions(twin: Twin, request: Request) -> Any:
     """The ASGI response to a request for /v1/completions. Raises Refused."""
     asked = incoming.completion(incoming.parse(await request.body()))
-    turn, script, tokens = await _prepared(twin, asked)
-    writer = twin.writer(asked.stream, "x-kit-schedule" in request.headers)
-    response = CompletionResponse(asked, script, tokens, writer)
-    arrived_s = request.state.arrived_s + turn.held_s
-    return twin.run([response], writer, script, Prompt(tokens), asked.stream, arrived_s)
+    return await _served(twin, request, asked, CompletionResponse)
 
 
 async def generate(twin: Twin, request: Request) -> Any:
     """The ASGI response to a request for /generate. Raises Refused."""
     asked = incoming.generate(incoming.parse(await request.body()))
     try:
-        turn, script, tokens = await _prepared(twin, asked)
-        writer = twin.writer(asked.stream, "x-kit-schedule" in request.headers)
-        arrived_s = request.state.arrived_s + turn.held_s
-        response = GenerateResponse(asked, script, tokens, writer, twin.draft_tokens, arrived_s)
-        return twin.run([response], writer, script, Prompt(tokens), asked.stream, arrived_s)
+        return await _served(twin, request, asked, GenerateResponse)
     except Refused as problem:
         raise native(problem, asked.stream) from problem
 
 
-async def _prepared(twin: Twin, asked: TextRequest) -> tuple[AssistantTurn, TokenScript, int]:
-    """The answer, its script, and the tokens of the prompt."""
+async def _served(
+    twin: Twin, request: Request, asked: TextRequest, kind: type[TextResponse]
+) -> Any:
     tokens = await twin.count(asked.prompt)
     incoming.check_length(tokens, asked.sampling, twin.context_length)
-    turn = await _answer(twin, asked)
-    return turn, twin.script(turn, asked.sampling), tokens
+    script = script_of(await _answer(twin, asked), **vars(asked.sampling))
+    writer = twin.writer(request, asked.stream)
+    arrived_s = request.state.arrived_s + script.turn.held_s
+    response = kind(asked, script, tokens, writer, arrived_s, twin.draft_tokens)
+    return twin.run([response], writer, script, tokens, asked.stream, arrived_s)
 
 
 async def _answer(twin: Twin, asked: TextRequest) -> AssistantTurn:
@@ -79,10 +76,10 @@ async def _answer(twin: Twin, asked: TextRequest) -> AssistantTurn:
 async def health_generate(twin: Twin, request: Request) -> Response:
     """Healthy is a server that can generate one token."""
     asked = incoming.generate({"text": "", "sampling_params": {"max_new_tokens": 1}})
-    script = twin.script(filler(), asked.sampling)
+    script = script_of(filler(), **vars(asked.sampling))
     writer, arrived_s = ResponseWriter(), monotonic()
-    probe = GenerateResponse(asked, script, 1, writer, twin.draft_tokens, arrived_s)
-    twin.run([probe], writer, script, Prompt(1), False, arrived_s)
+    probe = GenerateResponse(asked, script, 1, writer, arrived_s, twin.draft_tokens)
+    twin.run([probe], writer, script, 1, False, arrived_s)
     await writer.take()
     return twin.response()
 
@@ -110,183 +107,165 @@ def visible(tokens: Sequence[Token]) -> str:
     return "".join(token.text for token in tokens if token.id != IM_END)
 
 
-class CompletionResponse:
-    """/v1/completions: one choice, text only."""
+@dataclass(eq=False)
+class TextResponse:
+    """One answer to a bare prompt. `draft_tokens` are the drafts of a step, 0 without MTP."""
 
-    def __init__(
-        self, asked: TextRequest, script: TokenScript, prompt_tokens: int, writer: ResponseWriter
-    ) -> None:
-        self.rid = uuid.uuid4().hex
-        self.writer = writer
-        self._asked = asked
-        self._script = script
-        self._prompt_tokens = prompt_tokens
-        self._created = int(time.time())
-        self._given = 0
-        self._ready = b""
-        self._finished = False
-        self._aborted = False
+    asked: TextRequest
+    script: TokenScript
+    prompt_tokens: int
+    writer: ResponseWriter
+    arrived_s: float
+    draft_tokens: int
+    given: int = 0
+    ready: bytes = b""
+    finished: bool = False
+
+    def __post_init__(self) -> None:
+        self.rid = self.asked.rid or uuid.uuid4().hex
+        self.created_s = time.time()
 
     def prepare(self, tokens: int, finished: bool, due_s: float) -> None:
-        new = self._script.take(self._given, tokens)
-        self._given += tokens
-        self._finished = finished
-        text = visible(new)
-        if self._asked.stream and (text or finished):
-            self._ready = self._chunk([self._choice(text, finished)], None)
-            if finished:
-                self._ready += self._finale()
-        elif finished:
-            self._ready = dumps(self._whole())
+        new = self.script.take(self.given, tokens)
+        self.given += tokens
+        self.finished = finished
+        self.ready = self.part(new, due_s)
 
     def deliver(self, due_s: float) -> None:
-        if self._ready:
-            self.writer.put(self._ready, due_s)
-            self._ready = b""
-        if self._finished:
+        if self.ready:
+            self.writer.put(self.ready, due_s)
+            self.ready = b""
+        if self.finished:
             self.writer.close()
 
     def abort(self) -> None:
-        self._aborted = True
-        if self._asked.stream:
-            self.writer.put(self._chunk([self._choice("", True)], None) + self._finale())
-        else:
-            self.writer.put(dumps(self._whole()))
+        self.writer.put(self.aborted())
         self.writer.close()
 
-    def _choice(self, text: str, last: bool) -> Json:
-        stop = self._script.stop
-        reason = "abort" if self._aborted else stop.reason
-        return {
-            "index": 0,
-            "text": text,
-            "logprobs": None,
-            "finish_reason": reason if last else None,
-            "matched_stop": stop.matched if last and not self._aborted else None,
-        }
+    def part(self, new: Sequence[Token], due_s: float) -> bytes:
+        """What these tokens add to the response."""
+        raise NotImplementedError
 
-    def _chunk(self, choices: list[Json], counts: Json | None) -> bytes:
-        return event(
-            {
-                "id": self.rid,
-                "object": "text_completion",
-                "created": self._created,
-                "model": self._asked.model,
-                "choices": choices,
-                "usage": counts,
-            }
-        )
+    def aborted(self) -> bytes:
+        """The end of a response that was aborted."""
+        raise NotImplementedError
+
+
+class CompletionResponse(TextResponse):
+    """/v1/completions: one choice, text only."""
+
+    def part(self, new: Sequence[Token], due_s: float) -> bytes:
+        text, stop = visible(new), self.script.stop if self.finished else None
+        if not self.asked.stream:
+            return self._whole(stop) if stop else b""
+        ready = self._chunk(text, stop) if text or stop else b""
+        return ready + self._finale() if stop else ready
+
+    def aborted(self) -> bytes:
+        stop = Stop("abort")
+        return self._chunk("", stop) + self._finale() if self.asked.stream else self._whole(stop)
+
+    def _chunk(self, text: str, stop: Stop | None) -> bytes:
+        return event(self._body([_choice(text, stop)], None))
 
     def _finale(self) -> bytes:
-        if not self._asked.include_usage:
+        if not self.asked.include_usage:
             return DONE
         counts = {name: value for name, value in self._usage().items() if value is not None}
-        return self._chunk([], counts) + DONE
+        return event(self._body([], counts)) + DONE
 
-    def _usage(self) -> Json:
-        script, given = self._script, self._given
-        return usage(
-            self._prompt_tokens, script.completion_tokens(given), script.reasoning_tokens(given)
-        )
+    def _whole(self, stop: Stop) -> bytes:
+        choice = _choice(visible(self.script.take(0, self.given)), stop)
+        version = metadata(self.script.completion_tokens(self.given))
+        return dumps(self._body([choice], self._usage()) | {"metadata": version})
 
-    def _whole(self) -> Json:
+    def _body(self, choices: list[Json], counts: Json | None) -> Json:
         return {
             "id": self.rid,
             "object": "text_completion",
-            "created": self._created,
-            "model": self._asked.model,
-            "choices": [self._choice(visible(self._script.take(0, self._given)), True)],
-            "usage": self._usage(),
-            "metadata": metadata(self._script.completion_tokens(self._given)),
+            "created": int(self.created_s),
+            "model": self.asked.model,
+            "choices": choices,
+            "usage": counts,
         }
 
+    def _usage(self) -> Json:
+        script, given = self.script, self.given
+        return usage(
+            self.prompt_tokens, script.completion_tokens(given), script.reasoning_tokens(given)
+        )
 
-class GenerateResponse:
-    """SGLang's native /generate. `draft_tokens` are the drafts of a step, 0 without MTP."""
 
-    def __init__(
-        self,
-        asked: TextRequest,
-        script: TokenScript,
-        prompt_tokens: int,
-        writer: ResponseWriter,
-        draft_tokens: int,
-        arrived_s: float,
-    ) -> None:
-        self.rid = asked.rid or uuid.uuid4().hex
-        self.writer = writer
-        self._asked = asked
-        self._script = script
-        self._prompt_tokens = prompt_tokens
-        self._drafts = draft_tokens
-        self._given = 0
-        self._text: list[str] = []  # already escaped for JSON
-        self._ids: list[str] = []
-        self._accepted: list[int] = []  # draft tokens accepted, a verify step each
-        self._arrived_s = arrived_s
-        self._epoch_s = time.time() - monotonic()  # of the monotonic clock's zero
-        self._first_s = 0.0
-        self._entry_s = 0.0
-        self._ready = b""
-        self._finished = False
+def _choice(text: str, stop: Stop | None) -> Json:
+    return {
+        "index": 0,
+        "text": text,
+        "logprobs": None,
+        "finish_reason": stop.reason if stop else None,
+        "matched_stop": stop.matched if stop else None,
+    }
 
-    def prepare(self, tokens: int, finished: bool, due_s: float) -> None:
-        first = self._given == 0
-        new = self._script.take(self._given, tokens)
-        self._given += tokens
-        self._finished = finished
-        self._text.append(json.dumps(visible(new), ensure_ascii=False)[1:-1])
-        self._ids += [str(token.id) for token in new]
+
+@dataclass(eq=False)
+class GenerateResponse(TextResponse):
+    """SGLang's native /generate."""
+
+    text: list[str] = field(default_factory=list)  # already escaped for JSON
+    ids: list[str] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)  # draft tokens accepted, per verify step
+    first_s: float = 0.0
+    entry_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.epoch_s = self.created_s - monotonic()  # of the monotonic clock's zero
+
+    def part(self, new: Sequence[Token], due_s: float) -> bytes:
+        first = not self.ids
+        self.text.append(json.dumps(visible(new), ensure_ascii=False)[1:-1])
+        self.ids += [str(token.id) for token in new]
         if first:
-            self._first_s = due_s
-            self._entry_s = min(monotonic(), due_s)
-        elif self._drafts:
-            self._accepted.append(tokens - 1)
-        if self._asked.stream or finished:
-            stop = self._stop() if finished else None
-            body = self._body(stop, first, due_s)
-            self._ready = b"data: " + body + b"\n\n" if self._asked.stream else body
-            if self._asked.stream and finished:
-                self._ready += DONE
+            self.first_s = due_s
+            self.entry_s = min(monotonic(), due_s)
+        elif self.draft_tokens:
+            self.accepted.append(len(new) - 1)
+        if not self.asked.stream and not self.finished:
+            return b""
+        return self._event(self._stop() if self.finished else None, first, due_s)
 
-    def deliver(self, due_s: float) -> None:
-        if self._ready:
-            self.writer.put(self._ready, due_s)
-            self._ready = b""
-        if self._finished:
-            self.writer.close()
+    def aborted(self) -> bytes:
+        stop = {"type": "abort", "message": "Abort before finished"}
+        return self._event(stop, False, monotonic())
 
-    def abort(self) -> None:
-        body = self._body({"type": "abort", "message": "Abort before finished"}, False, monotonic())
-        self.writer.put(b"data: " + body + b"\n\n" + DONE if self._asked.stream else body)
-        self.writer.close()
+    def _event(self, stop: Json | None, first: bool, due_s: float) -> bytes:
+        shown = "" if self.script.empty else ",".join(self.ids)
+        head = f'{{"text":"{"".join(self.text)}","output_ids":[{shown}],"meta_info":'
+        body = head.encode() + dumps(self._meta(stop, first, due_s)) + b"}"
+        if not self.asked.stream:
+            return body
+        return b"data: " + body + b"\n\n" + (DONE if stop else b"")
 
     def _stop(self) -> Json:
-        stop = self._script.stop
+        stop = self.script.stop
         if stop.reason == "length":
-            return {"type": "length", "length": self._script.completion_tokens(self._given)}
+            return {"type": "length", "length": self.script.completion_tokens(self.given)}
         return {"type": stop.reason, "matched": stop.matched}
 
-    def _body(self, stop: Json | None, first: bool, due_s: float) -> bytes:
-        shown = "" if self._script.empty else ",".join(self._ids)
-        head = f'{{"text":"{"".join(self._text)}","output_ids":[{shown}],"meta_info":'
-        return head.encode() + dumps(self._meta(stop, first, due_s)) + b"}"
-
     def _meta(self, stop: Json | None, first: bool, due_s: float) -> Json:
-        completion = self._script.completion_tokens(self._given)
-        entry_s = self._entry_s or self._arrived_s
+        completion = self.script.completion_tokens(self.given)
+        entry_s = self.entry_s or self.arrived_s
         meta: Json = {
             "id": self.rid,
             "finish_reason": stop,
-            "prompt_tokens": self._prompt_tokens,
+            "prompt_tokens": self.prompt_tokens,
             "weight_version": "default",
             "num_retractions": 0,
             "storage_prefetch_wait": 0.0,
             "storage_staging_wait": 0.0,
-            "forward_entry_time": self._epoch_s + entry_s,
-            "prefill_finished_time": self._epoch_s + self._first_s,
-            "queue_time": entry_s - self._arrived_s,
-            "reasoning_tokens": self._script.reasoning_tokens(self._given),
+            "forward_entry_time": self.epoch_s + entry_s,
+            "prefill_finished_time": self.epoch_s + self.first_s,
+            "queue_time": entry_s - self.arrived_s,
+            "reasoning_tokens": self.script.reasoning_tokens(self.given),
             "completion_tokens": completion,
             "cached_tokens": 0,
         }
@@ -296,36 +275,36 @@ class GenerateResponse:
         if stop:
             meta |= self._times(due_s, completion)
         elif first:
-            meta["response_sent_to_client_ts"] = self._epoch_s + due_s
+            meta["response_sent_to_client_ts"] = self.epoch_s + due_s
         return meta
 
     def _times(self, due_s: float, completion: int) -> Json:
         """The figures that only the last event has."""
-        sent = {"response_sent_to_client_ts": self._epoch_s + self._first_s}
-        times: Json = {"e2e_latency": due_s - self._arrived_s}
+        sent = {"response_sent_to_client_ts": self.epoch_s + self.first_s}
+        times: Json = {"e2e_latency": due_s - self.arrived_s}
         times |= self._acceptance(completion)
         times |= {
-            "request_received_ts": self._epoch_s + self._arrived_s,
-            "first_token_latency": self._first_s - self._arrived_s,
-            "api_server_dispatch_finish_ts": self._epoch_s + self._arrived_s,
+            "request_received_ts": self.epoch_s + self.arrived_s,
+            "first_token_latency": self.first_s - self.arrived_s,
+            "api_server_dispatch_finish_ts": self.epoch_s + self.arrived_s,
         }
-        times |= sent if self._asked.stream else {}
-        times["request_finished_ts"] = self._epoch_s + due_s
-        if completion > 1 and due_s > self._first_s:
-            times["decode_throughput"] = (completion - 1) / (due_s - self._first_s)
-        return times if self._asked.stream else times | sent
+        times |= sent if self.asked.stream else {}
+        times["request_finished_ts"] = self.epoch_s + due_s
+        if completion > 1 and due_s > self.first_s:
+            times["decode_throughput"] = (completion - 1) / (due_s - self.first_s)
+        return times if self.asked.stream else times | sent
 
     def _acceptance(self, completion: int) -> Json:
-        steps = len(self._accepted)
+        steps = len(self.accepted)
         if not steps:
             return {}
-        correct = sum(self._accepted)
-        histogram = Counter(self._accepted)
+        correct = sum(self.accepted)
+        histogram = Counter(self.accepted)
         return {
-            "spec_accept_rate": correct / (steps * self._drafts),
+            "spec_accept_rate": correct / (steps * self.draft_tokens),
             "spec_accept_length": completion / steps,
             "spec_num_correct_drafts": correct,
-            "spec_num_proposed_drafts": steps * self._drafts,
+            "spec_num_proposed_drafts": steps * self.draft_tokens,
             "spec_verify_ct": steps,
-            "spec_correct_drafts_histogram": [histogram[n] for n in range(max(self._accepted) + 1)],
+            "spec_correct_drafts_histogram": [histogram[n] for n in range(max(self.accepted) + 1)],
         }

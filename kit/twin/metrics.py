@@ -6,65 +6,52 @@ Which families there are is data (`data/twin/metrics.toml`): those whose values 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kit.sizing import MemoryPlan
 from kit.twin.counters import families
 from kit.twin.engine import Engine
 
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Metric
-
-Labels = Mapping[str, str]
-
 _RANK = {"moe_ep_rank": "0", "pp_rank": "0", "tp_rank": "0"}
 
 
-def registry(engine: Engine, model: str, context_length: int) -> CollectorRegistry:
-    """A twin's own registry. It reads the engine whenever the page is asked for."""
-    from prometheus_client import CollectorRegistry
+def page(engine: Engine, model: str, context_length: int) -> bytes:
+    """What /metrics shows: the families of one engine, in the order of the real page."""
+    from prometheus_client import Metric, generate_latest  # heavy, and not before somebody asks
+    from prometheus_client.registry import Collector
 
-    made = CollectorRegistry()
-    made.register(EngineCollector(engine, model, context_length))
-    return made
+    class EngineCollector(Collector):
+        def collect(self) -> Iterator[Metric]:
+            now = gauges(engine, context_length)
+            for name, family in families().items():
+                title = f"sglang:{name}"
+                metric = Metric(title.removesuffix("_total"), family["help"], family["kind"])
+                for suffix, labels, value in _samples(engine, name, family, now):
+                    labels = {"engine_type": "unified", "model_name": model, **labels}
+                    metric.add_sample(title + suffix, labels, value)
+                yield metric
+
+    return generate_latest(EngineCollector())
 
 
-class EngineCollector:
-    """The families of one engine, in the order of the real page."""
-
-    def __init__(self, engine: Engine, model: str, context_length: int) -> None:
-        self._engine = engine
-        self._labels = {"engine_type": "unified", "model_name": model}
-        self._context_length = context_length
-
-    def collect(self) -> Iterator[Metric]:
-        from prometheus_client import Metric
-
-        now = gauges(self._engine, self._context_length)
-        for name, family in families().items():
-            title = f"sglang:{name}"
-            metric = Metric(title.removesuffix("_total"), family["help"], family["kind"])
-            for suffix, labels, value in self._samples(name, family, now):
-                metric.add_sample(title + suffix, {**self._labels, **labels}, value)
-            yield metric
-
-    def _samples(
-        self, name: str, family: Mapping[str, Any], now: Mapping[str, float]
-    ) -> Iterator[tuple[str, Labels, float]]:
-        """Suffix of the name, labels, value."""
-        if family["kind"] == "gauge":
-            yield "", _RANK, now[name]
-            return
-        for streaming in (False, True) if family["per"] == "request" else (False,):
-            labels = {"is_streaming": str(streaming).lower()} if family["per"] == "request" else {}
-            if family["kind"] == "counter":
-                yield "", labels, self._engine.counters.totals[name, streaming]
-                continue
-            histogram = self._engine.counters.histograms[name, streaming]
-            yield "_sum", labels, histogram.sum
-            for bound, count in histogram.cumulative():
-                yield "_bucket", {**labels, "le": bound}, count
-            yield "_count", labels, sum(histogram.counts)
+def _samples(
+    engine: Engine, name: str, family: Mapping[str, Any], now: Mapping[str, float]
+) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Suffix of the name, labels, value."""
+    if family["kind"] == "gauge":
+        yield "", _RANK, now[name]
+        return
+    per_request = family["per"] == "request"
+    for streaming in (False, True) if per_request else (False,):
+        labels = {"is_streaming": str(streaming).lower()} if per_request else {}
+        if family["kind"] == "counter":
+            yield "", labels, engine.counters.totals[name, streaming]
+            continue
+        histogram = engine.counters.histograms[name, streaming]
+        yield "_sum", labels, histogram.sum
+        for bound, count in histogram.cumulative():
+            yield "_bucket", {**labels, "le": bound}, count
+        yield "_count", labels, sum(histogram.counts)
 
 
 def gauges(engine: Engine, context_length: int) -> dict[str, float]:
@@ -78,7 +65,7 @@ def gauges(engine: Engine, context_length: int) -> dict[str, float]:
     usage = used / memory.kv_tokens
     return {
         "max_total_num_tokens": memory.kv_tokens,
-        "weight_memory_usage_gb": weights_gib(memory),
+        "weight_memory_usage_gb": memory.ranks[0].weights_gib,
         "kv_cache_memory_usage_gb": kv_cache_gib(memory),
         "context_len": context_length,
         "num_running_reqs": scheduler.running,
@@ -98,11 +85,6 @@ def gauges(engine: Engine, context_length: int) -> dict[str, float]:
         "spec_num_steps": profile.mtp.num_steps if profile.mtp else 0,
         "spec_num_draft_tokens": profile.mtp.num_draft_tokens if profile.mtp else 0,
     }
-
-
-def weights_gib(memory: MemoryPlan) -> float:
-    """Weights on one rank."""
-    return memory.loaded_gb * 1e9 / memory.profile.tp_size / 2**30
 
 
 def kv_cache_gib(memory: MemoryPlan) -> float:

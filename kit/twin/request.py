@@ -25,30 +25,22 @@ from kit.twin.protocol import (
 from kit.twin.tokenizer import VOCAB_SIZE
 
 M = TypeVar("M", bound=BaseModel)
-Range = tuple[str, Callable[[Any], bool], str]
 
 MOST_CHOICES = 128  # of one request: OpenAI's limit, where SGLang has none
 
-# What SGLang's SamplingParams.verify checks, in its order: name, condition, message.
-_RANGES: tuple[Range, ...] = (
-    (
-        "temperature",
-        lambda v: math.isfinite(v) and v >= 0,
-        "temperature must be a non-negative finite number, got {}.",
-    ),
-    ("top_p", lambda v: 0 < v <= 1, "top_p must be in (0, 1], got {}."),
-    ("min_p", lambda v: 0 <= v <= 1, "min_p must be in [0, 1], got {}."),
-    ("top_k", lambda v: v == -1 or v >= 1, "top_k must be -1 (disable) or at least 1, got {}."),
-    ("frequency_penalty", lambda v: -2 <= v <= 2, "frequency_penalty must be in [-2, 2], got {}."),
-    ("presence_penalty", lambda v: -2 <= v <= 2, "presence_penalty must be in [-2, 2], got {}."),
-    (
-        "repetition_penalty",
-        lambda v: 0 < v <= 2,
-        "repetition_penalty must be in (0, 2] (1.0 = no penalty), got {}.",
-    ),
-    ("min_tokens", lambda v: v >= 0, "min_new_tokens must be in [0, max_new_tokens], got {}."),
-    ("limit", lambda v: v >= 0, "max_new_tokens must be at least 0, got {}."),
+# What SGLang's SamplingParams.verify checks, in its order: name, condition, what it must be.
+_RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("temperature", lambda v: math.isfinite(v) and v >= 0, "a non-negative finite number"),
+    ("top_p", lambda v: 0 < v <= 1, "in (0, 1]"),
+    ("min_p", lambda v: 0 <= v <= 1, "in [0, 1]"),
+    ("top_k", lambda v: v == -1 or v >= 1, "-1 (disable) or at least 1"),
+    ("frequency_penalty", lambda v: -2 <= v <= 2, "in [-2, 2]"),
+    ("presence_penalty", lambda v: -2 <= v <= 2, "in [-2, 2]"),
+    ("repetition_penalty", lambda v: 0 < v <= 2, "in (0, 2] (1.0 = no penalty)"),
+    ("min_tokens", lambda v: v >= 0, "in [0, max_new_tokens]"),
+    ("limit", lambda v: v >= 0, "at least 0"),
 )
+_SGLANG_NAMES = {"min_tokens": "min_new_tokens", "limit": "max_new_tokens"}
 # What the contract of /generate calls a type: pydantic's error → the name of the type.
 _EXPECTED = {
     "int_type": "i64",
@@ -220,10 +212,10 @@ def bad_regex(pattern: str | None) -> str | None:
 
 
 def _check_ranges(asked: Any) -> None:
-    for name, fits, message in _RANGES:
+    for name, fits, what in _RANGES:
         value = getattr(asked, name)
         if value is not None and not fits(value):
-            raise bad_request(message.format(value))
+            raise bad_request(f"{_SGLANG_NAMES.get(name, name)} must be {what}, got {value}.")
     if asked.limit is not None and asked.min_tokens > asked.limit:
         raise bad_request(
             f"min_new_tokens must be in [0, max_new_tokens({asked.limit})], got {asked.min_tokens}."

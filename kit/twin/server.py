@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from kit.errors import InvalidValue
@@ -20,32 +20,18 @@ from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
 from kit.twin.faults import Fault, response_writer
 from kit.twin.llama_cpp import PocketWriter
-from kit.twin.metrics import registry
 from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
-from kit.twin.token_script import TokenScript, script_of
+from kit.twin.token_script import TokenScript
 from kit.twin.tokenizer import vocabulary
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
     from kit.launch import LaunchPlan
-    from kit.twin.request import SamplingParams
 
 FASTEST = 1000.0
 _LONG_TEXT = 20_000  # characters; a longer prompt is rendered and tokenized beside the event loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a request costs before its first token: `image_tokens` of its tokens belong to `images`
-    images, or rows of a video."""
-
-    tokens: int
-    image_tokens: int = 0
-    images: int = 0
 
 
 class Twin:
@@ -87,11 +73,6 @@ class Twin:
         self.label = f"profile={self.profile.name}; sglang={sglang}; speed={speed:g}"
 
     @cached_property
-    def metrics(self) -> CollectorRegistry:
-        """What /metrics shows."""
-        return registry(self.engine, self.model, self.context_length)
-
-    @cached_property
     def launch(self) -> LaunchPlan:
         """The command of the simulated server."""
         from kit.launch import launch_plan  # only /server_info needs it
@@ -129,19 +110,10 @@ class Twin:
 
         return await _beside(sum(map(_size, messages)), made)
 
-    def script(self, turn: AssistantTurn, sampling: SamplingParams) -> TokenScript:
-        return script_of(
-            turn,
-            sampling.max_tokens,
-            ignore_eos=sampling.ignore_eos,
-            stops=sampling.stops,
-            stop_ids=sampling.stop_ids,
-        )
-
-    def writer(self, stream: bool, with_schedule: bool = False) -> ResponseWriter:
+    def writer(self, request: Request, stream: bool) -> ResponseWriter:
         """For one answer. With a schedule, a stream says when each of its parts was due."""
         writer = response_writer(self.fault, stream)
-        writer.with_schedule = stream and with_schedule
+        writer.with_schedule = stream and "x-kit-schedule" in request.headers
         return writer
 
     def run(
@@ -149,27 +121,21 @@ class Twin:
         generations: Sequence[Generation],
         writer: ResponseWriter,
         script: TokenScript,
-        prompt: Prompt,
+        tokens: int,
         stream: bool,
         arrived_s: float,
+        *vision: int,
     ) -> EngineResponse:
         """Give generations to the scheduler. Returns the response that they will write.
 
-        `arrived_s` is when the request came, on the monotonic clock: the time spent on it since is
-        part of the overhead that the scheduler allows for. Raises Refused where they could never
-        run.
+        `vision` are how many of the prompt's `tokens` belong to images, and to how many images or
+        rows of a video. `arrived_s` is when the request came, on the monotonic clock: the time
+        spent on it since is part of the overhead that the scheduler allows for. Raises Refused
+        where they could never run.
         """
         try:
             for one in generations:
-                self.engine.submit(
-                    one,
-                    prompt.tokens,
-                    script.total,
-                    stream,
-                    arrived_s,
-                    prompt.image_tokens,
-                    prompt.images,
-                )
+                self.engine.submit(one, tokens, script.total, stream, arrived_s, *vision)
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem
 

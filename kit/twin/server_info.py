@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from kit import load_data
 from kit.scheduler import default_chunk_tokens
-from kit.sizing import MemoryPlan
-from kit.twin.engine import Engine
-from kit.twin.metrics import kv_cache_gib, weights_gib
+from kit.twin.metrics import kv_cache_gib
 
 if TYPE_CHECKING:
     from kit.hardware import Profile
     from kit.launch import LaunchPlan
+    from kit.twin.server import Twin
 
 Json = dict[str, Any]
 
@@ -33,27 +32,26 @@ def _recorded(name: str) -> str:
     return load_data.text(f"twin/{name}.json")
 
 
-def model_card(model: str, context_length: int) -> Json:
+def model_card(twin: Twin) -> Json:
     """One entry of /v1/models."""
     return {
-        "id": model,
+        "id": twin.model,
         "object": "model",
         "created": int(time.time()),
         "owned_by": "sglang",
-        "root": model,
+        "root": twin.model,
         "parent": None,
-        "max_model_len": context_length,
+        "max_model_len": twin.context_length,
     }
 
 
-def model_info(memory: MemoryPlan, model: str) -> Json:
-    """`model` is the served name."""
-    path = memory.profile.checkpoint
-    moe = memory.profile.model.num_experts > 0
+def model_info(twin: Twin) -> Json:
+    """What /model_info answers."""
+    path, moe = twin.profile.checkpoint, twin.profile.model.num_experts > 0
     info: Json = json.loads(_recorded("model_info"))
     return info | {
         "model_path": path,
-        "served_model_name": model,
+        "served_model_name": twin.model,
         "tokenizer_path": path,
         "has_image_understanding": False,  # the real server sees; the twin does not
         "model_type": "qwen3_5_moe" if moe else "qwen3_5",
@@ -61,31 +59,33 @@ def model_info(memory: MemoryPlan, model: str) -> Json:
     }
 
 
-def server_info(
-    engine: Engine, launch: LaunchPlan, context_length: int, port: int, model: str
-) -> Json:
-    """All settings and the present state, in SGLang's order. `model` is the served name."""
+def server_info(twin: Twin) -> Json:
+    """All settings and the present state, in SGLang's order."""
     info: Json = json.loads(_recorded("server_info"))
-    memory = engine.scheduler.memory
-    settings = resolved(launch, context_length, port) | {"served_model_name": model}
-    state = _overlay(info["internal_states"][0], settings)
-    now = {
+    engine, memory = twin.engine, twin.engine.scheduler.memory
+    settings = resolved(twin.launch, twin.context_length, twin.port)
+    settings["served_model_name"] = twin.model
+    state = _overlay(info["internal_states"][0], settings) | {
         "last_gen_throughput": engine.throughput(),
-        "memory_usage": _memory_usage(memory, state["memory_usage"]),
         "world_size": memory.profile.tp_size,
         "effective_max_running_requests_per_dp": memory.max_running_requests,
     }
-    state |= now
+    state["memory_usage"] |= {
+        "weight": round(memory.ranks[0].weights_gib, 2),
+        "kvcache": round(kv_cache_gib(memory), 2),
+        "startup_available": round(memory.ranks[0].limit_gib, 2),
+        "token_capacity": memory.kv_tokens,
+    }
     if engine.scheduler.accept_length is not None:
         state["avg_spec_accept_length"] = engine.scheduler.accept_length
     info = _overlay(info, settings)
-    named = [] if model == info["model_path"] else ["--served-model-name", model]
+    named = [] if twin.model == info["model_path"] else ["--served-model-name", twin.model]
     return info | {
-        "launch_command": shlex.join([*launch.argv()[2:], *named]),
+        "launch_command": shlex.join([*twin.launch.argv()[2:], *named]),
         "max_total_num_tokens": memory.kv_tokens,
-        "max_req_input_len": min(context_length, memory.kv_tokens) - 6,
+        "max_req_input_len": min(twin.context_length, memory.kv_tokens) - 6,
         "internal_states": [state],
-        "version": launch.sglang,
+        "version": twin.launch.sglang,
     }
 
 
@@ -149,12 +149,3 @@ def _value(text: str | None) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _memory_usage(memory: MemoryPlan, recorded: Json) -> Json:
-    return recorded | {
-        "weight": round(weights_gib(memory), 2),
-        "kvcache": round(kv_cache_gib(memory), 2),
-        "startup_available": round(memory.ranks[0].limit_gib, 2),
-        "token_capacity": memory.kv_tokens,
-    }
