@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit import load_data
 from kit.provenance import Author, AuthorKind
-from kit.twin.chat_format import TURN, Message, text_of
+from kit.twin.chat_format import TURN, Message, offered, text_of
 
 if TYPE_CHECKING:
     from kit.twin.media import MediaItem
@@ -65,13 +65,13 @@ class AuthoredReply:
     prompts: frozenset[str]
     after: frozenset[str]
     calls: tuple[FunctionCall, ...]
-    tool_result: bool | str
-    says: str
-    forced: bool
     images: tuple[str, ...]
-    thinking: str
     answer: str
-    instruct: str
+    thinking: str = ""
+    instruct: str = ""
+    tool_result: bool | str = False
+    says: str = ""
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,14 +216,12 @@ def _fit(
     calls: Iterable[FunctionCall], tools: Sequence[Mapping[str, Any]]
 ) -> tuple[FunctionCall, ...] | None:
     """The calls with the arguments that the offered tools take; None where they do not fit."""
-    offered = {f.get("name"): f for tool in tools if isinstance(f := tool.get("function"), Mapping)}
+    schemas = offered(tools)
     fitted = []
     for call in calls:
-        if call.name not in offered:
+        if call.name not in schemas:
             return None
-        parameters = offered[call.name].get("parameters")
-        schema = parameters if isinstance(parameters, Mapping) else {}
-        known = dict(call.arguments)
+        schema, known = schemas[call.name], dict(call.arguments)
         wanted = schema.get("properties") or {}
         if not all(name in known for name in schema.get("required") or ()):
             return None
@@ -235,24 +233,17 @@ def _parse(name: str, text: str) -> AuthoredReply:
     empty, front, body = text.split("+++\n", 2)
     if empty:
         raise ValueError(f"{name}: a reply starts with its front matter")
-    head = tomllib.loads(front)
+    head: dict[str, Any] = tomllib.loads(front)
     load_data.known_keys(f"replies/{name}.md", head, _FRONT_MATTER)
     parts = _SECTION.split(body)[1:]
-    sections = {  # the last line break of a file is no part of the text
+    sections: dict[str, Any] = {  # the last line break of a file is no part of the text
         kind: part.removeprefix("\n").rstrip("\n")
         for kind, part in zip(parts[::2], parts[1::2], strict=True)
     }
-    calls = head.get("calls", ())
-    return AuthoredReply(
-        name=name,
-        prompts=frozenset(map(normalise, head["prompts"])),
-        after=frozenset(map(normalise, head.get("after", ()))),
-        calls=tuple(FunctionCall(c["name"], tuple(c["arguments"].items())) for c in calls),
-        tool_result=head.get("tool_result", False),
-        says=head.get("says", ""),
-        forced=head.get("forced", False),
-        images=tuple(head.get("images", ())),
-        thinking=sections.get("thinking", ""),
-        answer=sections["answer"],
-        instruct=sections.get("instruct", ""),
+    head["calls"] = tuple(
+        FunctionCall(c["name"], tuple(c["arguments"].items())) for c in head.get("calls", ())
     )
+    head["prompts"] = frozenset(map(normalise, head["prompts"]))
+    head["after"] = frozenset(map(normalise, head.get("after", ())))
+    head["images"] = tuple(head.get("images", ()))
+    return AuthoredReply(name=name, **head, **sections)

@@ -95,6 +95,13 @@ def parts_of(message: Message) -> list[Mapping[str, Any]]:
     return [part for part in content if isinstance(part, Mapping)]
 
 
+def offered(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Functions by name, each with the JSON schema of its parameters; empty where it has none."""
+    functions = [f for tool in tools if isinstance(f := tool.get("function"), Mapping)]
+    schemas = {str(f.get("name")): f.get("parameters") for f in functions}
+    return {name: one if isinstance(one, Mapping) else {} for name, one in schemas.items()}
+
+
 def video_text(rows: str) -> str:
     """A video in the prompt: its rows, a time stamp before each."""
     return f"<|vision_start|>{rows}<|vision_end|>"

@@ -182,14 +182,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     """
     if not hasattr(selectors, "EpollSelector"):
         return asyncio.new_event_loop()
-    return asyncio.SelectorEventLoop(_PreciseSelector())
 
-
-if hasattr(selectors, "EpollSelector"):
-
-    class _PreciseSelector(selectors.EpollSelector):
+    class PreciseSelector(selectors.EpollSelector):
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is not None and timeout > 0:
                 select.select([self.fileno()], [], [], timeout)
                 timeout = 0
             return super().select(timeout)
+
+    return asyncio.SelectorEventLoop(PreciseSelector())

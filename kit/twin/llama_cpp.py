@@ -29,7 +29,7 @@ from kit.errors import KitError
 from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
 from kit.twin.authored import AssistantTurn, FunctionCall, notice
-from kit.twin.chat_format import THINK, TURN
+from kit.twin.chat_format import THINK, TURN, offered
 
 MAX_TOKENS = 400  # longer than anything it was trained to say
 NEEDS = ("avx2", "bmi2", "f16c", "fma")  # instructions that its x86 wheel was built with
@@ -117,7 +117,7 @@ class PocketModel:
         if must_call and tools:
             opened = ("\n</think>\n\n" if thinking else "") + _FORCED
             opened += f"{must_call}>\n" if isinstance(must_call, str) else ""
-        grammar = _any_of(_offered(tools)) if must_call is True else ""
+        grammar = _any_of(offered(tools)) if must_call is True else ""
         text, cut = self._complete(prompt + opened, MAX_TOKENS, grammar)
         turn = parse(opened + text, thinking, tools, cut)
         if must_call and not turn.calls:
@@ -186,10 +186,10 @@ def parse(
     """The parts of an assistant's text. Where tools are offered, calls are read as SGLang's parser
     reads them: of any function by any name."""
     thoughts, ended, rest = text.partition("</think>") if thinking else ("", "yes", text)
-    offered = _offered(tools)
+    schemas = offered(tools)
     calls = tuple(
-        FunctionCall(name, _arguments(body, offered.get(name, {})), bool(end))
-        for name, body, end in (_CALL.findall(rest) if offered else ())
+        FunctionCall(name, _arguments(body, schemas.get(name, {})), bool(end))
+        for name, body, end in (_CALL.findall(rest) if schemas else ())
     )
     answer = rest.partition("<tool_call>")[0] if calls else rest
     return AssistantTurn(
@@ -249,26 +249,17 @@ def _answer(
     return turn
 
 
-def _offered(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Functions by name."""
-    functions = (tool.get("function") for tool in tools)
-    return {str(f.get("name")): f for f in functions if isinstance(f, Mapping)}
-
-
 def _any_of(names: Iterable[str]) -> str:
     """llama.cpp's grammar for a call of one of these functions."""
     return f'root ::= ({" | ".join(map(json.dumps, names))}) ">" [^\\x00]*'
 
 
-def _arguments(body: str, function: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def _arguments(body: str, schema: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Values with the types of their schema, as SGLang's parser reads them: `null` is None for any
     type, a boolean other than `true` is False, and all but strings are read as JSON."""
-    parameters = function.get("parameters")
-    schema = parameters.get("properties") if isinstance(parameters, Mapping) else None
-    schema = schema if isinstance(schema, Mapping) else {}
-    return tuple(
-        (name, _typed(value, schema.get(name))) for name, value in _PARAMETER.findall(body)
-    )
+    kinds = schema.get("properties")
+    kinds = kinds if isinstance(kinds, Mapping) else {}
+    return tuple((name, _typed(value, kinds.get(name))) for name, value in _PARAMETER.findall(body))
 
 
 def _typed(value: str, schema: Any) -> Any:

@@ -127,16 +127,8 @@ def listen(port: int) -> socket.socket:
     return sock
 
 
-def serve(
-    profile: str,
-    port: int = 0,
-    speed: float = 1.0,
-    sglang: str = SGLANG,
-    fault: str | None = None,
-    served_model_name: str | None = None,
-    ready: Callable[[dict[str, Any]], None] | None = None,
-) -> None:
-    """Serve a twin in this process until it is interrupted.
+def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **options: Any) -> None:
+    """Serve a twin in this process until it is interrupted; `options` are those of `Twin`.
 
     `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
     fault that does not exist, a port that is taken.
@@ -153,7 +145,7 @@ def serve(
     from kit.twin.server import Twin
 
     config = uvicorn.Config(
-        app(Twin(profile, speed, sglang, port, fault, served_model_name)),
+        app(Twin(profile, port=port, **options)),
         log_level="critical",
         access_log=False,
         lifespan="on",
@@ -167,7 +159,7 @@ def serve(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if ready is not None and self.started:
+            if self.started:
                 ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
 
     loop = new_event_loop()
@@ -208,7 +200,8 @@ def serve_here(
         print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
 
     try:
-        serve(profile, port, speed, sglang, fault, served_model_name, ready)
+        options = {"fault": fault, "served_model_name": served_model_name}
+        serve(profile, ready, port, speed=speed, sglang=sglang, **options)
     except KeyboardInterrupt:
         print("\nstopped")
     return 0

@@ -113,10 +113,6 @@ class Tool(BaseModel):
         tool._given = value
         return tool
 
-    @property
-    def given(self) -> dict[str, Any]:
-        return self._given
-
 
 class ToolChoiceFuncName(BaseModel):
     name: str | None = None
@@ -203,7 +199,7 @@ class ChatCompletionRequest(BaseModel):
     def callable_tools(self) -> tuple[dict[str, Any], ...]:
         """The tools that may be called, as the client wrote them."""
         tools = () if self.tool_choice == "none" else self.tools or ()
-        return tuple(tool.given for tool in tools)
+        return tuple(tool._given for tool in tools)
 
     @property
     def include_usage(self) -> bool:

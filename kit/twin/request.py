@@ -139,13 +139,8 @@ def completion(body: Any) -> TextRequest:
     if asked.logprobs:
         raise not_served("log probabilities")
     _check_ranges(asked)
-    return TextRequest(
-        prompt=_prompt(asked.prompt),
-        sampling=sampling(asked),
-        stream=asked.stream,
-        model=asked.model,
-        include_usage=asked.include_usage,
-    )
+    prompt, ends = _prompt(asked.prompt), sampling(asked)
+    return TextRequest(prompt, ends, asked.stream, asked.model, asked.include_usage)
 
 
 def generate(body: Any) -> TextRequest:
@@ -252,14 +247,13 @@ def _schema_problem(schema: Any) -> str | None:
 
 
 def _arguments(text: str) -> dict[str, Any]:
+    must_be = "Assistant tool call function.arguments must be "
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        message = "Assistant tool call function.arguments must be valid JSON."
-        raise bad_request(message, "BadRequest") from problem
+        raise bad_request(must_be + "valid JSON.", "BadRequest") from problem
     if not isinstance(arguments, dict):
-        message = "Assistant tool call function.arguments must be a JSON object."
-        raise bad_request(message, "BadRequest")
+        raise bad_request(must_be + "a JSON object.", "BadRequest")
     return arguments
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 FASTEST = 1000.0
 _LONG_TEXT = 20_000  # characters; a longer prompt is rendered and tokenized beside the event loop
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -93,7 +92,7 @@ class Twin:
         """Tokens of a bare prompt."""
         if not isinstance(prompt, str):
             return len(prompt)
-        return len(await _beside(len(prompt), vocabulary().encode, prompt))
+        return len(await _beside(len(prompt), lambda: vocabulary().encode(prompt)))
 
     async def chat_prompt(
         self,
@@ -172,8 +171,6 @@ def _size(message: Message) -> int:
     return len(text_of(message)) + 100
 
 
-async def _beside(size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+async def _beside(size: int, work: Callable[[], T]) -> T:
     """Do the work here, or for a long text in a thread, so that no stream waits for it."""
-    if size > _LONG_TEXT:
-        return await asyncio.to_thread(work, *arguments, **named)
-    return work(*arguments, **named)
+    return await asyncio.to_thread(work) if size > _LONG_TEXT else work()

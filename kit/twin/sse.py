@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
@@ -36,14 +37,14 @@ def run_until_wait(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | No
     return _RestOfCoroutine(coroutine, waits_for)
 
 
+@dataclass(frozen=True)
 class _RestOfCoroutine:
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
+    coroutine: Coroutine[Any, Any, None]
+    waits_for: Any
 
     def __await__(self) -> Generator[Any, Any, None]:
-        yield self._waits_for
-        yield from self._coroutine.__await__()
+        yield self.waits_for
+        yield from self.coroutine.__await__()
 
 
 class ResponseWriter:
@@ -99,6 +100,7 @@ class ResponseWriter:
             self._waiter.set_result(None)
 
 
+@dataclass(frozen=True)
 class EngineResponse:
     """An ASGI response whose body comes from a ResponseWriter.
 
@@ -106,36 +108,29 @@ class EngineResponse:
     still be an error response. When the client leaves, `hang_up` is called once.
     """
 
-    def __init__(
-        self,
-        writer: ResponseWriter,
-        headers: list[Header],
-        hang_up: Callable[[], None],
-        stream: bool,
-    ) -> None:
-        self._writer = writer
-        self._headers = headers
-        self._hang_up = hang_up
-        self._stream = stream
+    writer: ResponseWriter
+    headers: list[Header]
+    hang_up: Callable[[], None]
+    stream: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = asyncio.create_task(self._watch(receive))
         try:
-            part = await self._writer.take()
-            if not part and not self._writer.broken:
+            part = await self.writer.take()
+            if not part and not self.writer.broken:
                 return  # the client has left before the first token
-            kind = b"text/event-stream; charset=utf-8" if self._stream else b"application/json"
-            headers = [(b"content-type", kind), *self._headers]
-            if not self._stream:
+            kind = b"text/event-stream; charset=utf-8" if self.stream else b"application/json"
+            headers = [(b"content-type", kind), *self.headers]
+            if not self.stream:
                 length = len(part) or 1  # a dropped answer promises a byte that never comes
                 headers.append((b"content-length", b"%d" % length))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            if self._stream:
+            if self.stream:
                 await self._send_parts(part, send)
             elif part:
                 await send({"type": "http.response.body", "body": part, "more_body": False})
         finally:
-            self._writer.send = None
+            self.writer.send = None
             watch.cancel()
 
     async def _send_parts(self, part: bytes, send: Send) -> None:
@@ -143,15 +138,15 @@ class EngineResponse:
             body = {"type": "http.response.body", "body": part, "more_body": True}
             return cast("Coroutine[Any, Any, None]", send(body))
 
-        self._writer.send = send_part
+        self.writer.send = send_part
         while part:
             await send_part(part)
-            part = await self._writer.take()
-        if not self._writer.broken:
+            part = await self.writer.take()
+        if not self.writer.broken:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._hang_up()
-        self._writer.close()
+        self.hang_up()
+        self.writer.close()
