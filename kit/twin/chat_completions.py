@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -93,12 +94,13 @@ def _known_answer(
 
 
 def usage(
-    prompt: int, completion: int, reasoning: int, vision: Mapping[str, int] | None = None
+    script: TokenScript, prompt: int, given: Sequence[int], vision: Json | None = None
 ) -> Json:
-    """SGLang's usage object. The prefix cache is not reported: that has to be switched on.
-
-    `vision` has `image_tokens` and `video_tokens`, where there are any.
+    """SGLang's usage object, after `given` tokens of each choice. The prefix cache is not reported:
+    that has to be switched on. `vision` has `image_tokens` and `video_tokens`, where there are any.
     """
+    completion = sum(map(script.completion_tokens, given))
+    reasoning = sum(map(script.reasoning_tokens, given))
     return {
         "prompt_tokens": prompt,
         "total_tokens": prompt + completion,
@@ -122,7 +124,7 @@ class ChatResponse:
     script: TokenScript
     prompt_tokens: int
     writer: ResponseWriter
-    vision: Mapping[str, int]
+    vision: Json
 
     def __post_init__(self) -> None:
         self.created = int(time.time())
@@ -163,16 +165,12 @@ class ChatResponse:
         return [*chunks, DONE]
 
     def _usage(self) -> Json:
-        return usage(
-            self.prompt_tokens,
-            sum(choice.completion_tokens for choice in self.choices),
-            sum(choice.reasoning_tokens for choice in self.choices),
-            self.vision,
-        )
+        given = [choice.given for choice in self.choices]
+        return usage(self.script, self.prompt_tokens, given, self.vision)
 
     def _whole(self) -> Json:
         first, choices = self.choices[0], [choice.whole() for choice in self.choices]
-        counts, version = self._usage(), metadata(first.completion_tokens)
+        counts, version = self._usage(), metadata(self.script.completion_tokens(first.given))
         return self.body("chat.completion", first.rid, choices, usage=counts, metadata=version)
 
 
@@ -187,58 +185,56 @@ def entry(index: int, kind: str, what: Json, stop: Stop | None = None) -> Json:
     }
 
 
+@dataclass(eq=False)
 class Choice:
     """One generation of a response, which the engine gives its tokens."""
 
-    def __init__(self, response: ChatResponse, index: int) -> None:
+    response: ChatResponse
+    index: int
+    given: int = 0
+    ready: bytes = b""
+    thoughts: str = ""  # collected until they end, where stream_reasoning is off
+    finished: bool = False
+    aborted: bool = False
+
+    def __post_init__(self) -> None:
         self.rid = uuid.uuid4().hex
-        self.index = index
-        self.given = 0
-        self._response = response
-        self._aborted = False
-        self._thoughts = ""  # collected until they end, where stream_reasoning is off
-        self._ready = b""
-        self._finished = False
-
-    @property
-    def completion_tokens(self) -> int:
-        return self._response.script.completion_tokens(self.given)
-
-    @property
-    def reasoning_tokens(self) -> int:
-        return self._response.script.reasoning_tokens(self.given)
 
     @property
     def stop(self) -> Stop:
-        if self._aborted:
+        """Why it ends; with tool calls, where it ended by itself after some."""
+        if self.aborted:
             return Stop("abort")
-        stop = self._response.script.stop
-        return stop._replace(reason="tool_calls") if self._calls_end(stop) else stop
+        script = self.response.script
+        if script.stop.reason != "stop" or not self.response.asked.callable_tools:
+            return script.stop
+        called = any(token.fragments for token in script.tokens)
+        return script.stop._replace(reason="tool_calls") if called else script.stop
 
     def prepare(self, tokens: int, finished: bool, due_s: float) -> None:
         first = self.given == 0
-        new = self._response.script.take(self.given, tokens)
+        new = self.response.script.take(self.given, tokens)
         self.given += tokens
-        self._finished = finished
-        if self._response.asked.stream:
+        self.finished = finished
+        if self.response.asked.stream:
             what = {"reasoning_content": None, "role": "assistant", "content": ""}
             role = [self._delta(what)] if first else []
-            self._ready = b"".join([*role, *self._chunks(new)])
+            self.ready = b"".join([*role, *self._chunks(new)])
 
     def deliver(self, due_s: float) -> None:
-        if self._ready:
-            self._response.writer.put(self._ready, due_s)
-            self._ready = b""
-        if self._finished:
-            self._response.end(self)
+        if self.ready:
+            self.response.writer.put(self.ready, due_s)
+            self.ready = b""
+        if self.finished:
+            self.response.end(self)
 
     def abort(self) -> None:
-        self._aborted = True
-        self._response.end(self)
+        self.aborted = True
+        self.response.end(self)
 
     def whole(self) -> Json:
         """The choice of a response that is not streamed."""
-        tokens = self._response.script.take(0, self.given)
+        tokens = self.response.script.take(0, self.given)
         thoughts, answer, fragments = self._sort(tokens)
         message: Json = {
             "role": "assistant",
@@ -254,15 +250,18 @@ class Choice:
 
     def _chunks(self, tokens: Sequence[Token]) -> list[bytes]:
         thoughts, answer, fragments = self._sort(tokens)
-        if not self._response.asked.stream_reasoning:
-            self._thoughts += thoughts
-            thinking = self.reasoning_tokens == self.given and not self._finished
-            thoughts = "" if thinking else self._thoughts
-            self._thoughts = "" if thoughts else self._thoughts
+        if not self.response.asked.stream_reasoning:
+            self.thoughts += thoughts
+            thinking = (
+                self.response.script.reasoning_tokens(self.given) == self.given
+                and not self.finished
+            )
+            thoughts = "" if thinking else self.thoughts
+            self.thoughts = "" if thoughts else self.thoughts
         chunks = []
         if thoughts:
             chunks.append(self._plain({"reasoning_content": thoughts}))
-        if answer and not self._response.asked.callable_tools:
+        if answer and not self.response.asked.callable_tools:
             chunks.append(self._plain({"reasoning_content": None, "content": answer}))
         elif answer:
             chunks.append(self._parsed(content=answer))
@@ -270,7 +269,7 @@ class Choice:
 
     def _sort(self, tokens: Sequence[Token]) -> tuple[str, str, list[CallFragment]]:
         """The thinking, the answer and the tool call fragments of some tokens."""
-        apart = self._response.asked.separate_reasoning
+        apart = self.response.asked.separate_reasoning
         thoughts, answer = "", ""
         fragments: list[CallFragment] = []
         for token in tokens:
@@ -295,19 +294,13 @@ class Choice:
         return self._delta(what, usage=self._so_far())
 
     def _delta(self, what: Json, **more: Json | None) -> bytes:
-        return self._response.chunk(self.rid, [entry(self.index, "delta", what)], **more)
+        return self.response.chunk(self.rid, [entry(self.index, "delta", what)], **more)
 
     def _so_far(self) -> Json | None:
         """The usage up to here, where every chunk is to have it."""
-        if not self._response.asked.continuous_usage:
+        if not self.response.asked.continuous_usage:
             return None
-        return usage(self._response.prompt_tokens, self.completion_tokens, self.reasoning_tokens)
-
-    def _calls_end(self, stop: Stop) -> bool:
-        """Whether the generation ended by itself, with tool calls."""
-        if stop.reason != "stop" or not self._response.asked.callable_tools:
-            return False
-        return any(token.fragments for token in self._response.script.tokens)
+        return usage(self.response.script, self.response.prompt_tokens, [self.given])
 
 
 def _call(fragment: CallFragment) -> Json:
@@ -331,9 +324,5 @@ def _joined(fragments: Sequence[CallFragment]) -> list[Json]:
 
 
 def _before_calls(tokens: Sequence[Token]) -> str:
-    text = ""
-    for token in tokens:
-        if token.part is TokenPart.CALL:
-            break
-        text += token.text if token.part is TokenPart.ANSWER else ""
-    return text
+    before = takewhile(lambda token: token.part is not TokenPart.CALL, tokens)
+    return "".join(token.text for token in before if token.part is TokenPart.ANSWER)

@@ -190,10 +190,7 @@ class CompletionResponse(TextResponse):
         }
 
     def _usage(self) -> Json:
-        script, given = self.script, self.given
-        return usage(
-            self.prompt_tokens, script.completion_tokens(given), script.reasoning_tokens(given)
-        )
+        return usage(self.script, self.prompt_tokens, [self.given])
 
 
 def _choice(text: str, stop: Stop | None) -> Json:

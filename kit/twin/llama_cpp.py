@@ -17,7 +17,7 @@ import platform
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -117,7 +117,8 @@ class PocketModel:
         if must_call and tools:
             opened = ("\n</think>\n\n" if thinking else "") + _FORCED
             opened += f"{must_call}>\n" if isinstance(must_call, str) else ""
-        grammar = _any_of(offered(tools)) if must_call is True else ""
+        names = " | ".join(map(json.dumps, offered(tools)))
+        grammar = f'root ::= ({names}) ">" [^\\x00]*' if must_call is True else ""
         text, cut = self._complete(prompt + opened, MAX_TOKENS, grammar)
         turn = parse(opened + text, thinking, tools, cut)
         if must_call and not turn.calls:
@@ -247,11 +248,6 @@ def _answer(
     if not (turn.thinking or turn.answer or turn.calls):
         raise PocketUnavailable("the pocket model had nothing to say", "ask in other words")
     return turn
-
-
-def _any_of(names: Iterable[str]) -> str:
-    """llama.cpp's grammar for a call of one of these functions."""
-    return f'root ::= ({" | ".join(map(json.dumps, names))}) ">" [^\\x00]*'
 
 
 def _arguments(body: str, schema: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -97,6 +97,8 @@ def _overlay(recorded: Json, settings: Json) -> Json:
 def resolved(launch: LaunchPlan, context_length: int, port: int) -> Json:
     """The settings that the plan decides, as SGLang 0.5.23 resolves them (tests/sglang)."""
     profile, strategy = launch.profile, launch.memory.strategy.removesuffix("_no_overlap")
+    # Whether SGLang itself chooses one kernel for the all-reduce and the norm after it.
+    fuses = any(one.flag == "--enable-flashinfer-allreduce-fusion" for one in launch.left_out)
     given = {
         flag.name.removeprefix("--").replace("-", "_"): _value(flag.value)
         for flag in launch.node_flags()
@@ -115,7 +117,7 @@ def resolved(launch: LaunchPlan, context_length: int, port: int) -> Json:
         "disable_radix_cache": strategy == "radix_off",
         "mamba_radix_cache_strategy": "auto" if strategy == "radix_off" else strategy,
         "max_mamba_cache_size": None,
-        "flashinfer_allreduce_fusion_backend": "auto" if _fuses(launch) else None,
+        "flashinfer_allreduce_fusion_backend": "auto" if fuses else None,
         "random_seed": 0,
         **given,
         "speculative_algorithm": "EAGLE" if profile.mtp else None,  # NEXTN is its other name
@@ -132,11 +134,6 @@ def _attention(p: Profile) -> str:
     if p.gpu.is_sm100:
         return "trtllm_mha" if p.mtp or not p.radix_cache else "triton"
     return "flashinfer"
-
-
-def _fuses(launch: LaunchPlan) -> bool:
-    """Whether SGLang itself chooses one kernel for the all-reduce and the norm after it."""
-    return any(one.flag == "--enable-flashinfer-allreduce-fusion" for one in launch.left_out)
 
 
 def _value(text: str | None) -> Any:

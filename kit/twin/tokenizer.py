@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tiktoken
 
-END_OF_TEXT = 248044
 IM_END = 248046  # ends a turn; SGLang reports it as `matched_stop`
 TOOL_CALL = 248058
 END_TOOL_CALL = 248059
