@@ -91,8 +91,8 @@ def _served(twin: Twin, handler: Handler, generates: bool) -> Callable[[Request]
 
 
 def _later(module: str, name: str) -> Handler:
-    """A handler that needs pydantic and jinja2: a twin's process loads them beside its start, and
-    else the first request for it does."""
+    """A handler that needs pydantic and jinja2: loaded by a twin's process after its start, or else
+    by the first request."""
 
     async def handler(twin: Twin, request: Request) -> Any:
         return await getattr(import_module(f"kit.twin.{module}"), name)(twin, request)

