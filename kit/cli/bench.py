@@ -18,6 +18,7 @@ from kit.cli.shared import (
     json_option,
     judged,
     print_figures,
+    twin_machine_options,
     workload_options,
 )
 from kit.errors import KitError
@@ -34,6 +35,7 @@ def add(add_command: Add) -> None:
     sub = add_command("bench", _bench, "measure a server as sglang.bench_serving does")
     workload_options(sub)
     endpoint_options(sub)
+    twin_machine_options(sub)
     sub.add_argument(
         "--dialect",
         choices=("auto", "native", "chat"),

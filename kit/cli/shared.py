@@ -90,6 +90,25 @@ def endpoint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--speed", type=float, help="the twin's clock, times life")
 
 
+def twin_machine_options(sub: argparse.ArgumentParser) -> None:
+    """The machine that the twin simulates, in parts as `kit size` takes it; `--model` is its."""
+    sub.add_argument("--gpu", help="the twin's machine: h100, h200, …; --model is then its model")
+    sub.add_argument("--precision", help="of that machine's checkpoint (default bf16)")
+    sub.add_argument("--count", type=int, default=8, help="GPUs of that machine (default 8)")
+
+
+def twin_profile(args: argparse.Namespace) -> str:
+    """The name of the profile that `twin_machine_options` describe. Raises InvalidValue."""
+    from kit.hardware import Profile
+
+    if args.url or args.profile or not args.model:
+        raise InvalidValue(
+            "--gpu describes the twin's machine: it goes with --model, without --url or --profile",
+            "kit bench --model 27b --precision fp8 --gpu h100 --count 1",
+        )
+    return Profile.of(args.model, args.precision or "bf16", args.gpu, args.count).title
+
+
 def workload_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--input-len", type=int, default=1000, help="longest prompt, tokens")
     sub.add_argument("--output-len", type=int, default=1000, help="longest answer, tokens")
@@ -135,6 +154,8 @@ def connected(args: argparse.Namespace) -> Endpoint:
         if (value := getattr(args, name, None)) is not None
     }
     quiet = getattr(args, "json", False)  # what it prints is then all figures
+    if getattr(args, "gpu", None):
+        return connect("twin", **{**chosen, "profile": twin_profile(args)}, quiet=quiet)
     return connect(args.url, args.key, args.model, **chosen, quiet=quiet)
 
 

@@ -1,0 +1,18 @@
+"""`kit bench` takes the twin's machine in parts, as `kit size` does."""
+
+import pytest
+
+from kit.cli import main
+from kit.cli.main import parser
+from kit.cli.shared import twin_profile
+
+
+def test_the_parts_name_a_profile():
+    said = ["bench", "--model", "27b", "--precision", "fp8", "--gpu", "h100", "--count", "1"]
+    assert twin_profile(parser().parse_args(said)) == "27b-fp8-h100x1"
+
+
+@pytest.mark.parametrize("more", [[], ["--model", "27b", "--url", "http://x"]])
+def test_parts_that_do_not_go_together_are_two_lines(more, capsys):
+    assert main(["bench", "--gpu", "h100", *more]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
