@@ -48,6 +48,7 @@ def test_one_rank_is_rehearsed_from_its_config_to_its_page(tmp_path: Path) -> No
     """Under 90 s where nothing else runs: two thirds of it is SGLang's start."""
     out = tmp_path / "rank"
     command = [str(PYTHON), "-m", "kit.cli", "rehearse", "cpu-tiny", "--random-ids"]
+    command += ["--accept-length", "3.2"]
     done = subprocess.run(
         [*command, "--out", str(out), "--json"],
         env={**os.environ, "PYTHONPATH": str(cpu.ROOT), "XDG_STATE_HOME": str(tmp_path)},
