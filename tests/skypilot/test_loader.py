@@ -24,7 +24,10 @@ PYTHON = ROOT / ".venv-skypilot" / "bin" / "python"
 MARK = "loaded: "
 SPECIAL = LaunchOptions(load_threads=64, api_key=True, media_per_request=(("image", 4),))
 # What no cloud of SkyPilot's offers: for a Kubernetes cluster of one's own, under its own label.
-OWN_CLUSTER = {"MI325X", "MI355X"}
+OWN_CLUSTER = {
+    "H20-96GB", "H20-141GB", "H800", "A800", "L20", "GB10", "RTX5070TI",
+    "MI210", "MI250X", "MI308X", "MI325X", "MI350X", "MI355X",
+}  # fmt: skip
 
 pytestmark = [
     pytest.mark.slow,
