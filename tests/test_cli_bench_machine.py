@@ -12,7 +12,10 @@ def test_the_parts_name_a_profile():
     assert twin_profile(parser().parse_args(said)) == "27b-fp8-h100x1"
 
 
-@pytest.mark.parametrize("more", [[], ["--model", "27b", "--url", "http://x"]])
-def test_parts_that_do_not_go_together_are_two_lines(more, capsys):
-    assert main(["bench", "--gpu", "h100", *more]) == 2
+@pytest.mark.parametrize(
+    "parts",
+    ["--gpu h100", "--precision fp8", "--gpu h100 --model 27b --url http://x"],
+)
+def test_parts_that_do_not_go_together_are_two_lines(parts, capsys):
+    assert main(["bench", *parts.split()]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2

@@ -101,9 +101,9 @@ def twin_profile(args: argparse.Namespace) -> str:
     """The name of the profile that `twin_machine_options` describe. Raises InvalidValue."""
     from kit.hardware import Profile
 
-    if args.url or args.profile or not args.model:
+    if args.url or args.profile or not (args.model and args.gpu):
         raise InvalidValue(
-            "--gpu describes the twin's machine: it goes with --model, without --url or --profile",
+            "--gpu and --precision describe the twin's machine: with --model, no --url, no --profile",
             "kit bench --model 27b --precision fp8 --gpu h100 --count 1",
         )
     return Profile.of(args.model, args.precision or "bf16", args.gpu, args.count).title
@@ -154,7 +154,7 @@ def connected(args: argparse.Namespace) -> Endpoint:
         if (value := getattr(args, name, None)) is not None
     }
     quiet = getattr(args, "json", False)  # what it prints is then all figures
-    if getattr(args, "gpu", None):
+    if getattr(args, "gpu", None) or getattr(args, "precision", None):
         return connect("twin", **{**chosen, "profile": twin_profile(args)}, quiet=quiet)
     return connect(args.url, args.key, args.model, **chosen, quiet=quiet)
 
