@@ -103,7 +103,7 @@ def twin_profile(args: argparse.Namespace) -> str:
 
     if args.url or args.profile or not (args.model and args.gpu):
         raise InvalidValue(
-            "--gpu and --precision describe the twin's machine: with --model, no --url or --profile",
+            "--gpu and --precision describe the twin: with --model, no --url or --profile",
             "kit bench --model 27b --precision fp8 --gpu h100 --count 1",
         )
     return Profile.of(args.model, args.precision or "bf16", args.gpu, args.count).title
