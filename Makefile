@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: setup lab run test trust check bench test-reference lock clean help
+.PHONY: setup lab run test test-browser trust check bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
 include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk pocket/rules.mk
@@ -33,11 +33,14 @@ lab: setup       ## open the course in JupyterLab, on the embedded twin
 run: setup       ## execute the whole course headlessly; pages in build/
 	$(BIN)/kit run
 
-test: setup      ## unit tests, the lessons, and a real browser where chromium is installed
+test: setup      ## unit tests, and every lesson
 	$(BIN)/python -m pytest
 
 trust: setup     ## the long tests of tests/trust: faults, hostile input, secrets, life and death
 	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests/trust
+
+test-browser: setup  ## the widgets and lessons in JupyterLab, in chromium
+	$(BIN)/python -m pytest -m browser tests/browser
 
 check: setup     ## lint, format, types, and the committed notebooks
 	$(BIN)/ruff check .
