@@ -1,10 +1,10 @@
-"""The files of `kit/data`, as they are; read once."""
+"""The files of `kit/data`, as they are, read once; their keys checked, their rules applied."""
 
 from __future__ import annotations
 
 import json as _json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -36,3 +36,18 @@ def known_keys(name: str, row: Iterable[str], known: Iterable[str]) -> None:
     """Raise ValueError where a row of the data file `name` has a key that no reader knows."""
     if unknown := sorted(set(row) - set(known)):
         raise ValueError(f"kit/data/{name}: unknown key {', '.join(unknown)}")
+
+
+def holds(when: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether a rule holds: each fact that `when` names has the wanted value, or one of a list.
+
+    `when = { gpu = ["h200"], mtp = true }` in a data file, against the facts of a case.
+
+    Raises ValueError for a fact that no case has: such a rule would never hold.
+    """
+    if unknown := sorted(set(when) - set(facts)):
+        raise ValueError(f"a rule asks for unknown facts: {', '.join(unknown)}")
+    return all(
+        facts[key] in wanted if isinstance(wanted, list) else facts[key] == wanted
+        for key, wanted in when.items()
+    )

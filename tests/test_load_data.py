@@ -18,7 +18,6 @@ from kit.hardware.profile import profiles
 from kit.launch import containers, flags, launch_plan, published_commands, render
 from kit.models.precision import precisions
 from kit.models.spec import FAMILY
-from kit.rules import holds
 from kit.scheduler import acceptance
 from kit.scheduler import config as scheduler_config
 from kit.sizing import accounting, plan
@@ -105,8 +104,8 @@ def test_an_unknown_key_is_refused(place: tuple[Any, ...], monkeypatch: pytest.M
 
 def test_a_rule_holds_where_each_fact_is_the_wanted_one_or_among_them() -> None:
     facts = {"gpu": "h200", "mtp": True}
-    assert holds({}, facts)
-    assert holds({"gpu": ["h100", "h200"], "mtp": True}, facts)
-    assert not holds({"gpu": ["h100"], "mtp": True}, facts)
+    assert load_data.holds({}, facts)
+    assert load_data.holds({"gpu": ["h100", "h200"], "mtp": True}, facts)
+    assert not load_data.holds({"gpu": ["h100"], "mtp": True}, facts)
     with pytest.raises(ValueError, match="gpus"):
-        holds({"gpus": ["h200"]}, facts)
+        load_data.holds({"gpus": ["h200"]}, facts)

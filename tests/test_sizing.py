@@ -13,9 +13,9 @@ from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile, cookbook, profile, profiles
 from kit.sizing import FITS_TOKENS, GIB, MemoryPlan, explain, plan
 from kit.sizing.accounting import accounting
-from kit.sizing.ledger import LABELS
 from kit.sizing.mem_fraction import context_gib
 from kit.sizing.plan import HeldBytes
+from kit.sizing.rank_memory import LABELS
 
 DOCS = Path(__file__).parents[1] / "docs"
 NO_MTP = {"mtp": None}

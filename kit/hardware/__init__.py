@@ -1,11 +1,10 @@
 """GPUs, and profiles: a model, at a precision, on so many GPUs, with serving options.
 
-gpu            accelerators, each with its source
-gpu_names      a GPU by the name that people type, or by its memory and bandwidth
-profile        what is served, on what, and how
-profile_names  how a profile is called
-cookbook       the cookbook's deployment matrix, as rows of fields
-validate       what a profile must satisfy
+gpu        accelerators, each with its source
+gpu_names  a GPU by the name that people type, or by its memory and bandwidth
+profile    what is served, on what, and how
+cookbook   the cookbook's deployment matrix, as rows of fields; how a profile is called
+validate   what a profile must satisfy
 """
 
 from kit.hardware.gpu import Gpu, gpus

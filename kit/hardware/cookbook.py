@@ -1,18 +1,21 @@
-"""The cookbook's deployment matrix as rows of fields; data/cookbook_matrix.toml holds it."""
+"""The cookbook's deployment matrix as rows of fields, and what its profiles are called.
+
+data/cookbook_matrix.toml holds it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from kit import load_data
-from kit.hardware.profile_names import title
 from kit.models import model
-from kit.rules import holds
 
 FILE = "cookbook_matrix.toml"
+_TITLE = re.compile(r"([\d.]+b)-([a-z0-9-]+?)-([a-z0-9]+?)-?x(\d+)")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,18 @@ class _Given:
         }
 
 
+def title(model_name: str, precision: str, gpu_key: str, count: int) -> str:
+    """The long form of a profile's name: "27b-fp8-mi300x-x1"."""
+    dash = "-" if gpu_key.endswith("x") else ""
+    return f"{model_name}-{precision}-{gpu_key}{dash}x{count}"
+
+
+def untitled(name: str) -> tuple[str, str, str, int] | None:
+    """Model, precision, GPU and count of a long name; None for a name that is none."""
+    parts = _TITLE.fullmatch(name)
+    return (parts[1], parts[2], parts[3], int(parts[4])) if parts else None
+
+
 @cache
 def cells() -> tuple[MatrixCell, ...]:
     """Every cell of the matrix, under both strategies, in the page's order."""
@@ -100,7 +115,9 @@ def _strategies(
 def _cell(fields: dict[str, Any], pages: str, rules: list[dict[str, Any]]) -> MatrixCell:
     moe = model(fields["model"]).num_experts > 0
     for rule in rules:
-        if holds(rule["when"], {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}):
+        if load_data.holds(
+            rule["when"], {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}
+        ):
             fields = {**fields, **rule["set"]}
     return MatrixCell(
         model=fields["model"],

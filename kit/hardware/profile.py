@@ -17,10 +17,9 @@ from typing import Any
 from kit import load_data
 from kit.errors import UnknownName
 from kit.hardware import validate
-from kit.hardware.cookbook import MatrixCell, cells
+from kit.hardware.cookbook import MatrixCell, cells, title, untitled
 from kit.hardware.gpu import Gpu
 from kit.hardware.gpu_names import gpu
-from kit.hardware.profile_names import title, untitled
 from kit.models import ModelSpec, model
 from kit.models.precision import precision as precision_named
 from kit.provenance import Provenance, computed, published

@@ -1,7 +1,7 @@
 """Profile + SGLang version → LaunchPlan: the command, and a reason for each flag."""
 
 from kit.launch.flags import changes
-from kit.launch.plan import NODE0, LaunchPlan, launch_plan
+from kit.launch.plan import NODE0, LaunchPlan, flag_differences, launch_plan
 from kit.launch.plan_flags import HTTP_PORT, KEY_VARIABLE, LaunchOptions
 from kit.launch.published_commands import source_commands
 
@@ -12,6 +12,7 @@ __all__ = [
     "LaunchOptions",
     "LaunchPlan",
     "changes",
+    "flag_differences",
     "launch_plan",
     "source_commands",
 ]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from kit import load_data
 from kit.errors import InvalidValue
 from kit.hardware import Profile
-from kit.rules import holds
 from kit.sizing.accounting import parse
 from kit.sizing.mem_fraction import uses_aiter
 
@@ -110,7 +109,7 @@ class FlagRule:
             return False
         if self.recipe and profile.source.startswith("Lambda"):
             return False
-        return holds(self.when, _facts(profile))
+        return load_data.holds(self.when, _facts(profile))
 
 
 @cache

@@ -11,6 +11,7 @@ Names are written out in full: SGLang takes `--tp` only as an abbreviation.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -182,6 +183,16 @@ def launch_plan(
         left_out=tuple(left_out(profile, sglang, {f.name for f in flags})),
         warnings=(*_shortfall(memory), *validate.warnings(profile, chosen)),
     )
+
+
+def flag_differences(base: Profile, ways: Mapping[str, Profile]) -> str:
+    """The flags that each way adds to the command of `base`, one way per line."""
+    usual = {flag.words for flag in launch_plan(base).flags}
+    lines = []
+    for letter, way in ways.items():
+        new = [" ".join(f.words) for f in launch_plan(way).flags if f.words not in usual]
+        lines.append(f"{letter}: {'  '.join(new)}")
+    return "\n".join(lines)
 
 
 def _what_would(memory: MemoryPlan) -> str:

@@ -2,15 +2,13 @@
 
 accounting    how each SGLang version counts
 mem_fraction  what stays outside the static budget
-pools         the budget of one rank, divided
-ledger        what one rank's memory goes to
+rank_memory   the budget of one rank, divided; what its memory goes to
 plan          the figures
 remedies      what would mend a plan
 explain       a plan in words
 """
 
 from kit.sizing.explain import Explanation, explain
-from kit.sizing.ledger import RankLedger
 from kit.sizing.plan import (
     FITS_TOKENS,
     GIB,
@@ -19,6 +17,7 @@ from kit.sizing.plan import (
     MemoryPlan,
     plan,
 )
+from kit.sizing.rank_memory import RankLedger
 from kit.sizing.remedies import Remedy
 
 __all__ = [

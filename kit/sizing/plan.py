@@ -4,7 +4,7 @@
     39
 
 SGLang loads the weights, sets aside a share of the memory, and divides what is
-left of the rest into GDN states, MTP snapshots and KV cache (`kit/sizing/pools.py`, from
+left of the rest into GDN states, MTP snapshots and KV cache (`kit/sizing/rank_memory.py`, from
 sglang `mem_cache/kv_cache_configurator.py`). Figures are computed, not measured;
 `kit.sizing.explain` says why they are what they are.
 """
@@ -19,9 +19,8 @@ from kit.hardware import SGLANG, Profile
 from kit.hardware.validate import GPU_TRANSPORTS, obstacle
 from kit.provenance import Provenance, computed
 from kit.sizing.accounting import Accounting, accounting, table
-from kit.sizing.ledger import RankLedger
 from kit.sizing.mem_fraction import context_gib, headroom, peers_share, static_fraction, uses_aiter
-from kit.sizing.pools import Demand, Pools, divide
+from kit.sizing.rank_memory import Demand, Pools, RankLedger, divide
 
 GIB = 2**30
 MIB = 2**20

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kit.course.check import Exercise
-from kit.course.exercises.flag_differences import flag_differences
 from kit.course.sample_logs import recorded
 from kit.hardware import Profile, profile
-from kit.launch import launch_plan
+from kit.launch import flag_differences, launch_plan
 from kit.server.failures import failures
 from kit.sizing import plan
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from kit.bench import published, simulate
 from kit.course.check import Exercise
-from kit.course.exercises.flag_differences import flag_differences
 from kit.hardware import SGLANG, Profile
+from kit.launch import flag_differences
 from kit.sizing import plan
 
 _RUN = published("cookbook-throughput")

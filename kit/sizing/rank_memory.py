@@ -1,6 +1,6 @@
-"""One rank's budget, divided into state slots, snapshots and KV tokens.
+"""One rank's memory: its budget divided into slots, snapshots and KV tokens; what all of it goes to.
 
-The arithmetic of SGLang's `KVCacheConfigurator` (`_handle_max_mamba_cache`,
+The division is the arithmetic of SGLang's `KVCacheConfigurator` (`_handle_max_mamba_cache`,
 `resolve_max_num_reqs`), in bytes, without its globals.
 """
 
@@ -13,6 +13,20 @@ from kit.sizing.accounting import Accounting, table
 # Allocated beside the slots and the snapshots in every version, for padded batches; counted in the
 # budget where the rules say so. Source: wheels 0.5.9 to 0.5.23, mem_cache/memory_pool.py.
 SPARE = 1
+
+# Each part of a ledger, and what it is called on pages, in figures and in JSON; in this order.
+LABELS = (
+    ("weights_gib", "weights"),
+    ("weights_copied_gib", "weights copied to every rank"),
+    ("context_gib", "context"),
+    ("multimodal_reserve_gib", "multimodal reserve"),
+    ("gdn_states_gib", "GDN states"),
+    ("mtp_snapshots_gib", "MTP snapshots"),
+    ("kv_cache_gib", "KV cache"),
+    ("mtp_kv_outside_gib", "MTP's KV cache, outside the budget"),
+    ("cuda_graphs_gib", "CUDA graphs"),
+    ("activations_gib", "activations"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,38 @@ class Pools:
     state_bytes: int
     snapshot_bytes: int
     kv_bytes: int
+
+
+@dataclass(frozen=True)
+class RankLedger:
+    """One rank's memory in GiB. What fits stays under `limit_gib`, the GPU's memory.
+
+    `weights_copied_gib` is what copies add to an even share of the weights;
+    `mtp_kv_outside_gib` is None where SGLang counts the MTP layer's KV cache in its budget.
+    """
+
+    rank: int
+    limit_gib: float
+    weights_gib: float
+    weights_copied_gib: float
+    context_gib: float
+    multimodal_reserve_gib: float
+    gdn_states_gib: float
+    mtp_snapshots_gib: float
+    kv_cache_gib: float
+    mtp_kv_outside_gib: float | None = None
+    cuda_graphs_gib: float = 0.0
+    activations_gib: float = 0.0
+
+    @property
+    def entries(self) -> tuple[tuple[str, float], ...]:
+        """(label, GiB) of each part."""
+        parts = ((label, getattr(self, field)) for field, label in LABELS)
+        return tuple((label, gib) for label, gib in parts if gib is not None)
+
+    @property
+    def total_gib(self) -> float:
+        return sum(gib for _, gib in self.entries)
 
 
 NOTHING = Pools(0, 0, 0, 0, 0, 0, 0)
