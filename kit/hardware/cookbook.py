@@ -115,9 +115,8 @@ def _strategies(
 def _cell(fields: dict[str, Any], pages: str, rules: list[dict[str, Any]]) -> MatrixCell:
     moe = model(fields["model"]).num_experts > 0
     for rule in rules:
-        if load_data.holds(
-            rule["when"], {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}
-        ):
+        facts = {**fields, "several_ranks": fields["tp_size"] > 1, "moe": moe}
+        if load_data.holds(rule["when"], facts):
             fields = {**fields, **rule["set"]}
     return MatrixCell(
         model=fields["model"],

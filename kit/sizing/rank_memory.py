@@ -1,4 +1,4 @@
-"""One rank's memory: its budget divided into slots, snapshots and KV tokens; what all of it goes to.
+"""One rank's memory: the budget divided into slots, snapshots and KV tokens; all it goes to.
 
 The division is the arithmetic of SGLang's `KVCacheConfigurator` (`_handle_max_mamba_cache`,
 `resolve_max_num_reqs`), in bytes, without its globals.
