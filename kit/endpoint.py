@@ -13,10 +13,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from kit import hardware
 from kit.errors import EndpointError, UnknownName
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import asyncio
 
     import openai
+
+Closing = AsyncGenerator[None, None]
 
 TWIN = "twin"  # as a URL: the twin, whatever else there is
 _LOCAL_PORTS = (30000, 8000)
@@ -69,7 +72,8 @@ class Endpoint:
         return self._kept.client
 
     def async_client(self) -> openai.AsyncOpenAI:
-        """A plain `openai.AsyncOpenAI`; the same one for as long as the event loop is."""
+        """A plain `openai.AsyncOpenAI`; the same one for as long as the event loop is, which
+        closes it at its end."""
         import asyncio
 
         import openai
@@ -78,14 +82,20 @@ class Endpoint:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
-        if loop is not None and loop in self._kept.async_clients:
-            return self._kept.async_clients[loop]
+        kept = self._kept.async_clients
+        if loop is not None and loop in kept:
+            return kept[loop][0]
         http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._is_local else None
         client = openai.AsyncOpenAI(
             base_url=f"{self.base_url}/v1", api_key=self.key or "none", http_client=http
         )
         if loop is not None:
-            self._kept.async_clients[loop] = client
+            for ended in [one for one in list(kept) if one.is_closed()]:
+                kept.pop(ended, None)
+            closing = _close_with_loop(client, kept, loop)
+            kept[loop] = client, closing
+            with suppress(StopIteration):  # up to its yield: from here on the loop knows of it
+                closing.asend(None).send(None)
         return client
 
     def server_info(self) -> dict[str, Any]:
@@ -126,9 +136,22 @@ class _Kept:
     """What an endpoint keeps open."""
 
     client: openai.OpenAI | None = None
-    async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = field(
-        default_factory=WeakKeyDictionary
+    async_clients: dict[asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, Closing]] = field(
+        default_factory=dict
     )
+
+
+async def _close_with_loop(
+    client: openai.AsyncOpenAI,
+    kept: dict[asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, Closing]],
+    loop: asyncio.AbstractEventLoop,
+) -> Closing:
+    """Closes the client when the loop ends: `asyncio.run` ends the generators that began in it."""
+    try:
+        yield
+    finally:
+        kept.pop(loop, None)
+        await client.close()
 
 
 def connect(
