@@ -7,7 +7,7 @@ from kit.pocket import Ability, ModelCard, card
 from kit.provenance import measured
 from kit.speed.speculation import published_lengths
 from kit.views import abilities, acceptance, theme
-from kit.views.figures.abilities import _PLAIN
+from kit.views.figures.pocket import _PLAIN
 
 CARD = ModelCard(
     "pocket model (3.2 M parameters)",

@@ -14,7 +14,7 @@ from kit.errors import UnknownName
 from kit.models.image_tokens import DELIMITERS, image_tokens
 from kit.provenance import Kind
 from kit.views import image_costs, tips, upload
-from kit.views.figures.image_costs import SIZES
+from kit.views.figures.tables import PICTURE_SIZES
 from kit.views.widgets.upload import CAPS, Upload
 from kit.vision import image
 
@@ -35,7 +35,7 @@ def shown(field: Upload) -> str:
 def test_the_table_has_every_size_and_its_price() -> None:
     table = image_costs()
     assert table.provenance.kind is Kind.COMPUTED
-    for (name, size), row in zip(SIZES.items(), table.rows, strict=False):
+    for (name, size), row in zip(PICTURE_SIZES.items(), table.rows, strict=False):
         assert row[0] == name
         assert row[3] == f"{image_tokens(*size) + DELIMITERS:,}"
     assert any("video" in row[0] for row in table.rows)

@@ -1,10 +1,13 @@
-"""Reports side by side: one column each, under its kind and version, ratios to the first.
+"""Reports side by side: one column each, under its kind and version, ratios to the first;
+and what each row of one means.
 
 compare_reports(run.report, predicted, report)      # published, simulated, measured
+explained(report, run.report)
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +16,8 @@ from kit.bench import published_cells, published_runs
 from kit.bench.metric_list import BY_KEY, Metric
 from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
-from kit.provenance import Kind
+from kit.provenance import Kind, Provenance
+from kit.views.figure import FigureTable
 
 ROWS = tuple(
     BY_KEY[key]
@@ -195,6 +199,30 @@ def compare_reports(*reports: Report) -> ReportComparison:
     return ReportComparison(reports)
 
 
+def explained(report: Report, other: Report | None = None, *, shared: bool = False) -> FigureTable:
+    """Every row of `report`'s table in its order: its value, what it means, and next to it the same
+    row of `other` with the ratio. A row that neither has is left out; with `shared`, one that
+    `other` does not have.
+    """
+    others = {metric.label: value for metric, value in other.rows()} if other is not None else {}
+    rows = tuple(
+        _row(metric, value, report.band(metric.key, 2), others.get(metric.label), other is not None)
+        for metric, value in report.rows()
+        if others.get(metric.label) is not None or (value is not None and not shared)
+    )
+    provenance, sentence = report.provenance, "What was printed, row by row."
+    kind, beside = str(provenance.kind), list[str]()
+    if other is not None:
+        sentence = f"Ratios are {kind} / {other.provenance.kind}."
+        beside = [str(other.provenance.kind), "ratio"]
+        source = f"{provenance.source}; beside {other.provenance}"
+        provenance = Provenance(provenance.kind, source)
+    if report.bands:
+        sentence += f" In brackets: {BANDS}."
+    head = ("row", kind, *beside, "what it is")
+    return FigureTable(sentence, head, rows, provenance, folded=False)
+
+
 def _value(metric: Metric, report: Report) -> float | None:
     """The figure of a report; no ITL per token where ITL is per chunk, no count of 0 failures."""
     if metric.key == "failed":
@@ -219,3 +247,26 @@ def _named(report: Report, number: int) -> str:
     """Under a column's kind: the version, and the number of its source below."""
     found = version(report)
     return f"SGLang {found} · {number}" if found else str(number)
+
+
+def _row(
+    metric: Metric, value: object, band: str, other: object, compared: bool
+) -> tuple[str, ...]:
+    columns: tuple[str, ...] = (metric.label, f"{_shown(value)} {band}".rstrip())
+    if compared:
+        columns += (_shown(other), _ratio(value, other))
+    return (*columns, metric.meaning)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _ratio(value: object, other: object) -> str:
+    if not isinstance(value, int | float) or not isinstance(other, int | float):
+        return ""
+    return f"{value / other:.2f}" if math.isfinite(value) and other else ""

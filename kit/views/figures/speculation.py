@@ -1,5 +1,7 @@
-"""Speculation drawn: what a verify step touches, how many tokens to draft, and when it pays.
+"""Speculation drawn: what is accepted, what a verify step touches, how many tokens to draft, and
+when it pays.
 
+accept_lengths()
 experts(profile("h200x8"))
 draft_steps(profile("h200x8"))
 speedup(profile("h200x8"))
@@ -8,12 +10,15 @@ speedup(profile("h200x8"))
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
+from kit import load_data
+from kit.bench import published_runs
 from kit.hardware import SGLANG, Mtp, Profile
-from kit.provenance import Provenance, computed, simulated
+from kit.provenance import Provenance, computed, published, simulated
 from kit.scheduler import default_accept_length
 from kit.sizing import plan
 from kit.speed.speculation import (
@@ -41,6 +46,44 @@ REQUESTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 51
 _TICKS = tuple(n for n in REQUESTS if n & (n - 1) == 0)  # powers of two
 _TABLED = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # accept lengths that the table has
 _SPEEDUP = "tokens per second, times plain"
+
+
+def accept_lengths() -> Figure:
+    """Published accept lengths with three draft tokens, one dot each, longest first."""
+    found = sorted(_published(), key=itemgetter(0))
+    values, texts, sources = zip(*found, strict=True)
+    provenance = published("; ".join(dict.fromkeys(reversed(sources))))
+    most = Mtp().num_draft_tokens
+    layout = theme.layout(
+        "What a verify step gives depends on the text",
+        "Qwen3.5, three draft tokens; 1 is no gain, 4 is everything accepted",
+        provenance,
+        foot_px=78,
+        height=170 + 38 * len(found),
+        margin={"l": 330, "r": 40, "t": 92, "b": 150},
+        showlegend=False,
+        xaxis=axis("accept length (tokens per verify step)", range=[0.9, most]),
+        yaxis={"showgrid": False},
+    )
+    dots = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": values,
+        "y": texts,
+        "text": [f"{value:.2f}" for value in values],
+        "textposition": "middle left",
+        "marker": {"size": 15, "color": theme.BLUE},
+        "customdata": sources,
+        "hovertemplate": "%{y}: %{x:.2f}<br>%{customdata}<extra></extra>",
+        "cliponaxis": False,
+    }
+    rows = tuple((text, f"{value:.2f}", source) for value, text, source in reversed(found))
+    sentence = (
+        f"Published accept lengths go from {values[0]:.2f} ({texts[0]}) to "
+        f"{values[-1]:.2f} ({texts[-1]}), of {most} at most."
+    )
+    head = ("text", "accept length", "from")
+    return Figure([dots], layout, FigureTable(sentence, head, rows, provenance))
 
 
 def experts(profile: Profile) -> Figure:
@@ -215,3 +258,19 @@ def _layout(
 def _table(sentence: str, drawn: Sequence[Curve], provenance: Provenance, form: str) -> FigureTable:
     corner = "requests at once"
     return curve_table(sentence, drawn, REQUESTS, _TICKS, provenance, corner=corner, form=form)
+
+
+def _published() -> Iterator[tuple[float, str, str]]:
+    """(length, text, source): those of runs and curves that the kit carries, and those in
+    data/accept_lengths.toml."""
+    for run in published_runs():
+        if run.accept_length is not None:
+            text = f"random text, {run.workload.max_concurrency} at once"
+            yield run.accept_length, text, run.source
+    for mode in ("thinking", "instruct"):
+        curve = published_lengths(mode)
+        length = curve.values[Mtp().num_draft_tokens - 2]
+        yield length, f"SPEED-Bench: code, {mode}", curve.provenance.source
+    for row in load_data.toml("accept_lengths.toml")["length"]:
+        of = f", {row['model']}" if "model" in row else ""
+        yield row["value"], row["text"] + of, row["source"]
