@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from kit.course.lessons import what_to_start
 from kit.course.sample_logs import recorded, recordings
-from kit.course.start import what_to_start
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import SGLANG, profile, profiles
 from kit.launch import launch_plan

@@ -12,7 +12,7 @@ from PIL import Image
 
 from kit.course import drawings
 from kit.course.drawings import Drawing, recognise
-from kit.course.drawings.chart import _BOTTOM, _LEFT, _TOP
+from kit.course.drawings.stills import _BOTTOM, _LEFT, _TOP
 from kit.errors import InvalidValue
 from kit.models.image_tokens import MIN_PIXELS
 from kit.twin.authored import replies

@@ -2,8 +2,7 @@
 
 A module imports those above it, never those below:
 
-    images         pictures of noise for requests
-    workload       how many requests, how long, when: drawn as sglang.bench_serving draws them
+    workload       how many requests, how long, when, as sglang.bench_serving draws them; images
     record         one request as its client saw it
     goodput        how many of the requests kept an SLO
     metric_list    the metrics of a report: key, label, unit, meaning

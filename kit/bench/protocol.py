@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kit.bench.images import data_uri
 from kit.bench.record import Record
 from kit.bench.transport import Origin, Response
 from kit.bench.workload import Workload
+from kit.vision.image_part import data_url
 
 Dialect = Literal["native", "chat"]
 PATHS: dict[Dialect, str] = {"native": "/generate", "chat": "/v1/chat/completions"}
@@ -111,7 +111,7 @@ def _content(workload: Workload, index: int) -> str | list[dict[str, Any]]:
     rng = random.Random(f"{workload.seed} {index}")
     text = " ".join(rng.choices(_WORDS.split(), k=workload.text_lengths[index][0]))
     pictures = [
-        {"type": "image_url", "image_url": {"url": data_uri(file)}}
+        {"type": "image_url", "image_url": {"url": data_url("image/jpeg", file)}}
         for file in workload.pictures(index)
     ]
     return [*pictures, {"type": "text", "text": text}] if pictures else text

@@ -17,19 +17,22 @@ The text beside images is drawn by the same rule: "128 tokens" is 1 to 128 of th
 from __future__ import annotations
 
 import functools
+import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from kit.bench import images
 from kit.errors import InvalidValue
+from kit.models.image_tokens import DELIMITERS, image_tokens
 
 Array = npt.NDArray[np.float64]
 
 PLAIN_TOKENS = 248_044  # Qwen3.5's ids below this are text; the special tokens stand above
 DATASETS = ("random", "random-ids", "image")
+RESOLUTIONS = {"4k": (3840, 2160), "1080p": (1920, 1080), "720p": (1280, 720), "360p": (640, 360)}
+JPEG_QUALITY = 85  # as sglang 0.5.23 has it, benchmark/datasets/image.py; so are the names above
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Workload:
             raise InvalidValue(f"dataset is {self.dataset!r}", f"one of: {', '.join(DATASETS)}")
         if not 0 <= self.seed < 2**32:
             raise InvalidValue(f"seed is {self.seed}", "numpy takes seeds from 0 to 2³²−1")
-        images.tokens(self.image_resolution)  # refuses what is no size, or a strip
+        tokens_of_image(self.image_resolution)  # refuses what is no size, or a strip
 
     @functools.cached_property
     def lengths(self) -> tuple[tuple[int, int], ...]:
@@ -104,12 +107,12 @@ class Workload:
     @property
     def image_tokens(self) -> int:
         """Vision tokens of each request, without delimiters; 0 without images."""
-        return self._images * images.tokens(self.image_resolution)[0]
+        return self._images * tokens_of_image(self.image_resolution)[0]
 
     @property
     def vision_tokens(self) -> int:
         """What bench_serving counts as vision: the images of a request with their delimiters."""
-        return self._images * images.tokens(self.image_resolution)[1]
+        return self._images * tokens_of_image(self.image_resolution)[1]
 
     @property
     def _images(self) -> int:
@@ -152,7 +155,7 @@ class Workload:
     def pictures(self, index: int) -> list[bytes]:
         """The JPEG files of request `index`, each of its own noise; about 30 ms for a 720p one."""
         return [
-            images.jpeg(self.image_resolution, (self.seed, index, number))
+            noise_jpeg(self.image_resolution, (self.seed, index, number))
             for number in range(self._images)
         ]
 
@@ -168,6 +171,43 @@ class Workload:
             rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
             for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
         ]
+
+
+def image_size(resolution: str) -> tuple[int, int]:
+    """(width, height) in pixels of `720p`, or of `HEIGHTxWIDTH` in bench_serving's order.
+
+    Raises InvalidValue.
+    """
+    if resolution in RESOLUTIONS:
+        return RESOLUTIONS[resolution]
+    height, _, width = resolution.strip().lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise InvalidValue(
+            f"image_resolution is {resolution!r}",
+            f"one of {', '.join(RESOLUTIONS)}, or HEIGHTxWIDTH like 1080x1920",
+        )
+    return int(width), int(height)
+
+
+def tokens_of_image(resolution: str) -> tuple[int, int]:
+    """(vision tokens, tokens in all with the two delimiters) of one image. Raises InvalidValue."""
+    inside = image_tokens(*image_size(resolution))
+    return inside, inside + DELIMITERS
+
+
+def noise_jpeg(resolution: str, seed: tuple[int, ...]) -> bytes:
+    """A JPEG file of noise; the same seed gives the same image.
+
+    Noise compresses badly and no two images are alike, so a server decodes, resizes and encodes
+    each of them: none comes from a cache.
+    """
+    from PIL import Image
+
+    width, height = image_size(resolution)
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, format="jpeg", quality=JPEG_QUALITY)
+    return file.getvalue()
 
 
 def _on_ramp(gaps: Array, first: float, last: float) -> tuple[float, ...]:

@@ -1,10 +1,9 @@
 """What exists for teaching only.
 
-lessons      which there are; run headlessly
+lessons      which there are, run headlessly; which server one starts
 check        exercises that check themselves
 exercises/   the exercises of each lesson
 drawings/    pictures to ask about, and what is in them
-start        which server a lesson starts
 sample_logs  logs of real servers, to read where none can be started
 """
 

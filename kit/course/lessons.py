@@ -1,4 +1,4 @@
-"""The lessons: which there are, and how to run them headlessly.
+"""The lessons: which there are, how to run them headlessly, and which server one starts.
 
 papermill executes a copy; the copy and an HTML page land under `build/`.
 papermill itself only logs a mistyped parameter, so names are checked here first.
@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kit.course.sample_logs import Recording, recorded
 from kit.errors import InvalidValue, LessonError, UnknownName
+from kit.hardware import profile
+from kit.launch import LaunchPlan, launch_plan
+from kit.server import command_for, cpu
+from kit.server.command import ServerCommand
+from kit.server.processes import free_port
+from kit.views.frontend import allows_stdin
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CELL_TIMEOUT_S = 600
+RECORDED = "recorded"
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,28 @@ def run(
         say(f"{progress} {done.error or 'ok'}  {done.seconds:.1f} s  {done.page}")
         runs.append(done)
     return runs
+
+
+def what_to_start(asked: str = "") -> LaunchPlan | ServerCommand | Recording:
+    """What a lesson can start here; a printed line says why.
+
+    `asked` is a profile, "cpu-pocket", "cpu-tiny" or "recorded"; empty, the pocket model where
+    SGLang for CPUs is installed and a reader is there to watch, else a recording. Raises
+    UnknownName; LaunchError where it cannot be started.
+    """
+    if asked == RECORDED:
+        print("A recorded start, as asked.")
+        return recorded("start")
+    name = asked or (cpu.POCKET if cpu.installed() and allows_stdin() else "")
+    if name in cpu.MODELS:
+        print(f"{name}: {cpu.MODELS[name]}.")
+        return command_for(name, port=free_port())
+    if name:
+        print(f"{name}, as asked: the real thing.")
+        return launch_plan(profile(name), metrics=True)
+    why = "nobody watches" if cpu.installed() else "make sglang-cpu has not been run"
+    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu.POCKET}".')
+    return recorded("start")
 
 
 def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:

@@ -17,10 +17,12 @@ from sglang.benchmark.goodput import calculate_goodput
 from sglang.benchmark.serving import RequestFuncOutput, calculate_metrics
 from sglang.benchmark.utils import get_processor
 
-from kit.bench import Record, Slo, Workload, images, result_file
+from kit.bench import Record, Slo, Workload, result_file
 from kit.bench.metrics import report
+from kit.bench.workload import image_size
 from kit.provenance import computed
 from kit.server import cpu
+from kit.vision.image_part import data_url
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,13 +92,13 @@ def test_image_requests_are_theirs_by_length_size_and_tokens(
     )
     assert {r.vision_prompt_len for r in theirs} == {ours.vision_tokens}
     sizes = [len(image) for r in theirs for image in r.image_data]
-    own = [len(images.data_uri(file)) for i in range(4) for file in ours.pictures(i)]
+    own = [len(data_url("image/jpeg", file)) for i in range(4) for file in ours.pictures(i)]
     assert np.mean(own) == pytest.approx(np.mean(sizes), rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["4k", "1080p", "720p", "360p", "480x640", "1080X1920"])
 def test_names_of_sizes_mean_what_they_mean_there(name: str) -> None:
-    assert images.size(name) == their_images.parse_image_resolution(name)
+    assert image_size(name) == their_images.parse_image_resolution(name)
 
 
 # --- figures

@@ -13,11 +13,9 @@ recognise(picture)    which of them a picture is
 """
 
 from kit.course.drawings.canvas import Drawing
-from kit.course.drawings.chart import chart
 from kit.course.drawings.clip import clip
-from kit.course.drawings.documents import letter, receipt
-from kit.course.drawings.geometry import geometry
 from kit.course.drawings.recognise import CLIP, names, recognise
+from kit.course.drawings.stills import chart, geometry, letter, receipt
 
 __all__ = [
     "CLIP",

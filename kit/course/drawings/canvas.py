@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from kit.vision.image_part import data_url
+
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
@@ -38,11 +40,9 @@ class Drawing:
 
 def shown(data: bytes, media_type: str, alt: str) -> dict[str, str]:
     """A picture in a notebook, and its words for who cannot see it."""
-    import base64
     from html import escape
 
-    source = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-    html = f'<img src="{source}" alt="{escape(alt)}" style="max-width:100%">'
+    html = f'<img src="{data_url(media_type, data)}" alt="{escape(alt)}" style="max-width:100%">'
     return {"text/html": html, "text/plain": alt}
 
 

@@ -7,13 +7,18 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kit.course.drawings.canvas import Drawing
-from kit.course.drawings.chart import SIZE as CHART_SIZE
-from kit.course.drawings.chart import chart
 from kit.course.drawings.clip import SIZE as CLIP_SIZE
 from kit.course.drawings.clip import clip
-from kit.course.drawings.documents import LETTER_SIZE, RECEIPT_SIZE, letter, receipt
-from kit.course.drawings.geometry import SIZE as GEOMETRY_SIZE
-from kit.course.drawings.geometry import geometry
+from kit.course.drawings.stills import (
+    CHART_SIZE,
+    GEOMETRY_SIZE,
+    LETTER_SIZE,
+    RECEIPT_SIZE,
+    chart,
+    geometry,
+    letter,
+    receipt,
+)
 from kit.models.image_tokens import TOKEN_SIDE
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ mine.parts           # what to send, in the next cell
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError
 from kit.views.live import Bundle, ControlledOutput
-from kit.vision.image_part import COUNTED, ImagePart, image
+from kit.vision.image_part import COUNTED, ImagePart, data_url, image
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -116,4 +115,4 @@ def _thumbnail(part: ImagePart) -> str:
     picture.thumbnail(_THUMB)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return data_url("image/jpeg", out.getvalue())
