@@ -4,10 +4,13 @@ import hashlib
 
 import pytest
 
+from kit import load_data
 from kit.bench import published, published_cells, published_runs
 from kit.cli import main
 from kit.errors import InvalidValue, UnknownName
 from kit.hardware import profile
+from kit.scheduler.config import overlaps
+from kit.sizing import plan
 
 CELLS = published_cells("cookbook-0516")
 
@@ -55,6 +58,12 @@ def test_a_third_is_held_out_by_a_hash_of_the_machine():
         assert cell.held_out == (int(hashlib.sha256(name).hexdigest(), 16) % 3 == 0)
     assert sum(bool(cell.held_out) for cell in CELLS) == 46
     assert all(cell.held_out is None for cell in published_cells("cookbook-0515"))
+
+
+@pytest.mark.parametrize("run", published_runs(), ids=lambda run: run.name)
+def test_the_overlap_state_of_a_run_is_the_one_that_its_version_and_command_give(run):
+    given = load_data.toml(f"published/{run.name}.toml")["overlap"]
+    assert overlaps(plan(run.profile, run.sglang)) is given
 
 
 def test_cells_are_no_runs_of_their_own():

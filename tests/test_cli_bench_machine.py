@@ -4,12 +4,12 @@ import pytest
 
 from kit.cli import main
 from kit.cli.main import parser
-from kit.cli.shared import twin_profile
+from kit.cli.shared import chosen_profile
 
 
 def test_the_parts_name_a_profile():
     said = ["bench", "--model", "27b", "--precision", "fp8", "--gpu", "h100", "--count", "1"]
-    assert twin_profile(parser().parse_args(said)) == "27b-fp8-h100x1"
+    assert chosen_profile(parser().parse_args(said)).title == "27b-fp8-h100x1"
 
 
 @pytest.mark.parametrize(

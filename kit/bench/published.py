@@ -56,7 +56,6 @@ class PublishedRun:
     name: str
     profile: Profile
     sglang: str
-    overlap: bool
     accept_length: float | None
     workload: Workload
     command: str
@@ -150,7 +149,6 @@ def _cells(group: str, data: dict[str, Any]) -> Iterator[PublishedRun]:
             name=f"{group} {p.title}{'' if mtp else ' no-mtp'} {concurrency}",
             profile=p,
             sglang=data["sglang"],
-            overlap=p.overlap,
             accept_length=None,
             workload=work,
             command="",
@@ -187,7 +185,6 @@ def _read(name: str, data: dict[str, Any]) -> PublishedRun:
         name=name,
         profile=replace(profile(data["profile"]), radix_cache=data["radix_cache"]),
         sglang=data["sglang"],
-        overlap=data["overlap"],
         accept_length=data.get("accept_length"),
         workload=workload,
         command=" ".join(data["command"].split()),

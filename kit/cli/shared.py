@@ -54,11 +54,14 @@ def machine_options(sub: argparse.ArgumentParser, like: bool = True) -> None:
 
 
 def chosen_profile(args: argparse.Namespace) -> Profile:
-    """The profile that `machine_options` describe. Raises InvalidValue, UnknownName."""
+    """The profile that `machine_options` or `twin_machine_options` describe.
+
+    Raises InvalidValue, UnknownName.
+    """
     from kit.hardware import Profile, described, profile
     from kit.models import checkpoint
 
-    figures = (args.gpu_memory_gib, args.bandwidth_gb_s)
+    figures = (getattr(args, "gpu_memory_gib", None), getattr(args, "bandwidth_gb_s", None))
     own = figures != (None, None)
     if own and args.gpu and getattr(args, "like", None):
         raise InvalidValue("--gpu and --like name two GPUs", "give one of them")
@@ -79,7 +82,7 @@ def chosen_profile(args: argparse.Namespace) -> Profile:
         raise InvalidValue(
             "which machine?", "name one (kit profiles), or give --model 397b --gpu h100 --count 8"
         )
-    return replace(chosen, mtp=None) if args.no_mtp else chosen
+    return replace(chosen, mtp=None) if getattr(args, "no_mtp", False) else chosen
 
 
 def endpoint_options(sub: argparse.ArgumentParser) -> None:
@@ -95,18 +98,6 @@ def twin_machine_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--gpu", help="the twin's machine: h100, h200, …; --model is then its model")
     sub.add_argument("--precision", help="of that machine's checkpoint (default bf16)")
     sub.add_argument("--count", type=int, default=8, help="GPUs of that machine (default 8)")
-
-
-def twin_profile(args: argparse.Namespace) -> str:
-    """The name of the profile that `twin_machine_options` describe. Raises InvalidValue."""
-    from kit.hardware import Profile
-
-    if args.url or args.profile or not (args.model and args.gpu):
-        raise InvalidValue(
-            "--gpu and --precision describe the twin: with --model, no --url or --profile",
-            "kit bench --model 27b --precision fp8 --gpu h100 --count 1",
-        )
-    return Profile.of(args.model, args.precision or "bf16", args.gpu, args.count).title
 
 
 def workload_options(sub: argparse.ArgumentParser) -> None:
@@ -155,7 +146,12 @@ def connected(args: argparse.Namespace) -> Endpoint:
     }
     quiet = getattr(args, "json", False)  # what it prints is then all figures
     if getattr(args, "gpu", None) or getattr(args, "precision", None):
-        return connect("twin", **{**chosen, "profile": twin_profile(args)}, quiet=quiet)
+        if args.url:
+            raise InvalidValue(
+                "--gpu and --precision describe the twin, --url another server",
+                "kit bench --model 27b --precision fp8 --gpu h100 --count 1",
+            )
+        return connect("twin", **{**chosen, "profile": chosen_profile(args).title}, quiet=quiet)
     return connect(args.url, args.key, args.model, **chosen, quiet=quiet)
 
 

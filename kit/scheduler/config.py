@@ -20,6 +20,22 @@ class VersionRules(NamedTuple):
     full_lag: int
     overlap_mtp: bool
 
+    @classmethod
+    def of(cls, sglang: str) -> VersionRules:
+        """The row that holds for SGLang `sglang`."""
+        rows = [cls(**row) for row in load_data.toml("scheduler.toml")["version"]]
+        return [row for row in rows if parse(row.since) <= parse(sglang)][-1]
+
+
+def overlaps(memory: MemoryPlan) -> bool:
+    """Whether the host schedules a step while the GPU runs the one before it."""
+    p = memory.profile
+    return (
+        p.overlap
+        and memory.strategy not in ("no_buffer", "extra_buffer_no_overlap")
+        and (p.mtp is None or VersionRules.of(memory.sglang).overlap_mtp)
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
@@ -50,20 +66,14 @@ class Rules:
     def of(cls, memory: MemoryPlan) -> Rules:
         """The rules of the server that `memory` plans."""
         data, p = load_data.toml("scheduler.toml"), memory.profile
-        versions = [VersionRules(**row) for row in data["version"]]
-        version = [v for v in versions if parse(v.since) <= parse(memory.sglang)][-1]
-        overlap = (
-            p.overlap
-            and memory.strategy not in ("no_buffer", "extra_buffer_no_overlap")
-            and (p.mtp is None or version.overlap_mtp)
-        )
+        version = VersionRules.of(memory.sglang)
         return cls(
             **{name: value for name, value in data.items() if name != "version"},
             chunk_tokens=default_chunk_tokens(p),
             page_size=memory.page_size,
             decode_reserve=2 * max(p.mtp.num_steps, p.mtp.num_draft_tokens) if p.mtp else 1,
             fixed_in_full=version.fixed_in_full,
-            refill_lag=version.full_lag + overlap,
+            refill_lag=version.full_lag + overlaps(memory),
             radix_cache=memory.strategy != "radix_off",
             branches=memory.strategy.startswith("extra_buffer"),
         )
