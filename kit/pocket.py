@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
-from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
 from kit.errors import KitError, UnknownName
+from kit.intervals import wilson
 from kit.provenance import Provenance, measured
 from kit.speed.speculation import accept_length
 
@@ -142,14 +142,6 @@ class Sweep:
     def expected(self, part: Part, steps: int) -> float:
         """The accept length, if every draft were accepted as often as the first."""
         return accept_length([self.first_chance(part)] * steps)
-
-
-def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval; with `z` 1.96 it holds the true share in 95 of 100 evaluations."""
-    share, square = right / asked, z * z / asked
-    middle = (share + square / 2) / (1 + square)
-    half = z * sqrt(share * (1 - share) / asked + square / asked / 4) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @cache

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from kit.cli import bench, course, diagnose, machine, predict, rehearse
+from kit.cli import bench, course, diagnose, evals, machine, predict, rehearse
 from kit.cli.shared import Command
 from kit.errors import KitError
 
@@ -43,6 +43,6 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    for group in (machine, diagnose, course, bench, predict, rehearse):
+    for group in (machine, diagnose, course, bench, predict, evals, rehearse):
         group.add(add)
     return top
