@@ -39,17 +39,22 @@ def paired_p(only_a: int, only_b: int) -> float:
 
 def needed(share_a: float, share_b: float, power: float = 0.8, alpha: float = 0.05) -> int:
     """Problems for each of two unpaired runs, so that a true difference of `share_a` and
-    `share_b` is found with probability `power` at level `alpha`, two-sided (normal approximation
-    with unpooled variances). Raises InvalidValue where they are equal or no shares."""
+    `share_b` is found with probability `power` at level `alpha`, two-sided (normal
+    approximation, variance pooled under no difference).
+
+    Raises InvalidValue where they are equal or no shares.
+    """
     if not (0 <= share_a <= 1 and 0 <= share_b <= 1) or share_a == share_b:
         raise InvalidValue(
             f"{share_a:g} and {share_b:g}: two different shares are needed",
             "give shares from 0 to 1: needed(0.975, 0.97)",
         )
     normal = NormalDist()
-    z = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
+    z_alpha, z_power = normal.inv_cdf(1 - alpha / 2), normal.inv_cdf(power)
+    both = (share_a + share_b) / 2
     variance = share_a * (1 - share_a) + share_b * (1 - share_b)
-    return ceil(z * z * variance / (share_a - share_b) ** 2)
+    spread = z_alpha * sqrt(2 * both * (1 - both)) + z_power * sqrt(variance)
+    return ceil(spread**2 / (share_a - share_b) ** 2)
 
 
 def needed_paired(

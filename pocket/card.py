@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kit.pocket import CLAIM, wilson
+from kit.intervals import wilson
+from kit.pocket import CLAIM
 from kit.speed.speculation import accept_length
 from pocket.config import HERE, Size, parser, size
 from pocket.data.offers import COUNTS, LOOKUPS, usual_start

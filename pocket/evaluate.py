@@ -18,7 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from kit.pocket import WEIGHTS, wilson
+from kit.intervals import wilson
+from kit.pocket import WEIGHTS
 from pocket.config import parser, size
 from pocket.data.dialogue import Dialogue
 from pocket.data.lessons import authored

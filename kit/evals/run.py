@@ -142,7 +142,7 @@ class _Asker:
             text, tokens, finish = await self._ask(problem)
         except EndpointError as error:
             self.failures += 1
-            if self.failures >= _GIVE_UP:
+            if self.failures >= max(_GIVE_UP, self.settings.concurrency):
                 raise _gone(error, len(self.answers)) from error
             return
         self.failures = 0
