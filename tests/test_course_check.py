@@ -50,3 +50,35 @@ def test_a_mistake_is_found():
     exercise = Exercise("x", "?", lambda: 100, "", "").wrong(lambda: 10, "you forgot the zero")
     assert exercise.mistake(10).explanation == "you forgot the zero"
     assert exercise.mistake(11) is None
+
+
+def halves(n):
+    return n / 2
+
+
+def halves_rounded(n):
+    return n // 2
+
+
+FUNCTION = Exercise("x", "Halve.", lambda: halves, "", "", cases=((4,), (5,))).wrong(
+    lambda: halves_rounded, "you rounded"
+)
+
+
+def test_a_function_is_judged_by_what_it_gives():
+    assert FUNCTION.accepts(lambda n: n * 0.5)
+    assert not FUNCTION.accepts(lambda n: n)
+    assert FUNCTION.mistake(lambda n: int(n / 2)).explanation == "you rounded"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (2.0, "a function is wanted, and this is a float"),
+        (lambda n: n, "gives 4; 2.0 is wanted"),
+        (lambda n: n / 0, "raises ZeroDivisionError"),
+        (lambda: 2.0, "raises TypeError"),
+    ],
+)
+def test_a_function_that_is_wrong_is_told_on_which_case(answer, says):
+    assert says in FUNCTION.complaint(answer)

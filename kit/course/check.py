@@ -13,8 +13,10 @@ untouched `...` is no error: the course also runs headlessly.
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import pkgutil
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,7 +38,9 @@ class Exercise:
     """One question.
 
     `expected` computes the right answer; a whole number is right as it is, another number within
-    `tolerance` (relative), a text without regard to case and spaces, a set in any order.
+    `tolerance` (relative), a text without regard to case and spaces, a set in any order. Where
+    `cases` are given, the answer is a function: it is called with each of them (its arguments),
+    and right where it gives what the function that `expected` returns gives.
     """
 
     name: str
@@ -46,9 +50,10 @@ class Exercise:
     solution: str
     tolerance: float = 0.01
     mistakes: tuple[Mistake, ...] = ()
+    cases: tuple[tuple[Any, ...], ...] = ()
 
     def accepts(self, answer: Any) -> bool:
-        return _same(answer, self.expected(), self.tolerance)
+        return self._alike(answer, self.expected())
 
     def wrong(self, answer: Callable[[], Any], explanation: str) -> Exercise:
         """The exercise with another usual mistake."""
@@ -56,7 +61,31 @@ class Exercise:
 
     def mistake(self, answer: Any) -> Mistake | None:
         """The usual mistake that `answer` is, if it is one."""
-        return next((m for m in self.mistakes if _same(answer, m.answer(), self.tolerance)), None)
+        return next((m for m in self.mistakes if self._alike(answer, m.answer())), None)
+
+    def complaint(self, answer: Any) -> str:
+        """What a function does otherwise than it should, or what the answer should be; or ""."""
+        if not self.cases:
+            return ""
+        if not callable(answer):
+            return f"a function is wanted, and this is {_article(type(answer).__name__)}."
+        right = self.expected()
+        for case in self.cases:
+            gives, wanted = _result(answer, case), right(*case)
+            if not _same(gives, wanted, self.tolerance):
+                call = f"{answer.__name__}({', '.join(map(_short, case))})"
+                said = gives if isinstance(gives, _Raised) else f"gives {_short(gives)}"
+                return f"`{call}` {said}; {_short(wanted)} is wanted."
+        return ""
+
+    def _alike(self, answer: Any, expected: Any) -> bool:
+        """The same answer; of functions, the same result for every case."""
+        if not self.cases:
+            return _same(answer, expected, self.tolerance)
+        return callable(answer) and all(
+            _same(_result(answer, case), _result(expected, case), self.tolerance)
+            for case in self.cases
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +115,8 @@ def check(name: str, answer: Any) -> Verdict:
     wrong = exercise.mistake(answer)
     if wrong is not None:
         return Verdict("✗", f"Not quite: {wrong.explanation}")
-    return Verdict("✗", f'Not yet. `hint("{name}")` helps.')
+    complaint = exercise.complaint(answer) or f'`hint("{name}")` helps.'
+    return Verdict("✗", f"Not yet: {complaint}" if exercise.cases else f"Not yet. {complaint}")
 
 
 def hint(name: str) -> Verdict:
@@ -97,7 +127,8 @@ def hint(name: str) -> Verdict:
 def solution(name: str) -> Verdict:
     """The answer to the exercise `name`, and why."""
     exercise = _find(name)
-    return Verdict("=", f"{_shown(exercise.expected())}. {exercise.solution}")
+    shown = _shown(exercise.expected())
+    return Verdict("=", f"{shown}{'' if exercise.cases else '. '}{exercise.solution}")
 
 
 @cache
@@ -134,11 +165,33 @@ def _same(answer: Any, expected: Any, tolerance: float) -> bool:
     return bool(answer == expected)
 
 
+class _Raised(str):
+    """What a function raised in place of giving something, in words."""
+
+
+def _result(function: Any, case: tuple[Any, ...]) -> Any:
+    try:
+        return function(*case)
+    except Exception as error:  # noqa: BLE001 - a learner's function may raise anything
+        return _Raised(f"raises {type(error).__name__}: {error}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 90 else f"{text[:87]}…"
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
 def _plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
 def _shown(value: Any) -> str:
+    if inspect.isfunction(value):
+        return f"\n```python\n{textwrap.dedent(inspect.getsource(value))}```\n"
     if isinstance(value, float):
         return f"{value:,.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
