@@ -5,14 +5,16 @@
 
 `connect` takes the first of: the URL given, KIT_BASE_URL, a server on localhost:30000 or :8000,
 the twin. A server that was named and cannot be reached is an error; the twin never takes its
-place.
+place. A key goes only to a server that was named, never to whatever listens on a local port.
 """
 
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +23,20 @@ from urllib.parse import urlsplit
 
 from kit import hardware
 from kit.errors import EndpointError, UnknownName
-from kit.http import LOOPBACK, TIMEOUT_S, URL_HINT, HttpReply, get, get_json
+from kit.http import (
+    LOOPBACK,
+    MAX_NAME,
+    TIMEOUT_S,
+    URL_HINT,
+    HttpReply,
+    checked_key,
+    get,
+    get_json,
+    is_plain,
+    masked,
+    model_names,
+    shown,
+)
 from kit.provenance import Provenance, measured, simulated
 from kit.twin import process as twin_process
 from kit.twin.process import TwinProcess
@@ -37,6 +52,7 @@ TWIN = "twin"  # as a URL: the twin, whatever else there is
 _LOCAL_PORTS = (30000, 8000)
 _LOCAL_TIMEOUT_S = 0.5
 _ENDINGS = ("/chat/completions", "/models", "/v1")
+_REFUSED = "refused the key"
 _KEY_HINT = 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY'
 
 
@@ -51,7 +67,7 @@ class Endpoint:
 
     base_url: str
     model: str
-    key: str | None
+    key: str | None = field(repr=False)
     kind: Literal["live", "twin"]
     profile: str | None
     speed: float
@@ -67,7 +83,7 @@ class Endpoint:
         if self._kept.client is None:
             http = openai.DefaultHttpxClient(trust_env=False) if self._is_local else None
             self._kept.client = openai.OpenAI(
-                base_url=f"{self.base_url}/v1", api_key=self.key or "none", http_client=http
+                base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
             )
         return self._kept.client
 
@@ -87,7 +103,7 @@ class Endpoint:
             return kept[loop][0]
         http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._is_local else None
         client = openai.AsyncOpenAI(
-            base_url=f"{self.base_url}/v1", api_key=self.key or "none", http_client=http
+            base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
         )
         if loop is not None:
             for ended in [one for one in list(kept) if one.is_closed()]:
@@ -99,11 +115,12 @@ class Endpoint:
         return client
 
     def server_info(self) -> dict[str, Any]:
-        """What SGLang says of its settings and state. Raises EndpointError."""
+        """What SGLang says of its settings and state, but for its keys. Raises EndpointError."""
         for path in ("/server_info", "/get_server_info"):
             reply = get(self.base_url + path, self.key)
             if reply.status == 200 and isinstance(reply.json, dict):
-                return reply.json
+                found: dict[str, Any] = masked(reply.json)
+                return found
         raise EndpointError(
             f"{self.base_url} has no /server_info: it is not an SGLang server",
             "ask SGLang, or the twin: kit.connect('twin')",
@@ -115,6 +132,11 @@ class Endpoint:
             self._kept.client.close()
             self._kept.client = None
         _end(self.base_url)
+
+    @property
+    def _sent_key(self) -> str:
+        """What the openai client is given; it insists on a key."""
+        return checked_key(self.key) if self.key else "none"
 
     @property
     def _is_local(self) -> bool:
@@ -167,13 +189,14 @@ def connect(
     """Find a server, and say in one line which and why.
 
     `url` may end in /v1 or not; "twin" is the twin. `model` is needed only where a server has
-    several. `profile`, `speed` and `sglang` are what the twin simulates, and how fast; they mean
-    nothing to another server.
+    several. `key` is KIT_API_KEY where none is given; it goes to the server that is named, by
+    `url` or KIT_BASE_URL, and to no other. `profile`, `speed` and `sglang` are what the twin
+    simulates, and how fast; they mean nothing to another server.
     Raises EndpointError for a server that cannot be reached, refuses the key or is no
     OpenAI-compatible server; UnknownName for a model or profile; LaunchError for a twin that
     does not start.
     """
-    key = key or os.environ.get("KIT_API_KEY") or None
+    key = key or os.environ.get("KIT_API_KEY")
     model = model or os.environ.get("KIT_MODEL") or None
     named = url or os.environ.get("KIT_BASE_URL")
     settings = (profile, speed, sglang, model)
@@ -181,75 +204,103 @@ def connect(
         endpoint = _twin(*settings, "because the twin was asked for")
     elif named:
         why = "because its URL was given" if url else "because KIT_BASE_URL names it"
-        endpoint = _open(base_url(named), key, model, why)
+        endpoint = _open(base_url(named), checked_key(key) if key else None, model, why)
     else:
-        why = "because no URL was given, and nothing answers on localhost:30000 or :8000"
-        endpoint = _local(key, model) or _twin(*settings, why)
+        found = _local(model)
+        endpoint = _twin(*settings, found) if isinstance(found, str) else found
     if not quiet:
         print(f"{endpoint}, {endpoint.why}")
     return endpoint
 
 
 def base_url(url: str) -> str:
-    """The address of a server without /v1 and what may follow it. Raises EndpointError."""
+    """The address of a server without /v1 and what may follow it.
+
+    Raises EndpointError, for one that holds a user's name, a password or a query as well: an
+    address is printed and saved, and these may be keys.
+    """
     text = url.strip()
     if "://" not in text:
         text = f"http://{text}"
     text = text.rstrip("/")
     for ending in _ENDINGS:
         text = text.removesuffix(ending).rstrip("/")
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        fine = False
-    if not fine or any(c.isspace() for c in text):
-        raise EndpointError(f"{url!r} is no URL", "give one like http://localhost:30000")
+        parts, fine = None, False
+    if parts is not None and fine and ("@" in text or parts.query or parts.fragment):
+        raise EndpointError(
+            f"{shown(url)!r} holds more than an address: what may be a key is not taken from there",
+            'give the address alone, and the key apart: kit.connect(url, key="…"), or KIT_API_KEY',
+        )
+    if not fine or any(c.isspace() or not is_plain(c) for c in text):
+        raise EndpointError(f"{shown(url)!r} is no URL", "give one like http://localhost:30000")
     return text
 
 
-def _local(key: str | None, model: str | None) -> Endpoint | None:
-    """A server on a port where they usually are."""
+def _local(model: str | None) -> Endpoint | str:
+    """A server on a port where they usually are, or why there is none. Nobody named it, so it is
+    asked without a key."""
+    locked = ""
     for port in _LOCAL_PORTS:
         try:
             why = f"because it answers on localhost:{port}"
-            return _open(f"http://127.0.0.1:{port}", key, model, why, _LOCAL_TIMEOUT_S)
-        except EndpointError:
-            continue
-    return None
+            return _open(f"http://127.0.0.1:{port}", None, model, why, _LOCAL_TIMEOUT_S)
+        except EndpointError as problem:
+            locked = locked or (f"localhost:{port}" if _REFUSED in problem.what else "")
+    if locked:
+        return f"because no URL was given, and {locked} wants a key: name it, and it gets yours"
+    return "because no URL was given, and nothing answers on localhost:30000 or :8000"
 
 
 def _open(
     url: str, key: str | None, model: str | None, why: str, timeout_s: float = TIMEOUT_S
 ) -> Endpoint:
+    """The server at `url`, within `timeout_s` in all."""
+    until_s = time.monotonic() + timeout_s
     reply = get(f"{url}/v1/models", key, timeout_s)
     chosen = _choose(url, reply, model)
     label = reply.headers.get("x-kit-twin")
     if label is None:
-        version = _version(url, key, timeout_s)
+        version = _version(url, key, max(0.1, until_s - time.monotonic()))
         source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
         return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
-    settings = dict(part.strip().split("=", 1) for part in label.split(";"))
-    profile, sglang, speed = settings["profile"], settings["sglang"], float(settings["speed"])
+    profile, sglang, speed = _twin_settings(url, label)
     clock = f", clock ×{speed:g}" if speed != 1 else ""
     source = f"twin of SGLang {sglang} on {profile}{clock}"
     return Endpoint(url, chosen, key, "twin", profile, speed, sglang, simulated(source), why)
 
 
+def _twin_settings(url: str, label: str) -> tuple[str, str, float]:
+    """Profile, version and clock, as a twin's header gives them. Raises EndpointError."""
+    settings = dict(part.strip().partition("=")[::2] for part in label.split(";"))
+    try:
+        profile, sglang, speed = settings["profile"], settings["sglang"], float(settings["speed"])
+        if not (is_plain(label) and len(label) < MAX_NAME and 0 < speed < math.inf):
+            raise ValueError(label)
+    except (KeyError, ValueError):
+        raise EndpointError(
+            f"{url} calls itself a twin, and not as this kit's do: {label[:80]!r}",
+            "start one of this version there: kit twin",
+        ) from None
+    return profile, sglang, speed
+
+
 def _choose(url: str, reply: HttpReply, model: str | None) -> str:
     """The model to ask for, out of the server's own list."""
     if reply.status in (401, 403):
-        raise EndpointError(f"{url} refused the key ({reply.status})", _KEY_HINT)
+        raise EndpointError(f"{url} {_REFUSED} ({reply.status})", _KEY_HINT)
     if reply.status == 429 or reply.status >= 500:
         raise EndpointError(
             f"{url} answers, but fails ({reply.status})", "read its log, then connect again"
         )
-    entries = reply.json.get("data") if isinstance(reply.json, dict) else None
-    if reply.status != 200 or not isinstance(entries, list):
+    names = model_names(reply.json)
+    if reply.status != 200 or names is None:
         raise EndpointError(
             f"{url} is not an OpenAI-compatible server: /v1/models gave {reply.summary}", URL_HINT
         )
-    names = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
     if model is not None and model in names:
         return model
     if model is not None and names:
@@ -258,7 +309,8 @@ def _choose(url: str, reply: HttpReply, model: str | None) -> str:
     if len(ours) == 1:
         return ours[0]
     if not names:
-        raise EndpointError(f"{url} serves no model", "start it with one, then connect again")
+        which = "no model with a name that can be shown" if reply.json["data"] else "no model"
+        raise EndpointError(f"{url} serves {which}", "start it with one, then connect again")
     some = ", ".join((ours or names)[:5])
     raise EndpointError(
         f"{url} serves {len(names)} models: {some}{', …' if len(ours or names) > 5 else ''}",
@@ -269,8 +321,9 @@ def _choose(url: str, reply: HttpReply, model: str | None) -> str:
 def _version(url: str, key: str | None, timeout_s: float) -> str | None:
     """The SGLang version of a server; None where it is another kind."""
     info = get_json(url, "/server_info", key, timeout_s)
-    is_sglang = isinstance(info, dict) and "internal_states" in info
-    return str(info["version"]) if is_sglang and info.get("version") else None
+    version = info.get("version") if isinstance(info, dict) and "internal_states" in info else None
+    known = isinstance(version, str) and 0 < len(version) < 40 and is_plain(version)
+    return version if known else None
 
 
 _twins: dict[tuple[str, float, str], TwinProcess] = {}

@@ -15,7 +15,20 @@ exception itself how it wants to be shown, and the command line prints it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What a terminal or an editor obeys instead of showing it: control characters, line and paragraph
+# separators, marks that turn the direction of writing; and what UTF-8 or YAML does not hold.
+UNSHOWABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+LONGEST = 4000  # characters of a line of an error; what a server says may be megabytes
+
+
+def visible(text: str) -> str:
+    """The text on one line, with escapes for what would act on a terminal: "\\x1b[31m"."""
+    return UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class KitError(Exception):
@@ -27,7 +40,10 @@ class KitError(Exception):
         super().__init__(what, hint)
 
     def __str__(self) -> str:
-        return f"{self.what}\n→ {self.hint}" if self.hint else self.what
+        lines = (self.what, f"→ {self.hint}") if self.hint else (self.what,)
+        return "\n".join(
+            visible(line if len(line) <= LONGEST else f"{line[:LONGEST]} …") for line in lines
+        )
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: the two lines instead of a stack."""

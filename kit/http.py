@@ -10,21 +10,29 @@ that into two lines for whoever gave the URL of a server.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from threading import Thread
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from kit.errors import EndpointError
+from kit.errors import UNSHOWABLE, EndpointError
 
 TIMEOUT_S = 10.0
 MAX_BYTES = 64 * 2**20  # SGLang's own limit for a file that it fetches
+MAX_JSON_BYTES = 16 * 2**20  # what a server says of itself is a few hundred KB at most
+MAX_NAME = 512  # characters of a model's name
 LOOPBACK = ("localhost", "127.0.0.1", "::1")  # where a proxy could only be in the way
 URL_HINT = "check the URL: kit.connect wants the address that /v1/models answers under"
+HIDDEN = "…"  # stands where a key would be
+_SECRETS = ("api_key", "admin_api_key")  # fields of SGLang's /server_info
+_KEY = re.compile("[!-~]+")  # a bearer token is visible ASCII, RFC 6750
 _MAX_REDIRECTS = 10
 
 Reason = Literal["too late", "refused", "unknown host", "unreachable", "too large", "broken"]
@@ -41,15 +49,15 @@ class HttpReply:
 
     @cached_property
     def json(self) -> Any:
-        """The content as JSON; None where it is none."""
+        """The content as JSON; None where it is none, or nested thousands deep."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
     def media_type(self) -> str:
-        return self.headers.get("content-type", "no content type").partition(";")[0]
+        return self.headers.get("content-type", "no content type").partition(";")[0][:80]
 
     @property
     def summary(self) -> str:
@@ -68,6 +76,47 @@ class NoReply(Exception):
         self.detail = detail
 
 
+class Key(str):
+    """An API key. Its repr does not show it, so that no notebook keeps it by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(HIDDEN)
+
+
+def checked_key(key: str) -> Key:
+    """The key, if it can be sent. Raises EndpointError, which does not show it."""
+    if not _KEY.fullmatch(key):
+        raise EndpointError(
+            "the API key holds a line break, a blank, or a letter beyond ASCII: no header takes it",
+            "copy the key alone, without the end of its line, into KIT_API_KEY",
+        )
+    return Key(key)
+
+
+def hidden(text: str, key: str | None) -> str:
+    """What a server says, without the key, should it repeat it."""
+    return text.replace(key, HIDDEN) if key and len(key) > 3 else text
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: without a user's name, a password or a query, any of which
+    may hold a key."""
+    scheme, mark, rest = url.rpartition("://")
+    if "@" in url:
+        rest = f"{HIDDEN}@{url.rpartition('@')[2]}"
+    address, query, _ = rest.partition("?")
+    return f"{scheme}{mark}{address}{query and f'?{HIDDEN}'}"
+
+
+def masked(found: Any) -> Any:
+    """JSON without the values of SGLang's key fields: its /server_info tells them."""
+    if isinstance(found, dict):
+        return {k: HIDDEN if k in _SECRETS and v else masked(v) for k, v in found.items()}
+    return [masked(one) for one in found] if isinstance(found, list) else found
+
+
 def fetch(
     url: str,
     key: str | None = None,
@@ -79,46 +128,102 @@ def fetch(
     """One GET, redirects followed, with the key as a bearer token.
 
     Only http and https are spoken, and a redirect to another server does not take the key
-    along. Raises NoReply, for a reply that takes longer than `timeout_s` or is larger than
-    `max_bytes` as well.
+    along. Raises NoReply, for a reply that takes longer than `timeout_s` in all or is larger
+    than `max_bytes` as well; EndpointError for a key that cannot be sent.
     """
-    import httpx2
-
     headers = {"accept": accept, "accept-encoding": "identity", "user-agent": "qwen35-serving-kit"}
     if key:
-        headers["authorization"] = f"Bearer {key}"
-    until_s = time.monotonic() + timeout_s
-    content = bytearray()
+        headers["authorization"] = f"Bearer {checked_key(key)}"
+    call = _Call(url, headers, timeout_s, max_bytes)
+    Thread(target=call.run, name="kit.http", daemon=True).start()
     try:
+        return call.result.result(timeout_s)
+    except TimeoutError:
+        raise NoReply("too late", f"{call.state} {timeout_s:g} s") from None
+    finally:
+        call.give_up()
+
+
+class _Call:
+    """One GET in a thread of its own: only so can it be given up wherever it stands, while a name
+    is looked up or a header comes in byte by byte."""
+
+    def __init__(self, url: str, headers: dict[str, str], timeout_s: float, max_bytes: int) -> None:
+        self._url, self._headers = url, headers
+        self._timeout_s, self._max_bytes = timeout_s, max_bytes
+        self._sockets: list[socket.socket] = []
+        self._given_up = False
+        self.state = "gave no connection within"
+        self.result: Future[HttpReply] = Future()
+
+    def run(self) -> None:
+        import httpx2
+
+        try:
+            reply = self._ask()
+        except NoReply as problem:
+            self.result.set_exception(problem)
+        except httpx2.TimeoutException:
+            self.result.set_exception(NoReply("too late", f"{self.state} {self._timeout_s:g} s"))
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as problem:
+            # ImportError: a SOCKS proxy in the environment, and no package for it
+            failed = _no_reply(problem, isinstance(problem, httpx2.ConnectError))
+            failed.__cause__ = problem
+            self.result.set_exception(failed)
+        except Exception as problem:  # noqa: BLE001, raised again where the result is awaited
+            self.result.set_exception(problem)
+        else:
+            self.result.set_result(reply)
+
+    def give_up(self) -> None:
+        """End the call, if it has not ended: whoever reads from its connection gets an end."""
+        self._given_up = True
+        if not self.result.done():
+            for one in self._sockets:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def _ask(self) -> HttpReply:
+        import httpx2
+
         client = httpx2.Client(
             verify=_certificates(),
-            trust_env=urlsplit(url).hostname not in LOOPBACK,
-            timeout=timeout_s,
+            trust_env=urlsplit(self._url).hostname not in LOOPBACK,
+            timeout=self._timeout_s,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,
         )
-        with client, client.stream("GET", url, headers=headers) as reply:
+        content = bytearray()
+        with (
+            client,
+            client.stream(
+                "GET", self._url, headers=self._headers, extensions={"trace": self._trace}
+            ) as reply,
+        ):
+            self.state = "gave no whole answer within"
             for piece in reply.iter_bytes():
                 content += piece
-                if len(content) > max_bytes:
-                    raise NoReply("too large", f"more than {max_bytes / 2**20:.0f} MiB")
-                if time.monotonic() > until_s:
-                    raise NoReply("too late", f"more than {timeout_s:g} s")
+                if len(content) > self._max_bytes:
+                    raise NoReply("too large", f"more than {self._max_bytes / 2**20:.0f} MiB")
             head = {name.lower(): value for name, value in reply.headers.items()}
             return HttpReply(reply.status_code, reply.reason_phrase, head, bytes(content))
-    except httpx2.TimeoutException as problem:
-        raise NoReply("too late", f"nothing for {timeout_s:g} s") from problem
-    # ImportError: a SOCKS proxy in the environment, and no package for it
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as problem:
-        raise _no_reply(problem, isinstance(problem, httpx2.ConnectError)) from problem
+
+    def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Called by httpcore2 at each step; a step that connects gives a stream."""
+        if self._given_up:
+            raise NoReply("too late", "given up")
+        found = getattr(info.get("return_value"), "get_extra_info", None)
+        if found is not None and (connection := found("socket")) is not None:
+            self._sockets.append(connection)
+            self.state = "took the connection and said nothing for"
 
 
 def get(url: str, key: str | None = None, timeout_s: float = TIMEOUT_S) -> HttpReply:
     """`fetch`, with an error for whoever named the server: EndpointError where no reply comes."""
     try:
-        return fetch(url, key, timeout_s=timeout_s)
+        return fetch(url, key, timeout_s=timeout_s, max_bytes=MAX_JSON_BYTES)
     except NoReply as problem:
-        raise _unreachable(url.removesuffix("/v1/models"), problem, timeout_s) from problem
+        raise _unreachable(url.removesuffix("/v1/models"), problem) from problem
 
 
 def get_json(url: str, path: str, key: str | None = None, timeout_s: float = TIMEOUT_S / 2) -> Any:
@@ -140,10 +245,22 @@ def healthy(url: str, timeout_s: float = 2.0) -> bool:
 
 def served_model(url: str, key: str | None = None) -> str | None:
     """The name of the first model that an OpenAI-compatible server offers; None without one."""
-    try:
-        return str(get_json(url, "/v1/models", key)["data"][0]["id"])
-    except (TypeError, KeyError, IndexError):
+    names = model_names(get_json(url, "/v1/models", key))
+    return names[0] if names else None
+
+
+def model_names(found: Any) -> list[str] | None:
+    """The names in a server's list of models that can be shown; None where it is no such list."""
+    entries = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(entries, list):
         return None
+    names = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    return [n for n in names if isinstance(n, str) and 0 < len(n) <= MAX_NAME and is_plain(n)]
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is what it looks like: nothing in it acts on a terminal."""
+    return not UNSHOWABLE.search(name)
 
 
 @cache
@@ -176,13 +293,16 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
         problem = next((one for one in within if isinstance(one, BaseException)), None)
 
 
-def _unreachable(url: str, problem: NoReply, timeout_s: float) -> EndpointError:
+def _unreachable(url: str, problem: NoReply) -> EndpointError:
     """Why no reply came, in two lines."""
+    url = shown(url)
     if problem.reason == "too late":
         return EndpointError(
-            f"{url} took the connection and said nothing for {timeout_s:g} s",
+            f"{url} {problem.detail}",
             "it may still be loading its weights: wait, then connect again",
         )
+    if problem.reason == "too large":
+        return EndpointError(f"{url} answers with {problem.detail}", URL_HINT)
     if problem.reason == "refused":
         return EndpointError(
             f"nothing listens at {url}",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Literal
 
 from kit.bench import protocol, server_stats
@@ -27,10 +28,11 @@ from kit.bench.report import Report
 from kit.bench.runner import OnProgress, OnSample, Runner
 from kit.bench.sampler import Sampler
 from kit.bench.server_stats import SpeculationCounters
-from kit.bench.transport import Connection, Origin, Pool
+from kit.bench.transport import Connection, Origin, Pool, Response
 from kit.bench.workload import Workload
 from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
+from kit.http import hidden
 
 STALL_S = 300.0  # without a byte for so long, a request has failed
 WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
@@ -81,7 +83,7 @@ async def run(
             runner = Runner(workload, pool, questions, sampler, stall_s, on_progress, on_sample)
             await runner.run(requests)
         records = [
-            protocol.record(response, chosen, lengths, runner.start_s, endpoint.speed)
+            _record(response, chosen, lengths, runner.start_s, endpoint)
             for index, lengths in enumerate(workload.lengths)
             if (response := runner.responses.get(index))
         ]
@@ -95,6 +97,14 @@ async def run(
         accept_length=accept_length,
         missing=(*_unfinished(runner, len(requests)), *writer.extensions.missing, *caveat),
     )
+
+
+def _record(
+    response: Response, dialect: Dialect, lengths: tuple[int, int], start_s: float, of: Endpoint
+) -> Record:
+    """The record of a response. A server's error may repeat the key: it is not kept."""
+    made = protocol.record(response, dialect, lengths, start_s, of.speed)
+    return replace(made, error=hidden(made.error, of.key)) if made.error else made
 
 
 async def _warm_up(
@@ -116,7 +126,7 @@ async def _warm_up(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
                 "look at the server's log: it may still be loading, or hang",
             ) from None
-        first = protocol.record(response, dialect, workload.lengths[0], 0.0)
+        first = _record(response, dialect, workload.lengths[0], 0.0, endpoint)
         if first.ok:
             return writer, bool(first.tokens)
         if response.status not in (400, 422):

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from kit.bench import epoll_reader
 from kit.errors import EndpointError
+from kit.http import checked_key
 
 CONNECT_TIMEOUT_S = 10.0
 CUT = "cut: the server closed the connection before the end of the answer"
@@ -31,7 +32,7 @@ class Origin:
     port: int
     tls: ssl.SSLContext | None
     prefix: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # the key is among them
 
     @classmethod
     def of(cls, base_url: str, key: str | None = None) -> Origin:
@@ -44,7 +45,7 @@ class Origin:
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         headers = [("host", host if port in (80, 443) else f"{host}:{port}")]
         if key:
-            headers.append(("authorization", f"Bearer {key}"))
+            headers.append(("authorization", f"Bearer {checked_key(key)}"))
         tls = ssl.create_default_context() if secure else None
         return cls(parts.hostname, port, tls, parts.path.rstrip("/"), tuple(headers))
 

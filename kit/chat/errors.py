@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import EndpointError, StreamCut
+from kit.http import hidden
 
 if TYPE_CHECKING:
     import openai
@@ -41,7 +42,7 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
     else:
         what = f"{endpoint.base_url} answered something that is not a stream of JSON ({error})"
         hint = "check the URL: kit.connect(url) wants the address that /v1/models answers under"
-    return cut(what, hint, arrived)
+    return cut(hidden(what, endpoint.key), hint, arrived)
 
 
 def cut(what: str, hint: str, arrived: str) -> EndpointError:

@@ -143,9 +143,9 @@ class Server:
         return log.ledger(log.read(self.log_text()))
 
     def info(self) -> dict[str, Any]:
-        """`/server_info`; empty where it does not answer."""
+        """`/server_info` without its keys; empty where it does not answer."""
         answer = http.get_json(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
-        return answer if isinstance(answer, dict) else {}
+        return http.masked(answer) if isinstance(answer, dict) else {}
 
     @property
     def model(self) -> str | None:

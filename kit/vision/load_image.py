@@ -78,7 +78,7 @@ def read(source: Source) -> tuple[bytes | None, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "these bytes"
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return fetch(source), source.rpartition("/")[2].partition("?")[0] or source
+        return fetch(source), source.rpartition("/")[2].partition("?")[0] or http.shown(source)
     if isinstance(source, str) and source.startswith(("file:", "data:")):
         scheme = source.partition(":")[0]
         raise InvalidValue(
@@ -98,8 +98,10 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) ->
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidValue(f"{url[:80]!r} is no web address", "give http:// or https://, or a path")
-    place = f"{parts.scheme}://{parts.netloc}{parts.path}"  # no query: it may hold a key
+        raise InvalidValue(
+            f"{http.shown(url)[:80]!r} is no web address", "give http:// or https://, or a path"
+        )
+    place = http.shown(url)
     try:
         reply = http.fetch(url, accept="image/*, */*", timeout_s=timeout_s, max_bytes=max_bytes)
     except http.NoReply as problem:
