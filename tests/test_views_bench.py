@@ -21,7 +21,7 @@ from kit.views.figures.bench_run import bundle, results
 from kit.views.figures.bench_series import BARS, DurationHistogram, RunSeries, time_edges
 from kit.views.figures.bench_sweep import knee
 from kit.views.frontend import STATIC
-from kit.views.widgets.bench_feed import HISTORY, Feed
+from kit.views.widgets.live_bench import HISTORY, Feed
 
 H200X8 = profile("h200x8")
 

@@ -60,7 +60,7 @@ class TraceWidget(LiveWidget):
 
 
 class BenchWidget(LiveWidget):
-    """`config`: what runs; messages are those of `bench_feed`. Sends ready and stop."""
+    """`config`: what runs; messages are those of `live_bench.Feed`. Sends ready and stop."""
 
     _esm = STATIC / "bench.js"
     _css = STATIC / "bench.css"
