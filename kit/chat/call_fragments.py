@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kit.chat.content import characters
 from kit.chat.events import ToolCall
+
+MOST_CALLS = 1000  # of one answer
+MOST_ARGUMENTS = 4 * 2**20  # characters of one call
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,20 @@ class Fragment:
 def fragment(sent: Mapping[str, Any]) -> Fragment:
     """An entry of `tool_calls`, or the `function_call` that these replaced."""
     function = sent.get("function")
+    if isinstance(function, str):
+        function = {"name": function}
     inner = function if isinstance(function, Mapping) else sent
     arguments = inner.get("arguments")
     if not isinstance(arguments, str):
         arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
     index = sent.get("index")
     if isinstance(index, str):
-        index = int(index) if index.isdecimal() else None
+        index = int(index) if index.isdecimal() and len(index) < 20 else None
     return Fragment(
         index if isinstance(index, int) else None,
         _str(sent.get("id")),
         _str(inner.get("name")),
-        arguments,
+        characters(arguments),
     )
 
 
@@ -54,7 +60,8 @@ class Calls:
         return bool(self._calls)
 
     def add(self, part: Fragment) -> list[ToolCall]:
-        """The call that the fragment belongs to as it stands now, after those that it ends."""
+        """The call that the fragment belongs to as it stands now, after those that it ends. Raises
+        ValueError where that is too much for one answer."""
         before = self._found(part)
         if before is None or _begins_another(before, part):
             before = self._begin(part)
@@ -81,6 +88,8 @@ class Calls:
         return None if at is None else self._calls[at]
 
     def _begin(self, part: Fragment) -> ToolCall:
+        if len(self._calls) == MOST_CALLS:
+            raise ValueError(f"more than {MOST_CALLS:,} tool calls")
         free = max(self._calls, default=-1) + 1
         taken = part.index is None or part.index in self._calls
         index = free if taken or part.index is None else part.index
@@ -115,6 +124,8 @@ def _joined(arguments: str, part: Fragment) -> str:
             return arguments  # the whole call, once more
         if arguments.strip() == "{}" and part.arguments.lstrip().startswith("{"):
             return part.arguments  # a placeholder stood there
+    if len(arguments) > MOST_ARGUMENTS:
+        raise ValueError(f"a tool call of more than {MOST_ARGUMENTS // 2**20} MiB")
     return arguments + part.arguments
 
 
@@ -123,9 +134,9 @@ def _is_object(text: str) -> bool:
         return False
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _str(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return characters(value) if isinstance(value, str) else "" if value is None else str(value)

@@ -7,11 +7,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
 _THINKING_TYPES = ("thinking", "reasoning", "summary")
+_DEEPEST = 16  # parts within parts
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT_KEYS = ("text", "content", "value", "thinking", "reasoning", "refusal", "summary")
 
 
@@ -20,6 +23,40 @@ class Piece(NamedTuple):
 
     kind: Literal["text", "thinking", "unread"]
     text: str
+
+
+class Characters:
+    """Makes characters of the surrogates of one text: JSON can hold half of one, and a gateway that
+    cuts text for JavaScript sends the halves in two chunks. A half that stays alone becomes
+    U+FFFD, because no file, page or terminal takes it; then `mangled` is true.
+    """
+
+    def __init__(self) -> None:
+        self.mangled = False
+        self._half = ""
+
+    def of(self, text: str) -> str:
+        text, self._half = self._half + text, ""
+        if not _SURROGATE.search(text):
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        whole = characters(text)
+        self.mangled |= whole.count("\ufffd") > text.count("\ufffd")
+        return whole
+
+    def rest(self) -> str:
+        """What is left at the end: a half that stayed alone."""
+        half, self._half = self._half, ""
+        self.mangled |= bool(half)
+        return characters(half)
+
+
+def characters(text: str) -> str:
+    """The text with its surrogates joined in pairs; single ones become U+FFFD."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Increment:
@@ -62,11 +99,14 @@ def thought(delta: Mapping[str, Any]) -> str:
     return next((text for name in THOUGHTS if (text := _text(delta.get(name)))), "")
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return value
+    if depth > _DEEPEST:
+        raise ValueError("text nested too deeply")
     if isinstance(value, list):
-        return "".join(map(_text, value))
+        return "".join(_text(one, depth + 1) for one in value)
     if isinstance(value, Mapping):
-        return next((text for key in _TEXT_KEYS if (text := _text(value.get(key)))), "")
+        found = (_text(value.get(key), depth + 1) for key in _TEXT_KEYS)
+        return next(filter(None, found), "")
     return "" if value is None or isinstance(value, bool) else str(value)

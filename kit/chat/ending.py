@@ -20,11 +20,14 @@ def ending(
     asked_to_think: bool | None = None,
     unread: Iterable[str] = (),
     repeated: bool = False,
+    mangled: bool = False,
+    late: bool = False,
 ) -> str:
     """A sentence about an answer that has ended; empty where there is nothing to say.
 
-    `reason` is the server's, `calls` the number of tool calls, `unread` the types of content parts
-    that were left out, `repeated` whether each chunk had all of the text.
+    `reason` is the server's, `calls` the number of tool calls, `unread` the names of what was left
+    out, `repeated` whether each chunk had all of the text, `mangled` whether characters arrived
+    broken, `late` whether text came after the end.
     """
     sentences = [_ending(reason or "", thinking.strip(), answer.strip(), calls)]
     if asked_to_think is False and thinking.strip() and not answer.strip() and not calls:
@@ -37,8 +40,12 @@ def ending(
             "The server sent the whole text again with each chunk: repeats were left out, but its "
             "first words may stand twice."
         )
+    if late:
+        sentences.append("Text came after the server had said that it was finished.")
+    if mangled:
+        sentences.append("Some characters arrived broken, and stand as \ufffd.")
     if left_out := ", ".join(unread):
-        sentences.append(f"Parts without text were left out: {left_out}.")
+        sentences.append(f"Parts that hold no readable text were left out: {left_out}.")
     return " ".join(filter(None, sentences))
 
 
@@ -49,6 +56,8 @@ def _ending(reason: str, thinking: str, answer: str, calls: int) -> str:
         if thinking:
             return "The model stopped while it was still thinking: there is no answer."
         return "The server sent no answer: not a word, and no error."
+    if not reason:
+        return "The server did not say why it ended: the answer may not be whole."
     if reason in _WHOLE:
         return ""
     gave_up = f"The server gave up ({reason}): the answer is not whole."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from kit.chat.content import characters
 from kit.errors import EndpointError, StreamCut
 from kit.http import hidden
 
@@ -31,7 +32,7 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
         what, hint = error.what, error.hint
     elif isinstance(error, openai.APIStatusError):
         what, hint = _refused(error, endpoint)
-    elif isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+    elif isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
         what = f"nothing came from {endpoint.base_url} for {stall_s:g} s"
         hint = f"ask again, or wait longer: stall_s={2 * stall_s:g}"
     elif isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
@@ -39,6 +40,11 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
     elif isinstance(error, openai.APIError):
         what = f"the server broke off: {error.message}"
         hint = "read the server's log, then ask again"
+    elif arrived:
+        what = (
+            f"{endpoint.base_url} sent something unreadable in the middle of the answer ({error})"
+        )
+        hint = "what had arrived is kept; ask again, and read the server's log if it breaks again"
     else:
         what = f"{endpoint.base_url} answered something that is not a stream of JSON ({error})"
         hint = "check the URL: kit.connect(url) wants the address that /v1/models answers under"
@@ -52,7 +58,7 @@ def cut(what: str, hint: str, arrived: str) -> EndpointError:
 
 def broken_off(message: str, code: Any = None) -> EndpointError:
     """The two lines for an error object inside the stream; `code` is its own, if it has one."""
-    status = int(code) if str(code).isdecimal() else None
+    status = int(code) if re.fullmatch("[0-9]{3}", str(code)) else None
     return EndpointError(f"the server broke off: {_one_line(message)}", _advice(status, message))
 
 
@@ -118,4 +124,4 @@ def _message(error: openai.APIStatusError) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(characters(text[:2000]).split())[:300]

@@ -18,6 +18,7 @@ from kit.chat.events import Answer, Event, Finish, Thinking, Usage
 from kit.chat.think_tags import InlineThinking
 
 LEAST_ECHO = 40  # characters: a short thought may well be the answer
+_MOST_TOKENS = 10**12  # beyond it, a number is no count
 _ERROR_KEYS = ("message", "detail", "msg")
 
 
@@ -25,24 +26,27 @@ class Parser:
     """Turns the chunks of one streamed completion (choice 0) into events.
 
     `thinking` is what was asked for; it decides only how a `</think>` without its opening tag
-    is read: as the end of thinking, unless thinking was switched off. `unread` names the types of
-    content parts that held no text, in order.
+    is read: as the end of thinking, unless thinking was switched off. `unread` names what was left
+    out, in order: the types of content parts that held no text, the keys whose value had a shape
+    that nobody can read. `late` once text came after the end of the answer.
     """
 
     def __init__(self, thinking: bool | None = None) -> None:
         self._inline = InlineThinking(thinking)
         self._calls = Calls()
         self._thoughts, self._texts = content.Increment(), content.Increment()
-        self._thought = ""
+        self._characters = {"text": content.Characters(), "thinking": content.Characters()}
+        self._thought: list[str] = []
         self._answered = False
         self.unread: dict[str, None] = {}
+        self.late = False
         self.finish_reason: str | None = None
 
     def feed(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Events of one chunk, in order. Raises `EndpointError` on an error object."""
         _refuse(_error_in(chunk))
         events: list[Event] = []
-        for choice in _objects(chunk.get("choices")):
+        for choice in self._objects("choices", chunk.get("choices")):
             if (choice.get("index") or 0) in (0, "0"):
                 _refuse(choice.get("error"))
                 events += self._choice(choice)
@@ -52,7 +56,17 @@ class Parser:
 
     def flush(self) -> list[Event]:
         """What was held back when the stream ended: half a tag, a call whose end did not come."""
-        return [*self._inline.settle(), *self._calls.close()]
+        events: list[Event] = []
+        if half := self._characters["thinking"].rest():
+            events.append(Thinking(half))
+        if half := self._characters["text"].rest():
+            events += self._inline.feed(half)
+        return [*events, *self._inline.settle(), *self._calls.close()]
+
+    @property
+    def mangled(self) -> bool:
+        """Whether a character arrived broken, and stands as U+FFFD."""
+        return any(one.mangled for one in self._characters.values())
 
     @property
     def repeated(self) -> bool:
@@ -65,8 +79,10 @@ class Parser:
         if thought := self._thoughts.of(content.thought(delta)):
             events += self._think(thought)
         events += self._content(delta)
-        for sent in (*_objects(delta.get("function_call")), *_objects(delta.get("tool_calls"))):
-            events += [*self._inline.settle(), *self._calls.add(fragment(sent))]
+        for key in ("function_call", "tool_calls"):
+            for sent in self._objects(key, delta.get(key)):
+                events += [*self._inline.settle(), *self._calls.add(fragment(sent))]
+        self.late |= self.finish_reason is not None and bool(events)
         if reason := choice.get("finish_reason"):
             events += self._finish(reason)
         return events
@@ -76,23 +92,36 @@ class Parser:
         delta, message = choice.get("delta"), choice.get("message")
         if isinstance(delta, Mapping) and delta:
             return delta
+        if isinstance(delta, str | list):
+            return {"content": delta}
+        if delta and not isinstance(delta, Mapping):
+            self.unread["delta"] = None
         if isinstance(message, Mapping) and not (self._answered or self._thought or self._calls):
             return message
         return {"content": choice.get("text")}
 
+    def _objects(self, key: str, sent: Any) -> Iterator[Mapping[str, Any]]:
+        """The objects of a list, or the one that stands there alone."""
+        for one in sent if isinstance(sent, list) else [sent]:
+            if isinstance(one, Mapping) and one:
+                yield one
+            elif one and not isinstance(one, Mapping):
+                self.unread[key] = None
+
     def _think(self, text: str) -> list[Event]:
-        self._thought += text
-        return [*self._inline.thinking_apart(), Thinking(text)]
+        text = self._characters["thinking"].of(text)
+        self._thought.append(text)
+        return [*self._inline.thinking_apart(), *([Thinking(text)] if text else [])]
 
     def _content(self, delta: Mapping[str, Any]) -> list[Event]:
         events: list[Event] = []
         for kind, text in content.pieces(delta.get("content") or delta.get("refusal")):
             if kind == "unread":
-                self.unread[text] = None
+                self.unread[_word(text)] = None
             elif kind == "thinking":
                 events += self._think(text)
             elif self._answered or not self._is_echo(text):
-                found = self._inline.feed(self._texts.of(text))
+                found = self._inline.feed(self._characters["text"].of(self._texts.of(text)))
                 self._answered |= any(isinstance(one, Answer) for one in found)
                 events += found
         return events
@@ -100,23 +129,22 @@ class Parser:
     def _is_echo(self, text: str) -> bool:
         """Whether it is all of the thinking once more: some servers send that as the answer where
         the thinking was cut off."""
-        return len(text) >= LEAST_ECHO and text.strip() == self._thought.strip()
+        return len(text) >= LEAST_ECHO and text.strip() == "".join(self._thought).strip()
 
     def _finish(self, reason: Any) -> list[Event]:
         if isinstance(reason, Mapping):  # SGLang's own: {"type": "abort", "message": …}
             reason = reason.get("type") or "unknown"
+        reason = _word(reason)
         events: list[Event] = [*self._inline.settle(), *self._calls.close()]
         if reason != self.finish_reason:
-            events.append(Finish(str(reason)))
-        self.finish_reason = str(reason)
+            events.append(Finish(reason))
+        self.finish_reason = reason
         return events
 
 
-def _objects(sent: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list, or the one that stands there alone."""
-    for one in sent if isinstance(sent, list) else [sent]:
-        if isinstance(one, Mapping) and one:
-            yield one
+def _word(sent: Any) -> str:
+    """A server's word for something, short and on one line."""
+    return " ".join(content.characters(str(sent)[:80]).split())
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
@@ -134,9 +162,10 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
 def _count(source: Any, name: str) -> int | None:
     """A number of tokens; None where there is none, or something else."""
     try:
-        return int(source.get(name))
+        count = int(source.get(name))
     except (AttributeError, TypeError, ValueError, OverflowError):
         return None
+    return count if 0 <= count < _MOST_TOKENS else None
 
 
 def _error_in(chunk: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _PATH = "/chat/completions"
 _DRAIN_S = 0.5
+_CONNECT_S = 10.0
+_MOST_PIECES = 131_072  # of an answer without max_tokens: beyond all that Qwen3.5's cards advise
+_MOST_TEXT = 64 * 2**20  # characters of an answer
+_KEPT = "what had arrived is kept; ask again, and read the server's log if it breaks again"
 
 
 def stream(
@@ -39,14 +44,17 @@ def stream(
 
     `thinking` True or False is sent as the chat template's `enable_thinking`; None leaves it to
     the server, whose default differs between the sizes of Qwen3.5. `params` go into the request
-    as they are: `max_tokens`, `temperature`, `top_k`, `regex`, … A server that sends nothing for
-    `stall_s` seconds is given up. Nothing is sent before the first event is asked for, and a
-    request is never repeated by itself.
+    as they are: `max_tokens`, `temperature`, `top_k`, `regex`, …; `extra_body` and `extra_headers`
+    are those of the openai client. A server that sends nothing of an answer for `stall_s` seconds
+    is given up: comments that keep a connection alive are not an answer. So is one whose answer
+    has no end: four times `max_tokens` in pieces, or 131,072 without it. Nothing is sent before
+    the first event is asked for, and a request is never repeated by itself.
 
     Raises (while iterating) `EndpointError`, or `StreamCut` where part of the answer had arrived.
     """
+    headers = dict(params.pop("extra_headers", None) or {})
     body = request_body(endpoint.model, messages, thinking, tools, params)
-    return Stream(endpoint, body, thinking, stall_s)
+    return Stream(endpoint, body, thinking, stall_s, headers)
 
 
 class Stream:
@@ -61,7 +69,12 @@ class Stream:
     """
 
     def __init__(
-        self, endpoint: Endpoint, body: dict[str, Any], thinking: bool | None, stall_s: float
+        self,
+        endpoint: Endpoint,
+        body: dict[str, Any],
+        thinking: bool | None,
+        stall_s: float,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.body = body
@@ -78,6 +91,10 @@ class Stream:
         self._parser = Parser(thinking)
         self._decoder = EventDecoder()
         self._stall_s = stall_s
+        self._headers = dict(headers or {})
+        self._waited_s = 0.0  # since something of the answer came
+        self._pieces_left = _most_pieces(body)
+        self._characters = 0
         self._async_client: openai.AsyncOpenAI | None = None
         self._open: openai.Stream[object] | openai.AsyncStream[object] | None = None
         self._started = False
@@ -105,6 +122,8 @@ class Stream:
             asked_to_think=self._asked_to_think,
             unread=self._parser.unread,
             repeated=self._parser.repeated,
+            mangled=self._parser.mangled or self._decoder.mangled,
+            late=self._parser.late,
         )
 
     @property
@@ -134,13 +153,13 @@ class Stream:
     def _timeout(self) -> openai.Timeout:
         import openai
 
-        return openai.Timeout(self._stall_s, connect=min(10.0, self._stall_s))
+        return openai.Timeout(self._stall_s, connect=min(_CONNECT_S, self._stall_s))
 
     def _opened(self, chunks: openai.Stream[object] | openai.AsyncStream[object]) -> None:
         self._open = chunks
         headers = chunks.response.headers
         self.author = _author(headers.get("x-kit-author"), self.endpoint)
-        self.held_s = float(headers.get("x-kit-held-s", 0))
+        self.held_s = _seconds(headers.get("x-kit-held-s"))
         self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
 
@@ -158,16 +177,19 @@ class Stream:
     def _end(self) -> Iterator[Event]:
         """The last events, once the server has closed. Raises where it closed too early: without
         a finish reason, unless its `[DONE]` came after an answer."""
-        yield from self._parse(self._decoder.flush())
+        within, unread = self._decoder.within and bool(self.arrived), ""
+        try:
+            yield from self._parse(self._decoder.flush())
+        except ValueError as problem:
+            if not within:
+                raise
+            unread = str(problem)  # half an event: the stream was cut there
         yield from self._add(self._parser.flush())
-        if self.finish_reason is None and not (self._decoder.done and self.arrived):
+        if unread or (self.finish_reason is None and not (self._decoder.done and self.arrived)):
             if self._media_type != "text/event-stream":
                 raise ValueError(self._media_type or "no content type")
-            raise cut(
-                f"{self.endpoint.base_url} closed the stream before the answer had ended",
-                "what had arrived is kept; ask again, and read the server's log if it breaks again",
-                self.arrived,
-            )
+            closed = f"{self.endpoint.base_url} closed the stream before the answer had ended"
+            raise cut(closed, _KEPT, self.arrived)
 
     @property
     def arrived(self) -> str:
@@ -175,8 +197,10 @@ class Stream:
         return self.thinking + self.answer
 
     def _add(self, events: list[Event]) -> Iterator[Event]:
-        """Each event, added up: what the stream holds is what its reader has been given."""
+        """Each event, added up: what the stream holds is what its reader has been given. Raises
+        EndpointError where it will have no end."""
         for event in events:
+            self._progress(event)
             match event:
                 case Thinking(text):
                     self._thinking.append(text)
@@ -193,11 +217,40 @@ class Stream:
                     self.finish_reason = reason
             yield event
 
+    def _progress(self, event: Event) -> None:
+        """Note what brings the answer on: not the same again, and not a count of tokens."""
+        match event:
+            case Thinking(text) | Answer(text) if text:
+                self._characters += len(text)
+            case ToolCall() if event != self.tool_calls.get(event.index):
+                pass
+            case WasThinking() | Finish():
+                pass
+            case _:
+                return
+        self._waited_s = 0.0
+        self._pieces_left -= 1
+        if self._pieces_left < 0 or self._characters > _MOST_TEXT:
+            raise EndpointError(
+                f"{self.endpoint.base_url} sends an answer without an end: "
+                f"{self._characters:,} characters so far",
+                "ask with max_tokens, and read the server's log if it does not keep to it",
+            )
+
+    def _wait_for(self, seconds: float) -> None:
+        """Add to the time since something of the answer came. Raises EndpointError after stall_s of
+        it: the connection lives, but nothing comes on it."""
+        self._waited_s += seconds
+        if self._waited_s > self._stall_s:
+            raise EndpointError(
+                f"nothing of the answer came from {self.endpoint.base_url} for {self._stall_s:g} s",
+                f"ask again, or wait longer: stall_s={2 * self._stall_s:g}",
+            )
+
     def _explain(self, error: Exception) -> EndpointError:
         return explain(error, self.endpoint, self.arrived, self._stall_s)
 
     def __iter__(self) -> Iterator[Event]:
-        import httpx2
         import openai
 
         self._begin()
@@ -205,23 +258,32 @@ class Stream:
         self.asked_s = time.perf_counter()
         try:
             chunks = client.post(
-                _PATH, body=self.body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
+                _PATH,
+                body=self.body,
+                options={"headers": self._headers},
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.Stream[object],
             )
             self._opened(chunks)
+            began_s = time.monotonic()
             for received in chunks.response.iter_bytes():
+                self._wait_for(time.monotonic() - began_s)
                 for event in self._take(received):
                     yield event
                 if self._decoder.done:
                     break
+                began_s = time.monotonic()
             for event in self._end():
                 yield event
-        except (openai.OpenAIError, httpx2.HTTPError, EndpointError, ValueError) as error:
+        except _failures() as error:
             raise self._explain(error) from error
         finally:
             self.close()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        import httpx2
+        import asyncio
+
         import openai
 
         self._begin()
@@ -229,24 +291,29 @@ class Stream:
         client = client.with_options(max_retries=0, timeout=self._timeout())
         self.asked_s = time.perf_counter()
         try:
-            chunks = await client.post(
-                _PATH,
-                body=self.body,
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-            )
+            async with asyncio.timeout(_CONNECT_S + self._stall_s):
+                chunks = await client.post(
+                    _PATH,
+                    body=self.body,
+                    options={"headers": self._headers},
+                    cast_to=object,
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
+                )
             self._opened(chunks)
             body = chunks.response.aiter_bytes()
+            began_s = time.monotonic()
             async for received in body:
+                self._wait_for(time.monotonic() - began_s)
                 for event in self._take(received):
                     yield event
                 if self._decoder.done:
                     break
+                began_s = time.monotonic()
             for event in self._end():
                 yield event
             await _drain(body)
-        except (openai.OpenAIError, httpx2.HTTPError, EndpointError, ValueError) as error:
+        except _failures() as error:
             raise self._explain(error) from error
         finally:
             await self.aclose()
@@ -280,6 +347,17 @@ class Stream:
         await self.aclose()
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """What may end a stream on its way; JSON may be nested deeper than Python goes."""
+    import httpx2
+    import openai
+
+    return (
+        *(openai.OpenAIError, httpx2.HTTPError, TimeoutError),
+        *(EndpointError, ValueError, RecursionError),
+    )
+
+
 async def _drain(body: AsyncIterator[bytes]) -> None:
     """Read what is left, so that the connection can serve the next question; not for long."""
     import asyncio
@@ -301,4 +379,22 @@ def _author(header: str | None, endpoint: Endpoint) -> Author:
         kind = AuthorKind.POCKET if endpoint.model == SERVED_NAME else AuthorKind.MODEL
         return Author(kind, endpoint.model)
     named, _, name = header.partition(";")
-    return Author(AuthorKind(named.strip()), name.strip())
+    try:
+        return Author(AuthorKind(named.strip()), name.strip())
+    except ValueError:  # a header of somebody else's
+        return Author(AuthorKind.MODEL, endpoint.model)
+
+
+def _seconds(header: str | None) -> float:
+    """A time out of a header; 0 where it holds none."""
+    try:
+        seconds = float(header or 0)
+    except ValueError:
+        return 0.0
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+def _most_pieces(body: Mapping[str, Any]) -> int:
+    """How many pieces an answer may have: some servers send a token in several."""
+    asked = body.get("max_completion_tokens") or body.get("max_tokens")
+    return 4 * asked + 1024 if isinstance(asked, int) else _MOST_PIECES
