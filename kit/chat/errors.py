@@ -40,6 +40,9 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
     elif isinstance(error, openai.APIError):
         what = f"the server broke off: {error.message}"
         hint = "read the server's log, then ask again"
+    elif isinstance(error, UnicodeEncodeError):  # of the question
+        what = "the question holds half of a character (a lone surrogate), which UTF-8 cannot hold"
+        hint = 'leave it out: text.encode("utf-8", "replace").decode()'
     elif arrived:
         what = (
             f"{endpoint.base_url} sent something unreadable in the middle of the answer ({error})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kit import load_data
 from kit.cli.shared import Add, connected, endpoint_options, json_option, print_json
+from kit.errors import UNSHOWABLE, visible
 
 if TYPE_CHECKING:
     from kit.views.reply import Reply, Tally
@@ -19,6 +20,13 @@ def add(add_command: Add) -> None:
     sub = add_command("chat", _chat, "ask one question and watch the answer stream")
     sub.add_argument("text")
     sub.add_argument("--no-thinking", action="store_true", help="instruct mode")
+    sub.add_argument(
+        "--stall-s",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for the next words before giving up (default 30)",
+    )
     endpoint_options(sub)
     json_option(sub)
 
@@ -36,7 +44,7 @@ def _chat(args: argparse.Namespace) -> int:
     from kit.chat import stream
     from kit.views.reply import Tally
 
-    asked = stream(connected(args), args.text, thinking=not args.no_thinking)
+    asked = stream(connected(args), args.text, thinking=not args.no_thinking, stall_s=args.stall_s)
     tally = Tally(args.text, asked)
     if not args.json:
         return _watch(tally)
@@ -69,19 +77,26 @@ def _watch(tally: Tally) -> int:
                 case Thinking(text) | Answer(text):
                     if last not in (None, type(event)):
                         print("\n" + "─" * 40)
-                    print(text, end="", flush=True)
+                    print(_inert(text), end="", flush=True)
                     last = type(event)
                 case WasThinking():
                     last = Thinking
                 case ToolCall(name=name, arguments=arguments, done=True):
-                    print(f"\ncalls {name}({arguments})", end="", flush=True)
+                    print(f"\ncalls {_inert(name)}({_inert(arguments)})", end="", flush=True)
     except StreamCut:
         print()
         raise
     remark, reply = tally.stream.remark, tally.reply()
-    print("\n" + (f"\n{remark}" if remark else ""))
-    print(f"{_figures(reply)}\n{reply.provenance}\n{reply.author}")
+    print("\n" + (f"\n{visible(remark)}" if remark else ""))
+    print(f"{_figures(reply)}\n{visible(str(reply.provenance))}\n{visible(str(reply.author))}")
     return 0
+
+
+def _inert(text: str) -> str:
+    """What a model wrote, for a terminal: lines and tabs as they are, and what a terminal would
+    obey (colours, a title, the direction of writing) as escapes."""
+    kept = text.replace("\r\n", "\n")
+    return UNSHOWABLE.sub(lambda one: one[0] if one[0] in "\n\t" else visible(one[0]), kept)
 
 
 def _figures(reply: Reply) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,9 @@ from kit.errors import KitError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that it has no code for ends nothing
+            stream.reconfigure(errors="backslashreplace")
     all_commands = parser()
     args = all_commands.parse_args(argv)
     if not hasattr(args, "command"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kit.errors import InvalidValue
+from kit.errors import UNSHOWABLE, InvalidValue
 
 if TYPE_CHECKING:
     from kit.bench import Report, Workload
@@ -126,8 +125,8 @@ def workload_options(sub: argparse.ArgumentParser) -> None:
 
 
 def print_json(figures: Any) -> None:
-    json.dump(figures, sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    print(UNSHOWABLE.sub(lambda one: one[0] if one[0] == "\n" else f"\\u{ord(one[0]):04x}", text))
 
 
 def version(args: argparse.Namespace) -> str:
