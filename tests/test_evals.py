@@ -274,3 +274,35 @@ def test_mmmus_rows_are_read_whichever_way_they_were_exported(tmp_path: Path) ->
     assert first.images == ("data:image/png;base64,aGk=",)
     assert (second.group, second.kind) == ("Math", "open")
     assert "A. red\nB. blue\n" in evals.mmmu.prompt(first)
+
+
+def test_a_result_of_sgl_eval_is_read_and_compared(tmp_path: Path) -> None:
+    rows = [
+        {"id": str(n), "expected_answer": "36", "generation": "\\boxed{36}", "problem": "?",
+         "predicted_answer": "36" if n else None, "symbolic_correct": bool(n),
+         "num_generated_tokens": 9, "finish_reason": "stop",
+         "generation_start_time": 1000.0 + n, "generation_end_time": 1001.0 + n}
+        for n in range(5)
+    ]  # fmt: skip
+    path = tmp_path / "output-rs0.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = evals.read_report(path)
+    assert (report.score.right, report.score.asked, report.score.invalid) == (4, 5, 1)
+    assert report.output_throughput == pytest.approx(9)
+    assert evals.compare(report, report).p == 1.0
+
+
+def test_a_data_file_of_sgl_eval_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"id": "a", "problem": "What is 20 + 16?", "expected_answer": 36}\n')
+    (problem,) = evals.gsm8k.read(path, shots=0).problems
+    assert (problem.question, problem.answer) == ("What is 20 + 16?", "36")
+
+
+def test_recorded_answers_are_judged_the_same_today() -> None:
+    of = {one.id: one for one in evals.word_problems.generated(200).problems}
+    for name in ("pocket-instruct", "pocket-thinking"):
+        report = evals.recorded(name)
+        assert len(report.answers) == 200
+        for one in report.answers:
+            assert judge(of[one.id], one.text) == (one.predicted, one.right)

@@ -17,7 +17,7 @@ published        the cookbook's two runs, and what their printed lines give away
 from kit.evals import gsm8k, mmmu, word_problems
 from kit.evals.problems import Problem, ProblemSet
 from kit.evals.published import PublishedEval, published
-from kit.evals.report import Answered, Comparison, EvalReport, Score, compare, read_report
+from kit.evals.report import Answered, Comparison, EvalReport, Score, compare, read_report, recorded
 from kit.evals.run import Settings, run
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "mmmu",
     "published",
     "read_report",
+    "recorded",
     "run",
     "word_problems",
 ]

@@ -29,12 +29,14 @@ _OWN_FILE = 'give a file: --data FILE.jsonl, lines {"question": …, "answer": "
 
 def read(path: Path, shots: int = SHOTS) -> ProblemSet:
     """The problems of a file in GSM8K's own format: lines of `question` and `answer`, whose last
-    number is the right one. Duplicate questions are asked once. Raises KitError with the line
-    that is wrong."""
+    number is the right one; or in sgl-eval's: `problem` and `expected_answer`. Duplicate questions
+    are asked once. Raises KitError with the line that is wrong."""
     problems: dict[str, Problem] = {}
     doubled = 0
     for at, row in json_lines(path, _OWN_FILE):
         question, worked = row.get("question"), row.get("answer")
+        if "problem" in row:  # a data file of sgl-eval's
+            question, worked = row["problem"], str(row.get("expected_answer"))
         if not isinstance(question, str) or not isinstance(worked, str):
             raise KitError(
                 f"{path}, line {at}: not GSM8K's format (keys: {', '.join(list(row)[:6])})",

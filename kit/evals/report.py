@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kit.errors import KitError
+from kit import load_data
+from kit.errors import KitError, UnknownName
 from kit.evals.lines import json_lines
 from kit.intervals import needed_paired, paired_p, wilson
+from kit.provenance import measured
 
 _FORMAT = "give a file that kit eval --out wrote"
 _SAME = ("eval", "problems", "model", "settings", "shots")
@@ -197,8 +201,10 @@ def read_report(path: Path | None) -> EvalReport:
     if path is None:
         raise KitError("no file", _FORMAT)
     rows = [row for _, row in json_lines(path, _FORMAT, torn=True)]
+    if rows and "symbolic_correct" in rows[0]:
+        return _of_sgl_eval(path, rows)
     if not rows or "eval" not in rows[0]:
-        raise KitError(f"{path} is no result of kit eval", _FORMAT)
+        raise KitError(f"{path} is no result of kit eval or sgl-eval", _FORMAT)
     known = {field.name for field in fields(Answered)}
     answers: dict[str, Answered] = {}
     for row in rows[1:]:
@@ -207,6 +213,43 @@ def read_report(path: Path | None) -> EvalReport:
         except (KeyError, TypeError) as problem:
             raise KitError(f"{path}: an answer without {problem}", _FORMAT) from problem
     return EvalReport(rows[0], tuple(answers.values()))
+
+
+def _of_sgl_eval(path: Path, rows: list[dict[str, Any]]) -> EvalReport:
+    """A file `output-rs0.jsonl` of sgl-eval: it names no model and no problems but by their ids."""
+    begun = min(float(row.get("generation_start_time") or 0) for row in rows)
+    answers = tuple(
+        Answered(
+            str(row.get("id")), "", str(row.get("generation", "")), row.get("predicted_answer"),
+            str(row.get("expected_answer")), bool(row["symbolic_correct"]),
+            row.get("num_generated_tokens"), row.get("finish_reason"),
+            float(row.get("generation_start_time") or 0) - begun,
+            float(row.get("generation_end_time") or 0) - begun,
+        )
+        for row in rows
+    )  # fmt: skip
+    asked = hashlib.sha256(json.dumps(sorted(a.id + a.answer for a in answers)).encode())
+    head = {
+        "eval": f"{path.parent.name} (sgl-eval)",
+        "problems": asked.hexdigest()[:16],
+        "asked": len(answers),
+        "model": "not named in the file",
+        "settings": {},
+        "shots": 0,
+        "notes": ["answers read from \\boxed{} by sgl-eval"],
+        "provenance": measured(f"sgl-eval, {path.name}").to_json(),
+    }
+    return EvalReport(head, answers)
+
+
+def recorded(name: str) -> EvalReport:
+    """A result of the pocket model on the real SGLang, kept as data: "pocket-instruct",
+    "pocket-thinking". Raises UnknownName."""
+    folder = Path(str(load_data.path("evals")))
+    known = {path.stem: path for path in folder.glob("*.jsonl")}
+    if name not in known:
+        raise UnknownName("recorded evaluation", name, known)
+    return read_report(known[name])
 
 
 def compare(a: EvalReport, b: EvalReport) -> Comparison:

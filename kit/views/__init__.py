@@ -17,6 +17,7 @@
     timeline          how long a reader waits for the first word
     accept_lengths, experts, draft_steps, speedup   speculation: what it gives, costs and gains
     acceptance, abilities    the pocket model: what its drafts gave and cost, what it gets right
+    published_scores, group_scores, score_scatter   an accuracy, and how sure it is
     live_bench        a benchmark that is watched while it runs, and can be stopped
     run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
     sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
@@ -32,6 +33,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "figures.accuracy": "group_scores published_scores score_scatter",
     "figures.bench_queue": "little",
     "figures.bench_run": "run_figure",
     "figures.bench_sweep": "sweep",
