@@ -19,7 +19,7 @@ answers = time.perf_counter() - began
 import json, urllib.request
 body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 url = endpoint.base_url + "/v1/chat/completions"
-asked = urllib.request.Request(url, json.dumps(body).encode())
+asked = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
 urllib.request.urlopen(asked).read()
 print(answers, time.perf_counter() - began)
 """

@@ -46,7 +46,7 @@ OTHER = {"type": "function", "function": {"name": "get_time", "parameters": {"ty
 
 @pytest.fixture(scope="module")
 def twin() -> Iterator[TestClient]:
-    with TestClient(app(Twin("h200x8", speed=200))) as client:
+    with TestClient(app(Twin("h200x8", speed=200)), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -196,7 +196,8 @@ def test_a_prompt_beyond_its_context_gets_the_notice(
 
 def test_half_a_character_is_no_reason_to_fail(runs: PocketModel, twin: TestClient) -> None:
     raw = b'{"messages": [{"role": "user", "content": "Half: \\ud83d"}], "max_tokens": 3}'
-    assert twin.post("/v1/chat/completions", content=raw).status_code == 200
+    headers = {"content-type": "application/json"}
+    assert twin.post("/v1/chat/completions", content=raw, headers=headers).status_code == 200
 
 
 def test_it_is_loaded_by_the_first_chat_and_not_before(runs: PocketModel) -> None:
@@ -224,7 +225,9 @@ def said(prompt: str) -> dict[str, str]:
 
 
 def post(url: str, body: Any) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())) as answer:
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
 

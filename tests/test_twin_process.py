@@ -189,6 +189,8 @@ def test_a_refused_key_is_refused_on_every_path(faulty: dict[str, TwinProcess]) 
 
 
 def test_a_limit_says_when_to_come_back(faulty: dict[str, TwinProcess]) -> None:
+    url, headers = faulty["rate429"].url, {"content-type": "application/json"}
+    request = urllib.request.Request(url + "/v1/chat/completions", b"{}", headers)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(faulty["rate429"].url + "/v1/chat/completions", b"{}")
+        urllib.request.urlopen(request)
     assert caught.value.headers["retry-after"] == "1"

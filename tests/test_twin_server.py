@@ -26,6 +26,7 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"location": {"type": "string"}}},
     },
 }
+JSON = {"content-type": "application/json"}
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 
 
@@ -135,7 +136,7 @@ def test_random_ids_are_counted_and_answered(twin: TwinProcess) -> None:
         "input_ids": [(7919 * i) % 248_000 for i in range(300)],
         "sampling_params": {"max_new_tokens": 600, "ignore_eos": True},
     }
-    request = urllib.request.Request(twin.url + "/generate", json.dumps(asked).encode())
+    request = urllib.request.Request(twin.url + "/generate", json.dumps(asked).encode(), JSON)
     with urllib.request.urlopen(request, timeout=20) as response:
         answer = json.load(response)
         assert response.headers["x-kit-author"] == "authored"
@@ -176,7 +177,7 @@ def test_every_answer_says_that_it_is_a_twin_and_who_wrote_it(twin: TwinProcess)
     for prompt, author in ((FIFTEEN, "authored"), ("Something nobody wrote down", "notice")):
         body = {"messages": [{"role": "user", "content": prompt}], **measured}
         request = urllib.request.Request(
-            twin.url + "/v1/chat/completions", json.dumps(body).encode()
+            twin.url + "/v1/chat/completions", json.dumps(body).encode(), JSON
         )
         with urllib.request.urlopen(request) as answer:
             assert answer.headers["x-kit-author"] == author
@@ -197,7 +198,8 @@ def test_a_request_can_be_aborted_by_another(twin: TwinProcess, client: openai.O
     for number, chunk in enumerate(stream):
         if number == 3:
             body = json.dumps({"rid": chunk.id}).encode()
-            urllib.request.urlopen(twin.url + "/abort_request", body).close()
+            request = urllib.request.Request(twin.url + "/abort_request", body, JSON)
+            urllib.request.urlopen(request).close()
         reasons.append(chunk.choices[0].finish_reason)
     assert reasons[-1] == "abort"
 
@@ -266,7 +268,7 @@ def test_the_schedule_is_told_only_to_who_asks(twin: TwinProcess) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "stream": True}
     url = twin.url + "/v1/chat/completions"
     for headers, told in (({}, 0), ({"x-kit-schedule": "1"}, 1)):
-        asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        asked = urllib.request.Request(url, json.dumps(body).encode(), {**JSON, **headers})
         with urllib.request.urlopen(asked) as answer:
             dues = re.findall(r"^: due (\d+\.\d+)$", answer.read().decode(), re.MULTILINE)
         assert bool(dues) == bool(told)

@@ -183,7 +183,7 @@ def test_a_request_hands_its_pictures_to_the_scheduler(monkeypatch: pytest.Monke
     monkeypatch.setattr(Scheduler, "submit", noted)
     twin = Twin("b200x8", speed=500)
     body = {"messages": [message("Hi", png(64, 64), png(1280, 720))], "max_tokens": 1}
-    with TestClient(app(twin)) as client:
+    with TestClient(app(twin), base_url="http://127.0.0.1") as client:
         assert client.post("/v1/chat/completions", json=body).status_code == 200
     (request,) = seen
     assert (request.image_tokens, request.images) == (64 + 880, 2)
@@ -271,7 +271,6 @@ LOADING = "An exception occurred while loading IMAGE data at index 0: Error whil
         ("data:image/png;base64,AAAA", "Could not decode image: cannot identify image file"),
         ("data:image/png;base64,@@", "Non-base64 digit found"),
         ("data:nonsense", "not enough values to unpack (expected 2, got 1)"),
-        ("http://127.0.0.1:9/x.png", "Connection refused"),
         (as_url(png(300, 300)[:90]), "Could not decode image"),
     ],
 )

@@ -62,6 +62,13 @@ def add(add_command: Add) -> None:
         metavar="NAME",
         help="the name in /v1/models (default: the checkpoint)",
     )
+    sub.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="answer under this host name too, as a proxy in front of it sends (repeatable)",
+    )
     sub.epilog = (
         "Its answers are written by the course's authors; what they have none for goes to the "
         "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
@@ -150,6 +157,7 @@ def _twin(args: argparse.Namespace) -> int:
         sglang=version(args),
         fault=args.fault,
         served_model_name=args.served_model_name,
+        allowed_hosts=args.allow_host,
     )
 
 

@@ -4,6 +4,9 @@ simulated time.
     request → its checks → an answer → its token script → engine → response
 
 process           starts one, here or in a process of its own
+connection        one connection: limits on heads, silence and slowness
+access            who may ask: programs of this machine, no page from elsewhere
+body              a request's body: its size, its JSON
 app               its paths; models, metrics, health
 server            one twin: a profile, an engine, a fault
 engine            the scheduler of `kit.scheduler` against the clock
@@ -17,6 +20,8 @@ media             images and videos of a request, opened and counted
 authored          replies written for this course, found by the user's question
 llama_cpp         the pocket model, for all other questions
 token_script      an answer as tokens, and what each adds to the response
+fetch             images by address, from the public internet alone
+workers           threads for long texts, images and addresses
 tokenizer         Qwen3.5's vocabulary
 sse               responses that the engine writes: server-sent events, or one JSON body
 counters          counts and times of the requests

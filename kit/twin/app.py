@@ -21,11 +21,13 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kit.twin import faults, metrics
+from kit.twin import access, faults, metrics
 from kit.twin.errors import Refused, error
 from kit.twin.server import Twin
 from kit.twin.server_info import model_card, model_info, server_info
@@ -63,7 +65,29 @@ def app(twin: Twin) -> Starlette:
         Route(path, _served(twin, handler, path in _GENERATES), methods=methods.split())
         for path, (methods, handler) in _PATHS.items()
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_here})
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(_Access, twin=twin)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: not_here},
+    )
+
+
+class _Access:
+    """Lets through what `kit.twin.access` allows, before any route is looked for."""
+
+    def __init__(self, app: ASGIApp, twin: Twin) -> None:
+        self.app = app
+        self.twin = twin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                access.check(scope["method"], scope["headers"], self.twin.allowed_hosts)
+            except Refused as problem:
+                refusal = self.twin.json_response(problem.body, problem.status)
+                return await refusal(scope, receive, send)
+        return await self.app(scope, receive, send)
 
 
 def _crash(engine: asyncio.Task[None]) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 AUTHORS = Author(AuthorKind.AUTHORED)
 _FRONT_MATTER = ("prompts", "after", "tool_result", "says", "forced", "images", "calls")
+_LONGEST_PROMPT = 4096  # characters; longer ones are not looked for among the replies
+_LONGEST_VALUE = 10_000  # characters of a tool's result that an answer repeats
 _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
 
@@ -98,6 +100,12 @@ def normalise(prompt: str) -> str:
     return text.strip(" .!?…\"'“”")
 
 
+def _prompt_of(message: Message) -> str:
+    """A user's message as the replies are found by; what is longer than any of them, as it is."""
+    text = text_of(message)
+    return normalise(text) if len(text) <= _LONGEST_PROMPT else text
+
+
 @cache
 def replies() -> Mapping[str, AuthoredReply]:
     """Every authored reply, by the name of its file."""
@@ -123,8 +131,9 @@ def reply_to(
     required parameter is known. `media` is all that the conversation shows; a question may be
     about the last of them, or about none.
     """
-    users = [normalise(text_of(m)) for m in messages if m.get("role") == "user"]
-    prompt, before = (users or [""])[-1], (users[-2:-1] or [""])[0]
+    users = [m for m in messages if m.get("role") == "user"][-2:]
+    *before_that, prompt = ["", *map(_prompt_of, users)]
+    before = before_that[-1] if before_that else ""
     answered, results = _results(messages)
     seen, is_new = _last_media(messages, media)
     about = {_drawings(seen), () if not is_new else _drawings(seen)}
@@ -170,8 +179,11 @@ def completion_of(prompt: str) -> AssistantTurn | None:
     head, turn, opened = prompt.rpartition(TURN)
     if not turn:
         return filler()
-    turns = re.findall(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", head, re.DOTALL)
-    messages = [{"role": role, "content": text} for role, text in turns]
+    messages = []
+    for piece in head.split("<|im_start|>")[1:]:  # and no regex: it would look for each end anew
+        role, _, text = piece.partition("\n")
+        text, end, _ = text.partition("<|im_end|>")
+        messages += [{"role": role, "content": text}] if end else []
     return reply_to(messages, thinking="</think>" not in opened)
 
 
@@ -179,6 +191,7 @@ def _filled(reply: AuthoredReply, thinking: bool, kind: AuthorKind, **values: st
     """The reply with `values` in the places that it names in braces."""
     answer = reply.answer if thinking or not reply.instruct else reply.instruct
     for name, value in values.items():
+        value = value[:_LONGEST_VALUE]
         answer = answer.replace(f"{{{name}}}", value) if value else answer
     return AssistantTurn(reply.thinking if thinking else None, answer, author=Author(kind))
 

@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from kit.twin import request as incoming
 from kit.twin.authored import MEASURES_TIME, SEES_NOTHING, AssistantTurn, notice, reply_to
+from kit.twin.body import read_json
 from kit.twin.chat_format import Message, parts_of
 from kit.twin.errors import bad_request, error
 from kit.twin.protocol import ChatCompletionRequest
@@ -34,16 +35,20 @@ Json = dict[str, Any]
 
 async def serve(twin: Twin, request: Request) -> Any:
     """The ASGI response to a request. Raises Refused."""
-    asked = incoming.chat(incoming.parse(await request.body()), twin.context_length)
+    asked = incoming.chat(await read_json(request), twin.context_length)
     wrong = incoming.bad_regex(asked.regex)
     if wrong is not None:
         if not asked.stream:
             raise bad_request(wrong)  # SGLang compiles it late: a stream has already begun
         return twin.event_response(json.dumps({"error": error(wrong, "BAD_REQUEST")}).encode())
     messages, sampling = incoming.conversation(asked), incoming.sampling(asked)
-    media, thinking = await _media(messages), asked.thinking(twin.thinks)
+    media, thinking = await _media(messages, twin), asked.thinking(twin.thinks)
     text, tokens = await twin.chat_prompt(
-        messages, asked.callable_tools, thinking, [one.text for one in media]
+        messages,
+        asked.callable_tools,
+        thinking,
+        [one.text for one in media],
+        request.state.body_bytes,
     )
     tokens += sum(one.missing for one in media)
     incoming.check_length(tokens, sampling, twin.context_length)
@@ -53,6 +58,7 @@ async def serve(twin: Twin, request: Request) -> Any:
     else:
         twin.pocket.warm_up()
     script = script_of(turn, **vars(sampling))
+    asked.messages = []  # they may be large, and the response needs them no more
     response = ChatResponse(
         asked, script, tokens, twin.writer(request, asked.stream), _vision_tokens(media)
     )
@@ -63,13 +69,13 @@ async def serve(twin: Twin, request: Request) -> Any:
     )
 
 
-async def _media(messages: Sequence[Message]) -> tuple[MediaItem, ...]:
+async def _media(messages: Sequence[Message], twin: Twin) -> tuple[MediaItem, ...]:
     """The images and videos. kit.vision is loaded only for them."""
     if all(part.get("type") == "text" for message in messages for part in parts_of(message)):
         return ()
     from kit.twin.media import load_media
 
-    return await load_media(messages)
+    return await load_media(messages, twin.context_length)
 
 
 def _vision_tokens(media: Sequence[MediaItem]) -> dict[str, int]:
@@ -231,6 +237,9 @@ class Choice:
     def abort(self) -> None:
         self.aborted = True
         self.response.end(self)
+
+    def drop(self) -> None:
+        self.response.writer.drop()
 
     def whole(self) -> Json:
         """The choice of a response that is not streamed."""

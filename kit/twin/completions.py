@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from kit.twin import request as incoming
 from kit.twin.authored import MEASURES_TIME, AssistantTurn, completion_of, filler, notice
+from kit.twin.body import read_json
 from kit.twin.chat_completions import metadata, usage
 from kit.twin.chat_format import TURN
 from kit.twin.errors import Refused, native, not_served
@@ -29,19 +30,22 @@ from kit.twin.server import Twin
 from kit.twin.sse import DONE, ResponseWriter, dumps, event
 from kit.twin.token_script import Stop, Token, TokenScript, script_of
 from kit.twin.tokenizer import IM_END, vocabulary
+from kit.twin.workers import beside
 
 Json = dict[str, Any]
+
+_MOST_TO_TOKENIZE = 2_000_000  # characters: some twice the context
 
 
 async def completions(twin: Twin, request: Request) -> Any:
     """The ASGI response to a request for /v1/completions. Raises Refused."""
-    asked = incoming.completion(incoming.parse(await request.body()))
+    asked = incoming.completion(await read_json(request))
     return await _served(twin, request, asked, CompletionResponse)
 
 
 async def generate(twin: Twin, request: Request) -> Any:
     """The ASGI response to a request for /generate. Raises Refused."""
-    asked = incoming.generate(incoming.parse(await request.body()))
+    asked = incoming.generate(await read_json(request))
     try:
         return await _served(twin, request, asked, GenerateResponse)
     except Refused as problem:
@@ -56,6 +60,7 @@ async def _served(
     script = script_of(await _answer(twin, asked), **vars(asked.sampling))
     writer = twin.writer(request, asked.stream)
     arrived_s = request.state.arrived_s + script.turn.held_s
+    asked = replace(asked, prompt="")  # it may be large, and the response needs it no more
     response = kind(asked, script, tokens, writer, arrived_s, twin.draft_tokens)
     return twin.run([response], writer, script, tokens, asked.stream, arrived_s)
 
@@ -85,16 +90,21 @@ async def health_generate(twin: Twin, request: Request) -> Response:
 
 
 async def tokenize(twin: Twin, request: Request) -> Response:
-    prompt = incoming.checked(TokenizeRequest, incoming.parse(await request.body())).prompt
+    prompt = incoming.checked(TokenizeRequest, await read_json(request)).prompt
     if not isinstance(prompt, str):
         raise not_served("batches in one request")
-    tokens = vocabulary().encode(prompt)
-    counted = {"tokens": tokens, "count": len(tokens), "max_model_len": twin.context_length}
-    return twin.json_response(counted)
+    if len(prompt) > _MOST_TO_TOKENIZE:
+        raise not_served(f"tokenizing more than {_MOST_TO_TOKENIZE:,} characters")
+
+    def counted() -> bytes:
+        tokens = vocabulary().encode(prompt)
+        return dumps({"tokens": tokens, "count": len(tokens), "max_model_len": twin.context_length})
+
+    return twin.response(await beside(len(prompt), counted), media="application/json")
 
 
 async def abort(twin: Twin, request: Request) -> Response:
-    asked = incoming.checked(AbortReq, incoming.parse(await request.body()))
+    asked = incoming.checked(AbortReq, await read_json(request))
     if asked.abort_all:
         twin.engine.abort_all()
     else:
@@ -141,6 +151,9 @@ class TextResponse:
     def abort(self) -> None:
         self.writer.put(self.aborted())
         self.writer.close()
+
+    def drop(self) -> None:
+        self.writer.drop()
 
     def part(self, new: Sequence[Token], due_s: float) -> bytes:
         """What these tokens add to the response."""

@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import select
 import selectors
+import traceback
 from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
+from kit.errors import InvalidValue
 from kit.scheduler import Request, Scheduler, Step
 from kit.twin.counters import RequestCounters, RequestTimes
 
@@ -38,6 +40,9 @@ class Generation(Protocol):
 
     def abort(self) -> None:
         """End here; no more tokens will come."""
+
+    def drop(self) -> None:
+        """Drop the connection: the response cannot be written."""
 
 
 @dataclass
@@ -88,8 +93,12 @@ class Engine:
         """Schedule a generation whose request came at `arrived_s` of the monotonic clock.
 
         `image_tokens` of the input belong to `images` images. Raises InvalidValue where it can
-        never run.
+        never run, and for an id that is running.
         """
+        if generation.rid in self._active:
+            raise InvalidValue(
+                f"Duplicate request ID detected: {generation.rid}", "give each request its own"
+            )
         rid, arrival_s = generation.rid, self.clock.at_s(arrived_s)
         if self._stepping:  # a step whose end is late is not over yet
             arrival_s = min(arrival_s, self._now_s)
@@ -104,7 +113,10 @@ class Engine:
             return False
         generation, _ = self._active.pop(rid)
         self.scheduler.abort(rid)
-        generation.abort()
+        try:
+            generation.abort()
+        except Exception as problem:  # noqa: BLE001 - others are to be aborted too
+            _drop(generation, problem)
         return True
 
     def abort_all(self) -> None:
@@ -149,19 +161,39 @@ class Engine:
     def _prepare(self, step: Step, due_s: float) -> None:
         for rid, tokens, finished in step.emissions:
             if rid in self._active:
-                self._active[rid][0].prepare(tokens, finished, due_s)
+                generation = self._active[rid][0]
+                try:
+                    generation.prepare(tokens, finished, due_s)
+                except Exception as problem:  # noqa: BLE001 - it ends this response, no other
+                    self._lose(rid, problem)
 
     def _deliver(self, step: Step, due_s: float) -> None:
         alive = [e for e in step.emissions if e.rid in self._active]  # not aborted meanwhile
         for emission in alive:
-            self._active[emission.rid][0].deliver(due_s)
+            try:
+                self._active[emission.rid][0].deliver(due_s)
+            except Exception as problem:  # noqa: BLE001 - it ends this response, no other
+                self._lose(emission.rid, problem)
         for rid, tokens, finished in alive:  # counted after all have been sent
+            if rid not in self._active:
+                continue
             _, request = self._active[rid]
             self.counters.add_tokens(request, tokens, due_s)
             if finished:
                 del self._active[rid]
                 self.counters.end(request)
         self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
+
+    def _lose(self, rid: str, problem: Exception) -> None:
+        generation, _ = self._active.pop(rid)
+        self.scheduler.abort(rid)
+        _drop(generation, problem)
+
+
+def _drop(generation: Generation, problem: Exception) -> None:
+    """End a response that cannot be written, and report why in the twin's log."""
+    traceback.print_exception(problem)
+    generation.drop()
 
 
 async def _until(due_s: float) -> None:

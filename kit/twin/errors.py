@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_LONGEST = 64 * 2**10  # characters of an error message
+
 
 class Refused(Exception):
     """A request that gets an error instead of an answer."""
@@ -28,10 +30,13 @@ def bad_request(message: str, kind: str = "BadRequestError") -> Refused:
 def invalid(problems: Sequence[Mapping[str, Any]]) -> Refused:
     """A body that does not fit its model. `problems` are pydantic's, written as FastAPI writes
     them. A real server adds the place in SGLang's source."""
-    entries = [{**one, "loc": ("body", *one["loc"])} for one in problems]
-    count = f"{len(entries)} validation error{'' if len(entries) == 1 else 's'}"
-    lines = "\n".join(f"  {entry}" for entry in entries)
-    return bad_request(f"{count}:\n{lines}", "Bad Request")
+    message = f"{len(problems)} validation error{'' if len(problems) == 1 else 's'}:"
+    for one in problems:
+        message += f"\n  { {**one, 'loc': ('body', *one['loc'])} }"
+        if len(message) > _LONGEST:  # each repeats the value that is wrong
+            message = message[:_LONGEST] + " …"
+            break
+    return bad_request(message, "Bad Request")
 
 
 def not_served(what: str) -> Refused:

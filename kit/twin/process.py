@@ -9,6 +9,7 @@ ends too.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import json
@@ -19,13 +20,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import IO, Any
 
 from kit.errors import KitError, LaunchError
 from kit.hardware import SGLANG
 
 START_TIMEOUT_S = 20.0
+_SWITCH_S = 0.0005  # how long a thread may keep the event loop waiting; Python's own is 5 ms
 _TAKEN = 98  # the exit code for a port that somebody else has
 _REFUSED = 2  # for anything else that its reader can mend
 
@@ -139,7 +141,9 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
 
     import uvicorn
 
+    from kit.twin import workers
     from kit.twin.app import app
+    from kit.twin.connection import KEEP_ALIVE_S, Connection, sweep
     from kit.twin.engine import new_event_loop
     from kit.twin.server import Twin
     from kit.twin.tokenizer import vocabulary
@@ -150,9 +154,9 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
         log_level="critical",
         access_log=False,
         lifespan="on",
-        http="httptools",
+        http=Connection,
         ws="none",
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
         backlog=4096,
     )
@@ -160,14 +164,17 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            self.sweeping = asyncio.create_task(sweep(self.server_state.connections))
             if self.started:
                 ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
             threading.Thread(target=_load_generations, name="loading", daemon=True).start()
 
+    sys.setswitchinterval(_SWITCH_S)
     loop = new_event_loop()
     try:
         loop.run_until_complete(Server(config).serve([sock]))
     finally:
+        workers.stop()
         loop.close()
         sock.close()
 
@@ -191,6 +198,7 @@ def serve_here(
     sglang: str = SGLANG,
     fault: str | None = None,
     served_model_name: str | None = None,
+    allowed_hosts: Collection[str] = (),
 ) -> int:
     """`kit twin`: print the address, and serve until Ctrl-C. Returns 0. Raises KitErrors."""
 
@@ -199,8 +207,9 @@ def serve_here(
         print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
 
     try:
-        options = {"fault": fault, "served_model_name": served_model_name}
-        serve(profile, ready, port, speed=speed, sglang=sglang, **options)
+        options: dict[str, Any] = {"fault": fault, "served_model_name": served_model_name}
+        options |= {"speed": speed, "sglang": sglang, "allowed_hosts": allowed_hosts}
+        serve(profile, ready, port, **options)
     except KeyboardInterrupt:
         print("\nstopped")
     return 0

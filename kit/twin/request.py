@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from kit.twin.body import parse
 from kit.twin.errors import Refused, bad_request, invalid, native, not_served
 from kit.twin.protocol import (
     ChatCompletionRequest,
@@ -27,6 +28,11 @@ from kit.twin.tokenizer import VOCAB_SIZE
 M = TypeVar("M", bound=BaseModel)
 
 MOST_CHOICES = 128  # of one request: OpenAI's limit, where SGLang has none
+# Of one request as well: so many that checking and writing them takes well under a second.
+_MOST = {"messages": 2048, "tools": 1024, "stop": 256, "stop_regex": 256, "stop_token_ids": 1024}
+_MOST_PARTS = 4096  # content parts and tool calls of all messages
+_MOST_NAME = 1024  # characters of what each event of a stream repeats: model and rid
+_MOST_REGEX = 10_000
 
 # What SGLang's SamplingParams.verify checks, in its order: name, condition, what it must be.
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
@@ -74,18 +80,9 @@ class TextRequest:
     rid: str | None = None
 
 
-def parse(raw: bytes) -> Any:
-    """The body's JSON. Raises Refused."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError) as problem:
-        at, what = getattr(problem, "pos", 0), getattr(problem, "msg", str(problem))
-        found: dict[str, Any] = {"type": "json_invalid", "loc": (at,), "msg": "JSON decode error"}
-        raise invalid([found | {"input": {}, "ctx": {"error": what}}]) from problem
-
-
 def checked(kind: type[M], body: Any) -> M:
     """The body as the model `kind`. Raises Refused."""
+    _check_counts(body)
     try:
         return kind.model_validate(body, from_attributes=True)  # as FastAPI does
     except ValidationError as problem:
@@ -198,12 +195,35 @@ def bad_regex(pattern: str | None) -> str | None:
     correct one: the twin cannot make an answer follow it."""
     if pattern is None:
         return None
+    if len(pattern) > _MOST_REGEX:
+        raise not_served(f"a regex of more than {_MOST_REGEX:,} characters")
     try:
         re.compile(pattern)
-    except re.error as problem:
-        at = problem.pos or 0
-        return f"Failed to compile regex grammar: error at position {at}: {problem.msg}.\n"
+    except (re.error, RecursionError, OverflowError, ValueError) as problem:
+        at, what = getattr(problem, "pos", 0) or 0, getattr(problem, "msg", str(problem))
+        return f"Failed to compile regex grammar: error at position {at}: {what}.\n"
     raise not_served("constrained answers (regex)")
+
+
+def _check_counts(body: Any) -> None:
+    if not isinstance(body, dict):
+        return
+    params = body.get("sampling_params")
+    for one in (body, params if isinstance(params, dict) else {}):
+        for name, most in _MOST.items():
+            if isinstance(given := one.get(name), list) and len(given) > most:
+                raise not_served(f"more than {most:,} {name} in one request")
+    for name in ("model", "rid"):
+        if isinstance(given := body.get(name), str) and len(given) > _MOST_NAME:
+            raise not_served(f"a {name} of more than {_MOST_NAME:,} characters")
+    messages = body.get("messages")
+    inner = (m.get(key) for m in _objects(messages) for key in ("content", "tool_calls"))
+    if sum(len(one) for one in inner if isinstance(one, list)) > _MOST_PARTS:
+        raise not_served(f"more than {_MOST_PARTS:,} parts in one conversation")
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
 
 
 def _check_ranges(asked: Any) -> None:
@@ -249,8 +269,8 @@ def _schema_problem(schema: Any) -> str | None:
 def _arguments(text: str) -> dict[str, Any]:
     must_be = "Assistant tool call function.arguments must be "
     try:
-        arguments = json.loads(text)
-    except (ValueError, RecursionError) as problem:
+        arguments = parse(text.encode())
+    except Refused as problem:
         raise bad_request(must_be + "valid JSON.", "BadRequest") from problem
     if not isinstance(arguments, dict):
         raise bad_request(must_be + "a JSON object.", "BadRequest")
@@ -298,7 +318,7 @@ def _contract_error(problem: ValidationError) -> str:
 def _serde(value: Any) -> str:
     """How serde names a value of the wrong type."""
     if isinstance(value, str):
-        return f"string {json.dumps(value, ensure_ascii=False)}"
+        return f"string {json.dumps(value[:_MOST_NAME], ensure_ascii=False)}"
     if isinstance(value, list | dict):
         return "sequence" if isinstance(value, list) else "map"
     names = {"bool": "boolean", "int": "integer", "float": "floating point"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from kit.hardware import SGLANG, profile
 from kit.scheduler import Scheduler
 from kit.sizing import explain
 from kit.twin.authored import AssistantTurn
-from kit.twin.chat_format import Message, render, text_of, unsaid_tokens
+from kit.twin.chat_format import Message, render, unsaid_tokens
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
 from kit.twin.faults import Fault, response_writer
@@ -23,14 +22,12 @@ from kit.twin.llama_cpp import PocketWriter
 from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
 from kit.twin.token_script import TokenScript
 from kit.twin.tokenizer import vocabulary
+from kit.twin.workers import beside
 
 if TYPE_CHECKING:
     from kit.launch import LaunchPlan
 
 FASTEST = 1000.0
-_LONG_TEXT = 20_000  # characters; a longer prompt is rendered and tokenized beside the event loop
-
-T = TypeVar("T")
 
 
 class Twin:
@@ -48,6 +45,7 @@ class Twin:
         port: int = 0,
         fault: str | None = None,
         served_model_name: str | None = None,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         if not 0 < speed <= FASTEST:
             raise InvalidValue(
@@ -65,6 +63,7 @@ class Twin:
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
         self.pocket = PocketWriter()
+        self.allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self.model = served_model_name or self.profile.checkpoint
         self.context_length = (
             self.profile.context_length or self.profile.model.max_position_embeddings
@@ -92,7 +91,7 @@ class Twin:
         """Tokens of a bare prompt."""
         if not isinstance(prompt, str):
             return len(prompt)
-        return len(await _beside(len(prompt), lambda: vocabulary().encode(prompt)))
+        return await beside(len(prompt), lambda: vocabulary().count(prompt))
 
     async def chat_prompt(
         self,
@@ -100,14 +99,15 @@ class Twin:
         tools: Sequence[Mapping[str, Any]],
         thinking: bool,
         media: Sequence[str],
+        size: int,
     ) -> tuple[str, int]:
-        """A conversation in Qwen3.5's chat format, and its tokens."""
+        """A conversation in Qwen3.5's chat format, and its tokens. `size` is that of its JSON."""
 
         def made() -> tuple[str, int]:
             text = render(messages, tools, thinking, media)
-            return text, len(vocabulary().encode(text)) + unsaid_tokens(tools)
+            return text, vocabulary().count(text) + unsaid_tokens(tools)
 
-        return await _beside(sum(map(_size, messages)), made)
+        return await beside(size + 100 * len(messages), made)
 
     def writer(self, request: Request, stream: bool) -> ResponseWriter:
         """For one answer. With a schedule, a stream says when each of its parts was due."""
@@ -164,13 +164,3 @@ class Twin:
         author = "; ".join(filter(None, (turn.author.kind, turn.author.name)))
         headers = [(b"x-kit-twin", self.label.encode()), (b"x-kit-author", author.encode())]
         return headers + ([(b"x-kit-held-s", b"%.6f" % turn.held_s)] if turn.held_s else [])
-
-
-def _size(message: Message) -> int:
-    """The characters of a prompt, roughly: rendering a message costs as much as reading a few."""
-    return len(text_of(message)) + 100
-
-
-async def _beside(size: int, work: Callable[[], T]) -> T:
-    """Do the work here, or for a long text in a thread, so that no stream waits for it."""
-    return await asyncio.to_thread(work) if size > _LONG_TEXT else work()

@@ -17,7 +17,7 @@ DONE = b"data: [DONE]\n\n"
 
 def dumps(value: Any) -> bytes:
     """JSON as SGLang writes it: no spaces, and only the escapes that JSON needs."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def event(value: Any) -> bytes:

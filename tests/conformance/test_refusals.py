@@ -19,13 +19,13 @@ from kit.twin.server import Twin
 
 @pytest.fixture(scope="module")
 def twin() -> Iterator[TestClient]:
-    with TestClient(app(Twin("b200x8", speed=500))) as client:
+    with TestClient(app(Twin("b200x8", speed=500)), base_url="http://127.0.0.1") as client:
         yield client
 
 
 def ask(twin: TestClient, path: str, body: Any) -> Exchange:
     text = json.dumps(body)
-    got = twin.post(path, content=text)
+    got = twin.post(path, content=text, headers={"content-type": "application/json"})
     media = got.headers.get("content-type", "")
     return Exchange("POST", path, text, got.status_code, media, got.content)
 
