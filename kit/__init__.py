@@ -24,6 +24,7 @@ The line that runs through it, left to right; a module imports what stands left 
     chat        messages → events: thinking, answer, tool calls, usage
     tools       a Python function → a checked tool, and the loop that lets a model call it
     bench       workloads, the measuring client, metrics, published runs
+    capacity    a target → the profiles that hold it, how many, what they cost
     views       everything that draws
     course      the notebooks, exercises that check themselves, drawings, recorded start-up logs
     cli         `kit …`
@@ -49,6 +50,7 @@ _HOME = {
 }
 _MODULES = {
     "bench",
+    "capacity",
     "chat",
     "endpoint",
     "hardware",

@@ -4,6 +4,7 @@
     machine   profiles size command serve stop twin
     bench     bench
     predict   predict
+    plan      plan
     rehearse  rehearse
     course    chat run lab
     shared    options and output that several have

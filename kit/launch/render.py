@@ -73,7 +73,7 @@ def render(plan: LaunchPlan, form: str) -> str:
         "k8s": _k8s,
         "skypilot": _skypilot,
     }[form](plan)
-    return _templates().get_template(TEMPLATES[form]).render(**_common(plan), **values)
+    return template(TEMPLATES[form]).render(**_common(plan), **values)
 
 
 def ways(port: int) -> tuple[str, ...]:
@@ -82,6 +82,11 @@ def ways(port: int) -> tuple[str, ...]:
     load_data.known_keys("recipes/reach.toml", data, ("way",))
     rows = [Way(**row) for row in data["way"]]
     return tuple(f"by {way.by}:  {way.how.format(port=port)}" for way in rows)
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of data/recipes. It refuses a name without a value."""
+    return _templates().get_template(name)
 
 
 @cache

@@ -1,0 +1,72 @@
+"""What a replica runs out of first: slots, KV cache, bandwidth, FLOPs, or the patience of launches.
+
+A queue beside free memory is short of slots, one with all memory promised is short of KV cache.
+Without a queue it is the steps that take too long: they are worked out again with twice the
+bandwidth and with twice the FLOP/s, and what shortens them most is what was short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kit.capacity.judge import Option, Point
+from kit.hardware import Gpu
+from kit.speed import SpeedModel
+
+Resource = Literal["slots", "KV cache", "bandwidth", "FLOPs", "launches"]
+_QUEUE = 0.5  # waiting requests of an average step: more is no coincidence
+_HELPS = 0.88  # of its time that a step still takes: above, the resource is not short
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What runs out first, and how one can tell."""
+
+    resource: Resource
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.reason}"
+
+
+def limit(option: Option) -> Limit:
+    """What an option runs out of: at the lightest load that is too much for a replica, where one
+    was tried, else at the load that it has."""
+    point = option.beyond or option.point
+    out, memory = point.outcome, option.candidate.memory
+    if point.tightest == "ttft" and out.queued > _QUEUE:
+        load = f"{out.queued:,.0f} wait while {out.running:,.0f} run"
+        if out.most_running >= memory.max_running_requests:
+            return Limit("slots", f"{load}: the {memory.max_running_requests} slots are taken")
+        used = f"{out.kv_tokens:,.0f} of {memory.kv_tokens:,} tokens held, the rest promised"
+        return Limit("KV cache", f"{load}: {used}")
+    return _steps(option, point)
+
+
+def _steps(option: Option, point: Point) -> Limit:
+    gpu = option.profile.gpu
+    wider = _share(option, point, replace(gpu, bandwidth_gb_s=2 * gpu.bandwidth_gb_s))
+    faster = _share(option, point, replace(gpu, flops={k: 2 * v for k, v in gpu.flops.items()}))
+    what = "its prefills" if point.tightest == "ttft" else "its steps"
+    told = (
+        f"{point.tightest.upper()} is nearest to its bound, and {what} take {wider:.0%} of their "
+        f"time with twice the bandwidth, {faster:.0%} with twice the FLOP/s"
+    )
+    if min(wider, faster) > _HELPS:
+        return Limit("launches", f"{told}: the rest is launching kernels, which no GPU shortens")
+    return Limit("bandwidth" if wider < faster else "FLOPs", told)
+
+
+def _share(option: Option, point: Point, gpu: Gpu) -> float:
+    """What steps as this load has them take on another GPU, of what they take on its own."""
+    own = option.candidate.speed
+    other = SpeedModel(replace(own.profile, gpu=gpu), own.sglang, own.constants)
+    out = point.outcome
+    running, held = max(1, round(out.running)), round(out.kv_tokens)
+    tokens, requests = max(1, round(out.prefill_tokens)), max(1, round(out.prefill_requests))
+    prefills = other.prefill_s(tokens, requests) / own.prefill_s(tokens, requests)
+    if point.tightest == "ttft":
+        return prefills
+    steps = other.step_s(running, held) / own.step_s(running, held)
+    return (1 - out.prefill_share) * steps + out.prefill_share * prefills
