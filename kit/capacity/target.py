@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from kit.bench import images
 from kit.bench.goodput import Slo
+from kit.bench.workload import tokens_of_image
 from kit.capacity.trace import Row, Trace
 from kit.errors import InvalidValue
 
@@ -93,7 +93,7 @@ class Target:
         """Requests to draw from, one after the other and again from the start."""
         if self.trace is not None:
             return self.trace.rows
-        image = images.tokens(self.image_resolution) if self.image_share else (0, 0)
+        image = tokens_of_image(self.image_resolution) if self.image_share else (0, 0)
         return tuple(self._row(index, *image) for index in range(_PERIOD))
 
     def _row(self, index: int, image_tokens: int, with_marks: int) -> Row:
@@ -220,4 +220,4 @@ def _lengths(t: Target) -> None:
         )
     if not 0 <= t.image_share <= 1:
         raise InvalidValue(f"an image share of {t.image_share:g}", "give 0 (none) to 1 (all)")
-    images.tokens(t.image_resolution)
+    tokens_of_image(t.image_resolution)
