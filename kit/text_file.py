@@ -1,16 +1,20 @@
-"""Files that people save, as text: whatever the encoding, compressed or not; else by their names.
+"""Text files: those that people save, read; and ours, written so that nothing is ever half there.
 
     read_text(Path("run.json"), "give the file that the benchmark wrote")
+    write_text(Path("page.md"), text)           # all of it, or the old file as it was
+    append_line(Path("run.jsonl"), line)        # the line, or the file as it was
 
-UTF-8, UTF-16 and UTF-32 with or without a byte-order mark (Windows PowerShell's `>` writes
-UTF-16), and gzip. What is no text is refused with what it is.
+Read are UTF-8, UTF-16 and UTF-32 with or without a byte-order mark (Windows PowerShell's `>`
+writes UTF-16), and gzip. What is no text is refused with what it is.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,16 +45,80 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 _BETWEEN = re.compile(r"[\s\ufeff]*")  # some editors mark each line that they append
 
 
-def read_text(path: Path, hint: str) -> str:
-    """The text of a file. Raises KitError where it cannot be read, InvalidValue for no text.
+def read_text(path: Path, hint: str, most_bytes: int = MOST_BYTES) -> str:
+    """The text of a file. Raises KitError where it cannot be read, InvalidValue for no text and
+    for more than `most_bytes`.
 
     `hint` says what to give instead.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KitError(f"{path}: {error.strerror or error}", hint) from error
+        with path.open("rb") as stream:
+            data = stream.read(most_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise KitError(f"{path}: {getattr(error, 'strerror', None) or error}", hint) from error
+    if len(data) > most_bytes:
+        raise InvalidValue(f"{path} is larger than {most_bytes >> 20} MiB", hint)
     return text_of(data, str(path), hint)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file, in UTF-8: when it fails, the file is what it was before.
+
+    Raises KitError with what was not written. A pipe or a device is written to as it is.
+    """
+    data = text.encode("utf-8", "backslashreplace")  # a lone surrogate is nobody's UTF-8
+    try:
+        path = path.resolve()  # a link stays a link
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+        try:
+            beside.write_bytes(data)
+            if path.exists():
+                beside.chmod(path.stat().st_mode)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, in one write: when it fails, the file is what it was before.
+
+    It goes onto a line of its own, behind the torn one that another program left. Raises KitError
+    with what was not written.
+    """
+    data = line.encode("utf-8", "backslashreplace") + b"\n"
+    try:
+        with path.open("ab", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size if path.is_file() else 0
+            if size and not _ends_a_line(path):
+                data = b"\n" + data
+            written = 0
+            try:
+                while written < len(data):
+                    written += stream.write(data[written:])
+            except BaseException:
+                if path.is_file():
+                    stream.truncate(size)
+                raise
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _not_written(path: Path, error: OSError) -> KitError:
+    return KitError(
+        f"{path} was not written: {error.strerror or error}",
+        "make room on its disk, or give another place",
+    )
 
 
 def text_of(data: bytes, name: str, hint: str) -> str:
@@ -109,17 +177,40 @@ def unzipped(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 def json_values(text: str, name: str, hint: str) -> Iterator[Any]:
     """The JSON values of a text, one after the other, on lines of their own or not.
 
-    Raises InvalidValue with the line where one is not whole.
+    A line whose end is missing, because its writer was stopped or its disk full, is left out, and
+    a warning says so. Raises InvalidValue with the line where a value is no JSON, or none is whole.
     """
-    decoder, at = json.JSONDecoder(), 0
+    decoder, at, torn, some = json.JSONDecoder(), 0, "", False
     while (at := _after_space(text, at)) < len(text):
         try:
             value, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            raise InvalidValue(
-                f"{name} is not JSON: line {error.lineno}, {error.msg}", hint
-            ) from None
-        yield value
+            torn = f"{name} is not JSON: line {error.lineno}, {error.msg}"
+            if not (end := _end_of_torn_line(text, at, error)):
+                raise InvalidValue(torn, hint) from None
+            at = end
+        except (ValueError, RecursionError) as error:  # a number or a nesting without end
+            line = text.count("\n", 0, at) + 1
+            what = "a number" if isinstance(error, ValueError) else "brackets in brackets"
+            raise InvalidValue(f"{name}: line {line} has {what} that nobody wrote", hint) from None
+        else:
+            some = True
+            yield value
+    if torn and not some:
+        raise InvalidValue(torn, hint)
+    if torn:
+        warnings.warn(f"{torn}: a torn line, left out", stacklevel=3)
+
+
+_LITERAL = 6  # characters of "false", and one more
+
+
+def _end_of_torn_line(text: str, at: int, error: json.JSONDecodeError) -> int:
+    """Where the line that begins at `at` ends, if that is where its JSON breaks off; else 0."""
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    breaks_off = error.pos >= end - _LITERAL or error.msg.startswith("Unterminated string")
+    return end if breaks_off and text[at] in "{[" else 0
 
 
 def _after_space(text: str, at: int) -> int:

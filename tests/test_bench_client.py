@@ -87,6 +87,7 @@ def test_a_server_without_the_extensions_is_asked_plainly_and_it_is_said():
         yield OK
         for _ in range(4):
             yield chunked(chat_delta({"content": "word"}))
+        yield chunked(chat_delta({}, finish="stop"))
         yield chunked(b"data: [DONE]\n\n") + END
 
     report, _ = go(strict)

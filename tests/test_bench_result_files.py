@@ -93,7 +93,7 @@ MISTAKES = {
         b"==== Serving Benchmark Result ====\nMean TTFT (ms): 9\n",
         "--output-file",
     ),
-    "half a line": (TWO.encode() + TWO.encode()[:99], "line 3"),
+    "half a line": (TWO.encode()[:99], "line 1"),
     "two encodings": (TWO.encode() + TWO.encode("utf-16-le"), "two encodings"),
     "another tool": (b'{"config": {}, "results": {}}', "no benchmark result"),
     "numbers": (b"[1, 2]", "no benchmark result"),

@@ -5,7 +5,21 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from wired import END, OK, Asked, chat, chunked, go, native, native_events, serving, status, told
+from wired import (
+    DONE,
+    END,
+    OK,
+    Asked,
+    chat,
+    chat_delta,
+    chunked,
+    go,
+    native,
+    native_events,
+    serving,
+    status,
+    told,
+)
 
 from kit.bench import Sample, Workload
 from kit.bench.sampler import Sampler
@@ -75,6 +89,7 @@ def test_where_nobody_counts_chunks_are_counted_and_it_is_said():
         for _ in range(5):
             yield chunked(b'data: {"choices": [{"delta": {"content": "word"}}]}\n\n')
             await asyncio.sleep(0.002)
+        yield chunked(chat_delta({}, finish="stop"))
         yield chunked(b"data: [DONE]\n\n") + END
 
     _, samples = sampled(plain)
@@ -222,7 +237,7 @@ def test_answers_that_tell_their_verify_steps_need_no_question():
         for data in native_events(asked):
             spec = b'"meta_info": {"spec_verify_ct": 4, "spec_num_correct_drafts": 9, '
             yield chunked(data.replace(b'"meta_info": {', spec))
-        yield END
+        yield chunked(DONE) + END
 
     report, _ = go(telling)
     assert report.accept_length == pytest.approx(1 + 9 / 4)

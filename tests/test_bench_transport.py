@@ -10,7 +10,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from wired import END, OK, chunked, go, native, native_events
+from wired import DONE, END, OK, chunked, go, native, native_events
 
 from kit.bench import Workload, epoll_reader, measure
 from kit.endpoint import connect
@@ -34,7 +34,7 @@ def test_chunks_split_anywhere_say_the_same(piece):
             async for data in native(asked):
                 yield data
             return
-        wire = OK + b"".join(chunked(e) for e in native_events(asked)) + END
+        wire = OK + b"".join(chunked(e) for e in (*native_events(asked), DONE)) + END
         for begin in range(0, len(wire), piece):
             yield wire[begin : begin + piece]
             await asyncio.sleep(0)
@@ -57,7 +57,7 @@ def test_an_event_over_two_chunks_comes_when_it_is_whole():
             yield chunked(data[:middle])
             await asyncio.sleep(0.01)
             yield chunked(data[middle:])
-        yield END
+        yield chunked(DONE) + END
 
     report, _ = go(halves)
     assert report.completed == 6
@@ -104,7 +104,7 @@ def test_an_answer_that_ends_with_its_connection_is_whole():
                 yield data
             return
         yield b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
-        for data in native_events(asked):
+        for data in (*native_events(asked), DONE):
             yield data
         yield None
 

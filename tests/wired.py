@@ -109,6 +109,7 @@ async def serving(answer, tls: ssl.SSLContext | None = None, **options):
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
 
 
 def chunked(data: bytes) -> bytes:
@@ -138,7 +139,8 @@ def native_events(asked: Asked, tokens_per_chunk: int = 3) -> list[bytes]:
     """The first token alone, then up to three per chunk, as with MTP."""
     wanted = asked.body["sampling_params"]["max_new_tokens"]
     totals = [*range(1, wanted, tokens_per_chunk), wanted] if wanted > 1 else [1]
-    return [event(total, asked) for total in totals]
+    ends = {"type": "length", "length": wanted}
+    return [event(total, asked, ends if total == wanted else None) for total in totals]
 
 
 def told(asked: Asked, state: dict, metrics: str = "") -> bytes:
@@ -168,11 +170,11 @@ async def native(asked: Asked, pause_s: float = 0.0) -> Wire:
         if pause_s:
             await asyncio.sleep(pause_s)
         yield chunked(data)
-    yield chunked(b"data: [DONE]\n\n") + END
+    yield chunked(DONE) + END
 
 
-def chat_delta(delta: dict, usage: int | None = None, asked: Asked | None = None) -> bytes:
-    chunk: dict = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+def chat_delta(delta: dict, usage: int | None = None, finish: str | None = None) -> bytes:
+    chunk: dict = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
     if usage is not None:
         chunk["usage"] = {"prompt_tokens": 77, "completion_tokens": usage}
     return b"data: %s\n\n" % json.dumps(chunk).encode()
@@ -204,5 +206,6 @@ async def chat(asked: Asked) -> Wire:
     for total in range(1, wanted + 1):
         key = "reasoning_content" if total <= wanted // 2 else "content"
         yield chunked(chat_delta({key: "word "}, total))
+    yield chunked(chat_delta({}, wanted, "length"))
     yield chunked(b'data: {"choices": [], "usage": {"prompt_tokens": 77, "completion_tokens": ')
-    yield chunked(b"%d}}\n\n" % wanted) + chunked(b"data: [DONE]\n\n") + END
+    yield chunked(b"%d}}\n\n" % wanted) + chunked(DONE) + END

@@ -11,6 +11,7 @@ A module imports those above it, never those below:
     result_file    result files of bench_serving, vLLM and `kit bench`, read
     epoll_reader   connections read in a thread of their own
     transport      HTTP connections that record bytes and the time they came
+    progress       ends answers that stall, or that never end
     protocol       what a request says, what a recorded answer means
     sampler        a run while it is going, five samples per second
     server_stats   what the server says of itself: its queue, its accept length

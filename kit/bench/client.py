@@ -22,6 +22,7 @@ from typing import Literal
 
 from kit.bench import protocol, server_stats
 from kit.bench.metrics import report
+from kit.bench.progress import close_stalled
 from kit.bench.protocol import Dialect, RequestWriter, Shortener
 from kit.bench.record import Record
 from kit.bench.report import Report
@@ -34,7 +35,8 @@ from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
 from kit.http import hidden
 
-STALL_S = 300.0  # without a byte for so long, a request has failed
+STALL_S = 300.0  # without a token for so long, a request has failed
+WARMUP_STALL_S = 30.0  # the same for the warm-up, which waits for nobody
 WARMUP_TOKENS = 32  # as bench_serving: one request before the clock starts, this long at most
 _KEY = "give its API key: key=… or KIT_API_KEY"
 _HINTS = {  # by how the error of a failed warm-up begins
@@ -55,14 +57,15 @@ async def run(
     *,
     on_sample: OnSample | None = None,
     dialect: Literal["native", "chat", "auto"] = "auto",
-    stall_s: float = STALL_S,
+    stall_s: float | None = None,
 ) -> Report:
     """Send `workload` to `endpoint` and report what came back.
 
     `on_progress(finished, total)` is called after each request, `on_sample(sample)` about five
     times per second and once at the end, both in the loop that measures: they must be quick.
     `dialect` "auto" takes SGLang's /generate where the server is an SGLang (or the twin), else
-    chat completions; for images always these.
+    chat completions; for images always these. A request without a token for `stall_s` has failed
+    (300, the warm-up 30); what only keeps a connection alive does not count.
     Raises EndpointError when the warm-up request fails: then nothing was measured. Raises
     InvalidValue for images by /generate.
     """
@@ -73,14 +76,18 @@ async def run(
             raise InvalidValue("images by /generate", 'they go by chat: leave out dialect="native"')
         shorten = Shortener if chosen == "native" else lambda: None
         with closing(Pool(origin, lambda: Connection(shorten()))) as pool:
-            writer, counted = await _warm_up(pool, endpoint, workload, chosen, stall_s)
+            writer, counted = await _warm_up(
+                pool, endpoint, workload, chosen, stall_s or WARMUP_STALL_S
+            )
             requests = [  # in a thread: those with images take their time
                 await asyncio.to_thread(writer.request, index)
                 for index in range(workload.num_prompts)
             ]
             before = await SpeculationCounters.of(questions)
             sampler = Sampler(endpoint.speed, counted)
-            runner = Runner(workload, pool, questions, sampler, stall_s, on_progress, on_sample)
+            runner = Runner(
+                workload, pool, questions, sampler, stall_s or STALL_S, on_progress, on_sample
+            )
             await runner.run(requests)
         records = [
             _record(response, chosen, lengths, runner.start_s, endpoint)
@@ -118,14 +125,16 @@ async def _warm_up(
     for extensions in protocol.EXTENSIONS[dialect]:
         writer = RequestWriter(workload, pool.origin, dialect, endpoint.model, extensions)
         request = await asyncio.to_thread(writer.request, 0, WARMUP_TOKENS)
+        watching = asyncio.create_task(close_stalled(pool, stall_s, WARMUP_TOKENS))
         try:
-            async with asyncio.timeout(stall_s):
-                response = await pool.ask(request)
-        except TimeoutError:
+            response = await pool.ask(request)
+        finally:
+            watching.cancel()
+        if response.error.startswith("stalled"):
             raise EndpointError(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
-                "look at the server's log: it may still be loading, or hang",
-            ) from None
+                "look at the server's log: it may still be loading, or hang; --stall waits longer",
+            )
         first = _record(response, dialect, workload.lengths[0], 0.0, endpoint)
         if first.ok:
             return writer, bool(first.tokens)

@@ -31,10 +31,12 @@ from kit.launch.rehearsal import TINY, Rehearsal, rehearsal, tiny
 from kit.provenance import Provenance, measured
 from kit.server.log import LedgerRow, ledger, read
 from kit.speed import SpeedModel
+from kit.text_file import json_values, read_text
 
 RUN_ROWS = ("mean_ttft_ms", "median_ttft_ms", "mean_tpot_ms", "median_tpot_ms", "output_throughput")
 CONTEXT_STEP = 250  # tokens: decode steps of requests about as long count as one kind
 LEAST_LINES = 3  # of the log, for a decode step to be shown
+_AGAIN = "give the folder as kit rehearse wrote it"
 _READY = "The server is fired up"
 _DECODE = re.compile(
     r"Decode batch.*?#running-req: (\d+), #(?:full )?token: (\d+),"
@@ -199,9 +201,9 @@ def measured_rank(where: str | Path) -> MeasuredRank:
     folder = Path(where) if Path(where).is_dir() else _own() / Path(where).name
     try:
         about = json.loads((folder / "about.json").read_text("utf-8"))
-        lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
+        kept = folder / "results.jsonl"
+        results = list(json_values(read_text(kept, _AGAIN), str(kept), _AGAIN))
         text = (folder / about["log"]).read_text("utf-8", "replace")
-        results = [json.loads(line) for line in lines]
     except (OSError, ValueError) as problem:
         raise KitError(
             f"{where} holds no rehearsal that ran: {problem}",

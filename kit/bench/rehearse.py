@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any
 
 from kit import server
+from kit.bench.client import STALL_S
 from kit.bench.client import run as measure
 from kit.bench.measured import MeasuredRank, measured_rank
 from kit.bench.report import Report
@@ -28,6 +29,7 @@ from kit.errors import KitError
 from kit.launch.rehearsal import TINY, Rehearsal
 from kit.server import Server, preflight
 from kit.server.rehearse import prepare
+from kit.text_file import append_line, write_text
 
 ENDING_S = 15.0  # of the time, kept for ending the server
 LONGEST, LONGEST_TINY = 8192, 256  # tokens of the longest prompts
@@ -111,7 +113,9 @@ def _within(running: Server, work: Workload, left_s: float) -> Report | None:
 
     async def measured() -> Report:
         async with asyncio.timeout(max(left_s, 0.0)):
-            return await measure(connect(running.url, quiet=True), work, dialect="native")
+            return await measure(
+                connect(running.url, quiet=True), work, dialect="native", stall_s=STALL_S
+            )
 
     try:
         return asyncio.run(measured())
@@ -128,8 +132,7 @@ def _result(kind: str, name: str, report: Report) -> dict[str, Any]:
 
 
 def _note(folder: Path, result: dict[str, Any]) -> None:
-    with (folder / "results.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(result) + "\n")
+    append_line(folder / "results.jsonl", json.dumps(result))
 
 
 def _write_about(one: Rehearsal, running: Server, folder: Path) -> None:
@@ -151,4 +154,4 @@ def _write_about(one: Rehearsal, running: Server, folder: Path) -> None:
         "notes": notes,
         "log": "server.log",
     }
-    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "about.json", json.dumps(about, indent=1) + "\n")

@@ -32,7 +32,8 @@ _FIELDS = {field.name for field in fields(Report)}
 def read(path: str | Path, provenance: Provenance | None = None) -> list[Report]:
     """The runs of a result file, in its order: a line each, a JSON array, or pretty-printed.
 
-    `provenance` is for runs that bring none: by default measured, by the tool, in that file.
+    `provenance` is for runs that bring none: by default measured, by the tool, in that file. Where
+    a line is torn, because its writer was stopped, the others are given, and a warning says so.
     Raises KitError when the file is not there, InvalidValue when it holds no results.
     """
     path = Path(path)
@@ -68,7 +69,7 @@ def from_json(line: Any, provenance: Provenance | None = None, where: str = "a r
     """
     try:
         return _report(line, provenance, where)
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
         lacks = f"no {problem}" if isinstance(problem, KeyError) else str(problem)
         raise InvalidValue(
             f"{where}: a benchmark result that is not whole: {lacks}", "keep its line as it was"
@@ -103,7 +104,7 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
     return Report(
         provenance=provenance,
         workload=_workload(line),
-        arguments={key: line.get(key) for key in (*ARGUMENTS, *OUR_ARGUMENTS)},
+        arguments=_arguments(line, (*ARGUMENTS, *OUR_ARGUMENTS)),
         itl_basis=basis,
         errors=_errors(line.get("errors")),
         judged=Goodput.from_json(line),
@@ -111,6 +112,14 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
         records=_records(line),
         **values,
     )
+
+
+def _arguments(line: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Those arguments of a run that its line has: single values, but for two."""
+    for name in (*names, "backend", "endpoint_type"):
+        if isinstance(line.get(name), list | dict) and name not in ("server_info", "ramp"):
+            raise ValueError(f"its {name} is a {type(line[name]).__name__}")
+    return {name: line.get(name) for name in names}
 
 
 def _values(line: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +144,10 @@ def _from_vllm(line: dict[str, Any], provenance: Provenance) -> Report:
     duration_s, tokens_in = values.get("duration_s"), values.get("total_input_tokens")
     failed = int(line.get("failed") or 0)
     e2e, itl = _stats(line, "e2el"), _stats(line, "itl")
-    rate = values.get("request_throughput")
+    rate, both = values.get("request_throughput"), line["total_token_throughput"]
     return Report(
         provenance=provenance,
-        arguments={key: line.get(key) for key in ("request_rate", "max_concurrency")},
+        arguments=_arguments(line, ("request_rate", "max_concurrency")),
         errors={"failed": failed} if failed else {},
         e2e_latency=e2e,
         ttft=_stats(line, "ttft"),
@@ -150,7 +159,7 @@ def _from_vllm(line: dict[str, Any], provenance: Provenance) -> Report:
         | {
             "backend": line.get("backend") or line.get("endpoint_type") or "vllm",
             "input_throughput": tokens_in / duration_s if tokens_in and duration_s else None,
-            "total_throughput": line["total_token_throughput"],
+            "total_throughput": both if _known(both) else None,
             "concurrency": e2e.mean * rate / 1e3 if e2e.mean is not None and rate else None,
         },
     )
@@ -197,6 +206,8 @@ def request_rate(arguments: Mapping[str, Any]) -> float | None:
 def _errors(found: Any) -> dict[str, int]:
     """Ours are counts already; bench_serving's are a text per request, "" where it went well."""
     if isinstance(found, dict):
+        if not all(isinstance(count, int) for count in found.values()):
+            raise ValueError("its errors are no counts")
         return found
     counts: dict[str, int] = {}
     for error in found or ():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from kit.bench import server_stats
+from kit.bench.progress import close_stalled
 from kit.bench.sampler import INTERVAL_S, Sample, Sampler
 from kit.bench.transport import Pool, Response
 from kit.bench.workload import Workload
@@ -24,8 +25,8 @@ _AT_A_TIME = 50  # answers sampled before the loop gets its turn again
 class Runner:
     """Sends requests at the pace of a workload over `pool`, and keeps what comes back.
 
-    `questions` goes to the server for its queue. A response silent for `stall_s` has failed. Times
-    are those of `perf_counter`, `responses` by request number.
+    `questions` goes to the server for its queue. A response without a token for `stall_s` has
+    failed. Times are those of `perf_counter`, `responses` by request number.
     """
 
     workload: Workload
@@ -74,7 +75,9 @@ class Runner:
         """What runs next to the requests, from the first to the last of them."""
         collecting = gc.isenabled()
         gc.disable()  # a collection over thousands of recorded parts would delay the stamps
-        tasks = [asyncio.create_task(self._close_stalled())]
+        tasks = [
+            asyncio.create_task(close_stalled(self.pool, self.stall_s, self.workload.output_len))
+        ]
         if self.on_sample is not None:
             tasks.append(asyncio.create_task(self._keep_sampling()))
             tasks.append(asyncio.create_task(self._keep_asking_load()))
@@ -103,13 +106,6 @@ class Runner:
         delay_s = self.start_s + send_s / self.sampler.clock - perf_counter()
         if delay_s > 0:
             await asyncio.sleep(delay_s)
-
-    async def _close_stalled(self) -> None:
-        while True:
-            await asyncio.sleep(min(1.0, self.stall_s / 4))
-            late = perf_counter() - self.stall_s
-            for connection in [c for c in self.pool.busy if c.last < late]:
-                connection.close(f"stalled: no byte for {self.stall_s:g} s")
 
     async def _keep_sampling(self) -> None:
         while True:

@@ -11,16 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from kit.bench.progress import HAS_TOKENS, count_in
 from kit.bench.transport import Response
 
 INTERVAL_S = 0.2
-_HAS_TOKENS = re.compile(  # a part with text, thinking or a tool call; not only a role or a usage
-    rb'"(?:content|reasoning_content|reasoning)":\s*"[^"]|"tool_calls":\s*\[\s*\{'
-)
-_COUNT = b'"completion_tokens":'  # inside a text these quotes would be escaped
-_NUMBER = re.compile(rb"\s*(\d+)[^\d]")
-_LONGEST = 40  # bytes of a count with its name
 _IN_STREAM = b'data: {"error"'
+_FINISH = re.compile(rb'"finish_reason":\s*(?:"|\{)')
+_END = 1 << 16  # bytes at the end of an answer, where its last events are
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class Sampler:
             return
         for index in range(seen.parts, len(response.parts)):
             time_s, part = response.parts[index]
-            if _count(response.parts, index) if self.counted else _HAS_TOKENS.search(part):
+            if count_in(response.parts, index) if self.counted else HAS_TOKENS.search(part):
                 seen.started = True
                 seen.parts = index
                 self._ttft_s.append((time_s - response.sent) * self.clock)
@@ -122,14 +119,14 @@ class Sampler:
     def _count(self, response: Response, seen: _Seen) -> None:
         parts, first = response.parts, seen.parts
         if not self.counted:
-            times = [time_s for time_s, part in parts[first:] if _HAS_TOKENS.search(part)]
+            times = [time_s for time_s, part in parts[first:] if HAS_TOKENS.search(part)]
             self._add(seen, seen.tokens + len(times))
             if len(times) > 1:
                 self._itl_s.append((times[-1] - times[-2]) * self.clock)
             return
         newest: tuple[float, int] | None = None
         for index in range(len(parts) - 1, max(first - 1, 0) - 1, -1):
-            time_s, count = parts[index][0], _count(parts, index)
+            time_s, count = parts[index][0], count_in(parts, index)
             if not count:
                 continue
             if newest is None:
@@ -144,19 +141,9 @@ class Sampler:
         seen.tokens = max(tokens, seen.tokens)
 
 
-def _count(parts: list[tuple[float, bytes]], index: int) -> int | None:
-    """The last count of tokens that a part completes; None where there is none.
-
-    A read may end inside the count: then it belongs to the part after.
-    """
-    tail = parts[index - 1][1][-_LONGEST:] if index else b""
-    text = tail + parts[index][1]
-    at = text.rfind(_COUNT)
-    found = _NUMBER.match(text, at + len(_COUNT)) if at >= 0 else None
-    return int(found[1]) if found and found.end() > len(tail) else None
-
-
 def _failed(response: Response) -> bool:
+    """Whether it is no whole answer, by the looks of its end; `kit.bench.protocol` reads it all."""
     if response.error or response.status != 200:
         return True
-    return any(_IN_STREAM in part for _, part in response.parts[-3:])
+    end = b"".join(part[-_END:] for _, part in response.parts[-8:])
+    return _IN_STREAM in end or b"[DONE]" not in end or not _FINISH.search(end)

@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, TypeGuard
 
 from kit import chat
 from kit.bench.transport import Origin, Pool, Response
@@ -38,8 +39,12 @@ async def load(pool: Pool) -> tuple[int | None, int | None]:
     loads = _object(await _get(pool, "/v1/loads")).get("loads")
     if not isinstance(loads, list) or not loads:
         return None, None
-    running, queued = ("num_running_reqs", "num_waiting_reqs")
-    return sum(one.get(running, 0) for one in loads), sum(one.get(queued, 0) for one in loads)
+    named = (
+        [one.get(name, 0) if isinstance(one, dict) else None for one in loads]
+        for name in ("num_running_reqs", "num_waiting_reqs")
+    )
+    running, queued = (sum(counts) if _all_counts(counts) else None for counts in named)
+    return running, queued
 
 
 def gauges(page: bytes) -> tuple[int | None, int | None]:
@@ -60,10 +65,11 @@ class SpeculationCounters:
         page = await _get(pool, "/metrics")
         counters: dict[bytes, float] = {}
         for name, value in _COUNTER.findall(page.body if page else b""):
-            counters[name] = counters.get(name, 0.0) + float(value)
+            counters[name] = counters.get(name, 0.0) + _number(value)
         states = (await server_info(pool)).get("internal_states")
-        state = states[0] if isinstance(states, list) and states else {}
-        return cls(state.get("avg_spec_accept_length"), counters)
+        state = states[0] if isinstance(states, list) and states else None
+        mean = state.get("avg_spec_accept_length") if isinstance(state, dict) else None
+        return cls(float(mean) if isinstance(mean, int | float) else None, counters)
 
     def until(self, later: SpeculationCounters) -> float | None:
         """The accept length between the two: tokens per verify step, the bonus token included.
@@ -117,11 +123,24 @@ async def _get(pool: Pool, path: str) -> Response | None:
 def _object(response: Response | None) -> dict[str, Any]:
     try:
         found = json.loads(response.body) if response else {}
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _total(values: Iterable[bytes]) -> int | None:
-    numbers = [float(value) for value in values]
+    numbers = [_number(value) for value in values]
     return int(sum(numbers)) if numbers else None
+
+
+def _number(value: bytes) -> float:
+    """A value of /metrics; 0 for what is no finite number."""
+    try:
+        number = float(value)
+    except ValueError:
+        return 0.0
+    return number if isfinite(number) else 0.0
+
+
+def _all_counts(values: Sequence[Any]) -> TypeGuard[Sequence[int]]:
+    return all(type(value) is int for value in values)

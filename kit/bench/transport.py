@@ -21,7 +21,11 @@ from kit.errors import EndpointError
 from kit.http import checked_key
 
 CONNECT_TIMEOUT_S = 10.0
+MOST_BYTES = 256 << 20  # of one answer, as it is kept
 CUT = "cut: the server closed the connection before the end of the answer"
+_MOST_HEAD = 1 << 20
+Part = bytes | bytearray
+_ENDS = (b"\n", b"\r")
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,37 @@ class Origin:
 
 
 class Response:
-    """What came back, as it came. `parts` are (seconds on `perf_counter`, bytes of the body)."""
+    """What came back, as it came. `parts` are (seconds on `perf_counter`, bytes of the body).
 
-    __slots__ = ("error", "parts", "sent", "status")
+    Reads that end inside a line are put together: an event in a million pieces is one part. None
+    of them completes an event, so none of their times counts.
+    """
+
+    __slots__ = ("error", "parts", "sent", "size", "status")
 
     def __init__(self) -> None:
         self.sent = 0.0
         self.status = 0
-        self.parts: list[tuple[float, bytes]] = []
+        self.parts: list[tuple[float, Part]] = []
+        self.size = 0  # bytes of them
         self.error = ""
 
     @property
     def body(self) -> bytes:
         return b"".join(part for _, part in self.parts)
+
+    def add(self, time_s: float, part: bytes) -> None:
+        """Keep what came then."""
+        self.size += len(part)
+        parts = self.parts
+        if parts and b"\n" not in part and b"\r" not in part and parts[-1][1][-1:] not in _ENDS:
+            began_s, before = parts[-1]
+            if isinstance(before, bytearray):
+                before += part
+            else:
+                parts[-1] = (began_s, bytearray(before + part))
+            return
+        parts.append((time_s, part))
 
 
 class Connection(asyncio.Protocol):
@@ -95,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._framed = False  # the response says where it ends; else its end is the connection's
         self._between_chunks = False
         self._now = 0.0
+        self._head = 0  # bytes before the body
 
     def send(self, request: bytes) -> asyncio.Future[None]:
         """Write `request`; the future is done when its response has ended or failed."""
@@ -103,6 +126,7 @@ class Connection(asyncio.Protocol):
         self.response = Response()
         self._parser = self._new_parser(self)
         self._framed = self._between_chunks = False
+        self._head = 0
         self._done = self._loop.create_future()
         self.response.sent = self.last = perf_counter()
         self._transport.write(request)
@@ -125,6 +149,11 @@ class Connection(asyncio.Protocol):
         if self._between_chunks and (body := _one_chunk(data)) is not None:
             self.on_body(body)
             return
+        if not self.response.status:
+            self._head += len(data)
+            if self._head > _MOST_HEAD and len(data) < self._head:
+                self.close(f"no HTTP: a head of more than {_MOST_HEAD >> 20} MiB")
+                return
         try:
             self._parser.feed_data(data)
             self._between_chunks = self._between_chunks and data.endswith(b"\r\n")
@@ -149,7 +178,15 @@ class Connection(asyncio.Protocol):
         self.response.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        self.response.parts.append((self._now, self._shorten(body) if self._shorten else body))
+        response = self.response
+        part = self._shorten(body) if self._shorten else body
+        if part.endswith(b"\n"):  # nearly every read ends an event
+            response.size += len(part)
+            response.parts.append((self._now, part))
+        else:
+            response.add(self._now, part)
+        if response.size > MOST_BYTES:
+            self.close(f"an answer of more than {MOST_BYTES >> 20} MiB")
 
     def on_chunk_header(self) -> None:
         self._between_chunks = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from collections import deque
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from kit.cli.shared import (
     Add,
@@ -21,7 +21,8 @@ from kit.cli.shared import (
     twin_machine_options,
     workload_options,
 )
-from kit.errors import KitError
+from kit.errors import InvalidValue, KitError
+from kit.text_file import append_line
 
 if TYPE_CHECKING:
     from kit.bench import Report, Sample
@@ -43,6 +44,12 @@ def add(add_command: Add) -> None:
         help="SGLang's /generate, or chat completions (default: the former where there is one)",
     )
     sub.add_argument("--out", type=Path, help="append the result line to this .jsonl")
+    sub.add_argument(
+        "--stall",
+        type=float,
+        metavar="S",
+        help="seconds without a token after which a request has failed (300; the warm-up 30)",
+    )
     json_option(sub)
 
 
@@ -54,16 +61,23 @@ def _bench(args: argparse.Namespace) -> int:
     workload = given_workload(args)
     if args.goodput:
         Slo.parse(args.goodput)  # a mistake there is reported before the run, not after it
-    with _result_file(args.out) as lines:
-        server = connected(args)
-        progress = Progress(workload.num_prompts) if sys.stderr.isatty() else None
-        report = asyncio.run(measure(server, workload, on_sample=progress, dialect=args.dialect))
-        if progress is not None:
-            progress.end()
-        report = judged(report, args)
-        if lines is not None:
-            lines.write(json.dumps(report.to_json()) + "\n")
-    print_figures(report, args)
+    if args.stall is not None and not 0 < args.stall < inf:
+        raise InvalidValue(f"--stall {args.stall:g}", "give seconds, more than 0")
+    if args.out is not None:
+        _insist_on_place(args.out)
+    server = connected(args)
+    progress = Progress(workload.num_prompts) if sys.stderr.isatty() else None
+    report = asyncio.run(
+        measure(server, workload, on_sample=progress, dialect=args.dialect, stall_s=args.stall)
+    )
+    if progress is not None:
+        progress.end()
+    try:
+        print_figures(judged(report, args), args)
+        sys.stdout.flush()
+    finally:  # whatever became of the one, the other is still there
+        if args.out is not None:
+            append_line(args.out, json.dumps(judged(report, args).to_json()))
     return _code(report, workload.num_prompts)
 
 
@@ -73,12 +87,10 @@ def _code(report: Report, asked: int) -> int:
     return INCOMPLETE if report.failed else 0
 
 
-def _result_file(path: Path | None) -> contextlib.AbstractContextManager[TextIO | None]:
-    """The file for the result line, opened before the run: a wrong path must not cost one."""
-    if path is None:
-        return contextlib.nullcontext()
+def _insist_on_place(path: Path) -> None:
+    """Open the file for the result line before the run: a wrong path must not cost one."""
     try:
-        return path.open("a", encoding="utf-8")
+        path.open("ab").close()
     except OSError as error:
         raise KitError(
             f"{path}: {error.strerror}", "give --out a file that can be written"

@@ -28,12 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KitError as error:
         print(f"kit: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return 0
+        what = f"{error.filename or 'a file or a device'}: {error.strerror or error}"
+        print(
+            f"kit: {what}\n→ see what stands in the way there: room, permissions", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
 
 
 def parser() -> argparse.ArgumentParser:

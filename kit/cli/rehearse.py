@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kit.cli.shared import Add, json_option, mtp_and_version, print_figures, version
 from kit.errors import InvalidValue
+from kit.text_file import write_text
 
 if TYPE_CHECKING:
     from kit.launch.rehearsal import Rehearsal
@@ -68,9 +69,9 @@ def _rehearse(args: argparse.Namespace) -> int:
 
     quiet = args.json  # then all it prints is figures
     done = rehearse(one, folder, args.minutes, say=(lambda _: None) if quiet else print)
-    (folder / "page.md").write_text(f"{done}\n", encoding="utf-8")
-    (folder / "page.json").write_text(json.dumps(done.to_json(), indent=1), encoding="utf-8")
     print_figures(done, args)
+    write_text(folder / "page.md", f"{done}\n")
+    write_text(folder / "page.json", json.dumps(done.to_json(), indent=1))
     if not quiet:
         print(f"\nkept in {folder}; this page again: kit rehearse --read {folder}")
     return 1 if done.stopped else 0

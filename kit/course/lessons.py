@@ -19,6 +19,7 @@ from kit.launch import LaunchPlan, launch_plan
 from kit.server import command_for, cpu
 from kit.server.command import ServerCommand
 from kit.server.processes import free_port
+from kit.text_file import write_text
 from kit.views.frontend import allows_stdin
 
 if TYPE_CHECKING:
@@ -149,6 +150,11 @@ def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:
     except PapermillExecutionError as failed:
         said = f"{failed.ename}: {failed.evalue}".splitlines()[0]
         error = f"failed in cell {failed.cell_index}: {said}"
+    except (RuntimeError, OSError) as failed:  # no kernel, or no room for the notebook
+        raise LessonError(
+            f"{lesson.stem}: {str(failed).splitlines()[0] if str(failed) else 'its kernel died'}",
+            "is there room on the disks, and in memory? kit doctor says what is here",
+        ) from failed
     page = _page(lesson, notebook)
     return LessonRun(lesson.stem, time.monotonic() - began, notebook, page, error)
 
@@ -165,7 +171,7 @@ def _page(lesson: Path, notebook: Path) -> Path:
         node, resources={"metadata": {"name": notebook.stem, "path": str(lesson.parent)}}
     )
     page = notebook.with_suffix(".html")
-    page.write_text(body, encoding="utf-8")
+    write_text(page, body)
     return page
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kit.server.processes import started
+from kit.text_file import write_text
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def folder() -> Path:
 
 def note(entry: Entry) -> None:
     folder().mkdir(parents=True, exist_ok=True)
-    _file(entry.port).write_text(json.dumps(asdict(entry), indent=1), encoding="utf-8")
+    write_text(_file(entry.port), json.dumps(asdict(entry), indent=1))
 
 
 def forget(port: int) -> None:
@@ -64,7 +65,9 @@ def _file(port: int) -> Path:
 
 
 def _read(file: Path) -> Entry | None:
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         held = json.loads(file.read_text(encoding="utf-8"))
-        return Entry(**{**held, "stop_argv": tuple(held["stop_argv"])})
+        entry = Entry(**{**held, "stop_argv": tuple(held["stop_argv"])})
+        if isinstance(entry.port, int) and isinstance(entry.group, int) and entry.group > 1:
+            return entry
     return None

@@ -15,6 +15,7 @@ from kit import load_data
 from kit.launch.rehearsal import TINY, Rehearsal
 from kit.server import cpu
 from kit.server.command import ServerCommand
+from kit.text_file import write_text
 
 # On a CPU: the one backend that speculates there, and half of the memory is not the toy's.
 ON_CPU = {"--attention-backend": "intel_amx", "--mem-fraction-static": "0.5"}
@@ -53,4 +54,4 @@ def prepare(one: Rehearsal, folder: Path) -> ServerCommand:
 
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_text(file, text)

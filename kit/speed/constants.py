@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kit import load_data
-from kit.errors import InvalidValue, KitError
+from kit.errors import InvalidValue
 from kit.hardware import SGLANG, Profile
 from kit.sizing.accounting import parse
-from kit.text_file import read_text
+from kit.text_file import read_text, write_text
 
 _ABOUT = """\
 # Constants of the speed model. Take them with: kit predict PROFILE --constants {name}
@@ -127,12 +127,7 @@ class Constants:
                 f"fitted_machines = {_strings(self.origin.machines)}\n",
             ]
         lines += ["[constants]", *(f"{name} = {value:g}" for name, value in self.values().items())]
-        try:
-            Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise KitError(
-                f"{path}: {error.strerror}", "give a file that can be written"
-            ) from error
+        write_text(Path(path), "\n".join(lines) + "\n")
 
 
 def _source(data: dict[str, Any]) -> ConstantSource:
