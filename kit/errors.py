@@ -71,6 +71,19 @@ class InvalidValue(KitError):
     """A value that no server would take."""
 
 
+def check_name(kind: str, name: str) -> None:
+    """Raise InvalidValue for a name that a command, a log or a page cannot hold as it is."""
+    if (strange := UNSHOWABLE.search(name)) is not None:
+        raise InvalidValue(
+            f"the {kind} {name[:80]!r} holds a character that is not shown: {visible(strange[0])}",
+            "give it without: no command, log or page holds it as it is",
+        )
+    if name.startswith("-"):
+        raise InvalidValue(
+            f"the {kind} {name[:80]!r} would be read as an option", "give one without the dash"
+        )
+
+
 class EndpointError(KitError):
     """A server that cannot be reached, refuses the key, or answers with an error."""
 

@@ -10,6 +10,7 @@ Names are written out in full: SGLang takes `--tp` only as an abbreviation.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,8 @@ class LaunchPlan:
 
     def _repr_markdown_(self) -> str:
         rows = "\n".join(
-            f"| `{' '.join(f.words)}` | {f.reason} | {f.source} |" for f in self.node_flags()
+            f"| {_code(' '.join(f.words))} | {_plain(f.reason)} | {f.source} |"
+            for f in self.node_flags()
         )
         table = f"| flag | why | who says so |\n|---|---|---|\n{rows}"
         return f"```bash\n{self.shell()}\n```\n\n{table}\n\n*{self.provenance}*"
@@ -195,12 +197,24 @@ def flag_differences(base: Profile, ways: Mapping[str, Profile]) -> str:
     return "\n".join(lines)
 
 
+def _code(text: str) -> str:
+    """Code in a cell of a Markdown table, whatever is in it."""
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}".replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Text in a cell of a Markdown table: no link, picture, tag or formula."""
+    return re.sub(r"[][<`|$\\]", lambda found: f"&#{ord(found[0])};", text)
+
+
 def _what_would(memory: MemoryPlan) -> str:
     """The next thing to type where a profile does not start."""
     for remedy in explain(memory).remedies:
         if remedy.here:
             return f"{remedy.command} {'fits' if remedy.fits else 'starts'}, with {remedy.gives}"
-    return f"kit size {memory.profile.name} shows the ledger and what would fit"
+    return f"kit size {shlex.quote(memory.profile.name)} shows the ledger and what would fit"
 
 
 def _shortfall(memory: MemoryPlan) -> tuple[str, ...]:

@@ -40,8 +40,10 @@ class Flag:
         return (self.name,) if self.value is None else (self.name, self.value)
 
     def text(self) -> str:
-        """The flag as it is typed into a shell; $KIT_API_KEY stays a variable."""
-        return " ".join(f'"{w}"' if w == f"${KEY_VARIABLE}" else shlex.quote(w) for w in self.words)
+        """The flag as it is typed into a shell; the key's variable stays one."""
+        if self.key == "api_key":
+            return f'{self.name} "{self.value}"'
+        return shlex.join(self.words)
 
     def to_json(self) -> dict[str, str | None]:
         return {

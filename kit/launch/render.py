@@ -9,6 +9,9 @@
 
 None opens the server to the network: containers publish on 127.0.0.1, and in
 Kubernetes, where pods reach each other, it asks for a key.
+
+A name is data: it is written so that the shell, compose and Kubernetes hand it on as it is. What
+they are to fill in (the rank, the first node's address, the key) comes from `Variables` alone.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kit import load_data
 from kit.errors import InvalidValue, UnknownName
-from kit.launch.containers import contained, container, docker_run, image, inside
+from kit.launch.containers import INSIDE, contained, container, docker_run, image, inside
+from kit.launch.plan_flags import LOOPBACK
 
 if TYPE_CHECKING:
     import jinja2
@@ -39,7 +43,23 @@ TEMPLATES = {
     "skypilot": "skypilot.yaml.j2",
 }
 FORMS = tuple(TEMPLATES)
-_RANK, _NODE0, _KEY = "${NODE_RANK}", "${NODE0_IP}", "$KIT_API_KEY"
+
+
+class Variables(NamedTuple):
+    """How a form writes what is filled in where it runs."""
+
+    rank: str
+    node0: str
+    key: str
+
+
+_SHELL = Variables("${NODE_RANK}", "${NODE0_IP}", "$KIT_API_KEY")
+_COMPOSE = Variables(
+    "${NODE_RANK:?0 on the first machine, 1 on the second}",
+    "${NODE0_IP:?address of the first machine}",
+    "${KIT_API_KEY:?a key of your choice}",
+)
+_K8S = Variables("$(LWS_WORKER_INDEX)", "$(LWS_LEADER_ADDRESS)", "$(KIT_API_KEY)")
 
 
 class Way(NamedTuple):
@@ -62,7 +82,7 @@ def render(plan: LaunchPlan, form: str) -> str:
         raise UnknownName("form", form, FORMS)
     if form in ("docker", "compose", "k8s", "skypilot"):
         plan = contained(plan)
-    if form == "k8s" and (plan.nodes > 1 or not plan.options.api_key):
+    if form == "k8s" and plan.host in LOOPBACK:
         # on a network that others are on: on all addresses, with a key
         plan = plan.anew(plan.sglang, host="0.0.0.0", api_key=True)
     values = {
@@ -73,7 +93,7 @@ def render(plan: LaunchPlan, form: str) -> str:
         "k8s": _k8s,
         "skypilot": _skypilot,
     }[form](plan)
-    return template(TEMPLATES[form]).render(**_common(plan), **values)
+    return template(TEMPLATES[form]).render({**_common(plan), **values})
 
 
 def ways(port: int) -> tuple[str, ...]:
@@ -101,7 +121,8 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["json"] = json.dumps  # jinja2's own `tojson` escapes for HTML
+    # jinja2's own `tojson` escapes for HTML; YAML reads no surrogate pairs, so letters stay
+    made.filters["json"] = partial(json.dumps, ensure_ascii=False)
     return made
 
 
@@ -126,25 +147,24 @@ def _shell(plan: LaunchPlan) -> dict[str, Any]:
 
 
 def _docker(plan: LaunchPlan) -> dict[str, Any]:
-    run = docker_run(plan, _name(plan), "$HOME/.cache/huggingface")
+    cache_folder = "$HOME/.cache/huggingface"  # the shell's to fill in
+    run = docker_run(plan, _name(plan), cache_folder)
+    volume = f"{cache_folder}:{INSIDE}"
+    typed = [f'"{word}"' if word == volume else shlex.quote(word) for word in run]
     return {
         "image": image(plan),
         "image_about": container(plan).about,
         "publish": plan.host,
-        "command": " \\\n  ".join([_typed(run), image(plan), _typed(_words(inside(plan)))]),
+        "command": " \\\n  ".join([_lines(typed), image(plan), _lines(_typed(inside(plan)))]),
     }
 
 
 def _compose(plan: LaunchPlan) -> dict[str, Any]:
-    variables = {
-        _RANK: "${NODE_RANK:?0 on the first machine, 1 on the second}",
-        _NODE0: "${NODE0_IP:?address of the first machine}",
-        _KEY: "${KIT_API_KEY:?a key of your choice}",
-    }
     return {
         "image": image(plan),
         "publish": plan.host,
-        "words": _words(inside(plan), variables),
+        "env": {name: _compose_data(value) for name, value in plan.env.items()},
+        "words": _words(inside(plan), _COMPOSE, _compose_data),
         "start_minutes": math.ceil(_start_s(plan) / 60),
     }
 
@@ -156,15 +176,11 @@ def _slurm(plan: LaunchPlan) -> dict[str, Any]:
 
 
 def _k8s(plan: LaunchPlan) -> dict[str, Any]:
-    variables = {
-        _RANK: "$(LWS_WORKER_INDEX)",
-        _NODE0: "$(LWS_LEADER_ADDRESS)",
-        _KEY: "$(KIT_API_KEY)",
-    }
     return {
         "image": image(plan),
         "gpu_resource": "amd.com/gpu" if plan.profile.gpu.is_amd else "nvidia.com/gpu",
-        "words": _words(plan, variables),
+        "env": {name: _k8s_data(value) for name, value in plan.env.items()},
+        "words": _words(plan, _K8S, _k8s_data),
         "probes": math.ceil(_start_s(plan) / 30),
     }
 
@@ -182,7 +198,9 @@ def _skypilot(plan: LaunchPlan) -> dict[str, Any]:
 
 
 def _name(plan: LaunchPlan) -> str:
-    return f"qwen35-{plan.profile.name}".replace(".", "-")
+    """A name that Kubernetes, Slurm, SkyPilot and Docker all take."""
+    plain = re.sub(r"[^a-z0-9]+", "-", f"qwen35-{plan.profile.name}".lower())
+    return plain[:50].strip("-")  # Kubernetes: 63 characters, some of them its own
 
 
 def _start_s(plan: LaunchPlan) -> float:
@@ -191,27 +209,53 @@ def _start_s(plan: LaunchPlan) -> float:
 
 
 def _command(plan: LaunchPlan) -> str:
-    env = ["env", *(f"{name}={value}" for name, value in plan.env.items())] if plan.env else []
-    return _typed([*env, *_words(plan)])
+    env = ["env", *(shlex.quote(f"{name}={value}") for name, value in plan.env.items())]
+    return _lines([*(env if plan.env else []), *_typed(plan)])
 
 
-def _words(plan: LaunchPlan, variables: dict[str, str] | None = None) -> list[str]:
-    """The command, its rank, first node and key as variables of the shell, or as given."""
-    words = plan.argv(0, _NODE0)
-    if plan.nodes > 1:
-        words[words.index("--node-rank") + 1] = _RANK
-    for old, new in (variables or {}).items():
-        words = [word.replace(old, new) for word in words]
+def _typed(plan: LaunchPlan) -> list[str]:
+    """The command as words of a shell."""
+    return _words(plan, _SHELL, shlex.quote, lambda variable: f'"{variable}"')
+
+
+def _words(
+    plan: LaunchPlan,
+    variables: Variables,
+    data: Callable[[str], str],
+    filled_in: Callable[[str], str] = str,
+) -> list[str]:
+    """The command word by word: `data` writes what is to arrive as it is."""
+    by_key = {
+        "node_rank": variables.rank,
+        "dist_init_addr": f"{variables.node0}:{plan.options.dist_port}",
+        "api_key": variables.key,
+    }
+    words = [data(word) for word in plan.launcher]
+    for flag in plan.node_flags():
+        words.append(flag.name)
+        if flag.key in by_key:
+            words.append(filled_in(by_key[flag.key]))
+        elif flag.value is not None:
+            words.append(data(flag.value))
     return words
 
 
-def _typed(words: Iterable[str]) -> str:
-    """Words for a shell, a flag and its value per line; variables stay variables."""
+def _compose_data(word: str) -> str:
+    """Compose fills in every `$`, and reads `$$` as one."""
+    return word.replace("$", "$$")
+
+
+def _k8s_data(word: str) -> str:
+    """Kubernetes fills in `$(NAME)`, and reads `$$` as one `$`."""
+    return re.sub(r"\$(?=[$(])", "$$", word)
+
+
+def _lines(words: Iterable[str]) -> str:
+    """Words of a shell, a flag and its value per line."""
     lines: list[str] = []
     for word in words:
-        text = f'"{word}"' if re.search(r"\$\{?[A-Z]", word) else shlex.quote(word)
         if word.startswith("-") or not lines:
-            lines.append(text)
+            lines.append(word)
         else:
-            lines[-1] += f" {text}"
+            lines[-1] += f" {word}"
     return " \\\n  ".join(lines)

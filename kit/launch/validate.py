@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from kit import load_data
-from kit.errors import InvalidValue, UnknownName
+from kit.errors import InvalidValue, UnknownName, check_name
 from kit.hardware import Profile
 from kit.launch.plan_flags import LOOPBACK, LaunchOptions
 from kit.sizing import plan
 from kit.sizing.mem_fraction import aiter_share
 
 THINKING_FLOOR = 131_072
+_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:-]*")
 MEDIA_ROOM = 0.05  # of the GPU's memory, left to image features beside the static share
 
 
@@ -28,6 +30,7 @@ def resolved(profile: Profile, sglang: str, options: LaunchOptions) -> Profile:
 
 def options_go_together(p: Profile, options: LaunchOptions) -> None:
     """Raise InvalidValue for what would end the start, or worse, would not."""
+    _can_be_written(p, options)
     if options.host not in LOOPBACK and not options.api_key:
         raise InvalidValue(
             f"a server on {options.host} without a key answers anyone who reaches this machine",
@@ -52,6 +55,26 @@ def options_go_together(p: Profile, options: LaunchOptions) -> None:
             "extra_buffer keeps snapshots for a prefix cache that is off",
             "radix_cache=True, or the strategy at auto",
         )
+
+
+def _can_be_written(p: Profile, options: LaunchOptions) -> None:
+    """Raise InvalidValue for a name, host or port that no form of the command can hold."""
+    for kind, name in (
+        ("checkpoint", p.checkpoint),
+        ("model's name", p.model.name),
+        ("profile's name", p.name),
+        ("served model's name", options.served_model_name),
+        ("reasoning parser", options.reasoning_parser),
+        ("tool call parser", options.tool_call_parser),
+    ):
+        check_name(kind, name or "")
+    if not _HOST.fullmatch(options.host):
+        raise InvalidValue(
+            f"{options.host[:80]!r} is no host", "give an address, such as 127.0.0.1 or 0.0.0.0"
+        )
+    for port in (options.port, options.dist_port):
+        if not isinstance(port, int) or not 0 < port < 2**16:
+            raise InvalidValue(f"{str(port)[:80]!r} is no port", "give one from 1 to 65535")
 
 
 def _vision_backend(backend: str, p: Profile) -> None:

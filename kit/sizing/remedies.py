@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -43,7 +44,7 @@ class Remedy:
 
 def kit_command(p: Profile) -> str:
     """`kit command …` with the options that describe `p`."""
-    words = ["kit command", f"--model {p.model.name}", f"--precision {p.precision}"]
+    words = ["kit command", f"--model {shlex.quote(p.model.name)}", f"--precision {p.precision}"]
     if p.gpu.key == CUSTOM:
         words.append(f"--gpu-memory-gib {p.gpu.memory_gib:g}")
         words.append(f"--bandwidth-gb-s {p.gpu.bandwidth_gb_s:g}")
