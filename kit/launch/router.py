@@ -9,13 +9,14 @@ sglang-router 0.3.2, router_args.py; tried in tests/router.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from kit.errors import InvalidValue, UnknownName
+from kit.launch import validate
 from kit.launch.plan_flags import HTTP_PORT, KEY_VARIABLE, LOOPBACK
 from kit.launch.render import template
 from kit.provenance import Provenance, computed
@@ -29,6 +30,8 @@ ROUTER_FORMS = {
     "compose": "router.compose.yaml.j2",
     "k8s": "router.k8s.yaml.j2",
 }
+_ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w./~-]*)?|https?://\[[\w:.]+\](:\d+)?", re.ASCII)
+_COMPOSE_KEY = f"${{{KEY_VARIABLE}:?a key of your choice}}"
 _SOURCE = f"sglang-router {VERSION}, router_args.py"
 
 
@@ -59,8 +62,9 @@ class RouterPlan:
         if not self.worker_urls:
             raise InvalidValue("a router without replicas", "give the address of one at least")
         for url in self.worker_urls:
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            if not _ADDRESS.fullmatch(url):
                 raise InvalidValue(f"{url!r} is no address", "write it like http://10.0.0.1:30000")
+        validate.address(self.host, self.port)
         if len(set(self.worker_urls)) < len(self.worker_urls):
             raise InvalidValue("a replica twice", "name each once")
         if self.policy not in POLICIES:
@@ -108,7 +112,7 @@ class RouterPlan:
             command=self.shell(),
             words=[word.replace(f"${KEY_VARIABLE}", f"$({KEY_VARIABLE})") for word in words]
             if name == "k8s"
-            else [word.replace("$", "$$") for word in words],
+            else [word.replace(f"${KEY_VARIABLE}", _COMPOSE_KEY) for word in words],
             version=VERSION,
             port=self.port,
             host=self.host,

@@ -68,13 +68,18 @@ def _can_be_written(p: Profile, options: LaunchOptions) -> None:
         ("tool call parser", options.tool_call_parser),
     ):
         check_name(kind, name or "")
-    if not _HOST.fullmatch(options.host):
+    address(options.host, options.port)
+    address(options.host, options.dist_port)
+
+
+def address(host: str, port: int) -> None:
+    """Raise InvalidValue for what is no host, or no port."""
+    if not _HOST.fullmatch(host):
         raise InvalidValue(
-            f"{options.host[:80]!r} is no host", "give an address, such as 127.0.0.1 or 0.0.0.0"
+            f"{host[:80]!r} is no host", "give an address, such as 127.0.0.1 or 0.0.0.0"
         )
-    for port in (options.port, options.dist_port):
-        if not isinstance(port, int) or not 0 < port < 2**16:
-            raise InvalidValue(f"{str(port)[:80]!r} is no port", "give one from 1 to 65535")
+    if not isinstance(port, int) or not 0 < port < 2**16:
+        raise InvalidValue(f"{str(port)[:80]!r} is no port", "give one from 1 to 65535")
 
 
 def _vision_backend(backend: str, p: Profile) -> None:

@@ -25,6 +25,7 @@ from kit import load_data
 from kit.errors import InvalidValue, KitError
 from kit.hardware import Profile, profile
 from kit.launch import LaunchPlan, launch_plan
+from kit.launch.router import router_plan
 from kit.models import ModelSpec, model
 from kit.sizing.remedies import kit_command
 
@@ -245,6 +246,31 @@ def test_a_host_is_a_host(host: str) -> None:
 def test_a_port_is_a_port(port: Any) -> None:
     with pytest.raises(InvalidValue, match="is no port"):
         launch_plan(ONE, port=port)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h;touch PWNED", "http://h/$(touch PWNED)", "http://h/\nx", "http://h/`x`",
+     "http://h/ x", "http://h:x", "http://$KIT_API_KEY", "http://user:sk@h"],
+)  # fmt: skip
+def test_a_routers_replicas_are_addresses(url: str) -> None:
+    with pytest.raises(InvalidValue, match="is no address"):
+        router_plan([url])
+    with pytest.raises(InvalidValue, match="is no host"):
+        router_plan(["http://h"], host=url)
+
+
+def test_a_routers_key_is_filled_in_by_each_form(bench: Path) -> None:
+    plan = router_plan(["http://h:1"], api_key=True)
+    wanted = ["sk-CANARY" if word.startswith("$") else word for word in plan.argv()]
+    router = yaml.safe_load(plan.form("compose"))["services"]["router"]
+    assert [as_compose_reads(word) for word in router["command"]][-len(wanted) :] == wanted
+    deployment = next(iter(yaml.safe_load_all(plan.form("k8s"))))
+    (container,) = containers(deployment)
+    assert [as_kubernetes_reads(word) for word in container["args"]] == wanted
+    (bench / "python").write_text(SPY)
+    (bench / "python").chmod(0o755)
+    assert run_by_bash(plan.form("shell"), bench) == wanted[1:]
 
 
 def test_a_config_of_a_hostile_name_goes_the_same_way(tmp_path: Path, bench: Path) -> None:
