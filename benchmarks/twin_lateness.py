@@ -64,6 +64,7 @@ def request(port: int, tokens: int) -> bytes:
             "max_tokens": tokens,
             "ignore_eos": True,
             "stream": True,
+            "stream_options": {"include_usage": True},
         }
     ).encode()
     head = (
