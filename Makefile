@@ -36,8 +36,8 @@ run: setup       ## execute the whole course headlessly; pages in build/
 test: setup      ## unit tests, and every lesson
 	$(BIN)/python -m pytest
 
-trust: setup     ## the long tests of tests/trust: faults, hostile input, secrets, life and death
-	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests/trust
+trust: setup     ## the long tests: faults, hostile input, secrets, life and death
+	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests
 
 test-browser: setup  ## the widgets and lessons in JupyterLab, in chromium
 	$(BIN)/python -m pytest -m browser tests/browser

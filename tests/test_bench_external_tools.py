@@ -109,7 +109,7 @@ def test_it_ends_with_the_task_that_waits_for_it(tmp_path):
         os.kill(int(alive.read_text()), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.trust_long
 @pytest.mark.skipif(not installed(), reason="neither sglang nor vllm is here: make sglang-cpu")
 def test_sglangs_own_tool_sends_the_twin_what_ours_sends():
     twin = kit.connect("twin", profile="h200x8", quiet=True)

@@ -152,7 +152,7 @@ def days_of_serving(megabytes: int) -> Iterator[bytes]:
         yield piece
 
 
-@pytest.mark.slow
+@pytest.mark.trust_long
 def test_a_hundred_megabytes_take_seconds_and_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     with path.open("wb") as log:
