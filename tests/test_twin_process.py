@@ -20,7 +20,7 @@ import openai
 import pytest
 
 from kit.errors import InvalidValue, LaunchError, UnknownName
-from kit.twin.faults import AT_ONCE, MIDWAY, Fault
+from kit.twin.faults import Fault
 from kit.twin.process import TwinProcess, serve_here, start
 
 
@@ -125,7 +125,7 @@ def test_faults_have_names() -> None:
 
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[dict[str, TwinProcess]]:
-    names = AT_ONCE + MIDWAY
+    names = ("refuse", "rate429", "error500", "stall", "cut", "broken")
     with ThreadPoolExecutor() as pool:
         running = dict(zip(names, pool.map(lambda n: start(speed=50, fault=n), names), strict=True))
     yield running

@@ -47,7 +47,7 @@ def stream(
     as they are: `max_tokens`, `temperature`, `top_k`, `regex`, …; `extra_body` and `extra_headers`
     are those of the openai client. A server that sends nothing of an answer for `stall_s` seconds
     is given up: comments that keep a connection alive are not an answer. So is one whose answer
-    has no end: four times `max_tokens` in pieces, or 131,072 without it. Nothing is sent before
+    has no end: four times `max_tokens` in pieces, or 102,400 without it. Nothing is sent before
     the first event is asked for, and a request is never repeated by itself.
 
     Raises (while iterating) `EndpointError`, or `StreamCut` where part of the answer had arrived.

@@ -56,7 +56,9 @@ def add(add_command: Add) -> None:
     sub.add_argument("profile", nargs="?", default="h200x8")
     sub.add_argument("--port", type=int, default=30000, help="0 takes a free one")
     sub.add_argument("--speed", type=float, default=1.0, help="how many times faster than life")
-    sub.add_argument("--fault", help="misbehave on purpose")
+    sub.add_argument(
+        "--fault", help="misbehave on purpose: cut, cut:12, stall@/v1/models, …; all of them: list"
+    )
     sub.add_argument(
         "--served-model-name",
         metavar="NAME",
@@ -150,6 +152,11 @@ def _stop(args: argparse.Namespace) -> int:
 def _twin(args: argparse.Namespace) -> int:
     from kit.twin.process import serve_here
 
+    if args.fault == "list":
+        from kit.twin.faults import listing
+
+        print(listing())
+        return 0
     return serve_here(
         profile=args.profile,
         port=args.port,

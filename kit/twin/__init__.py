@@ -28,4 +28,5 @@ counters          counts and times of the requests
 metrics           /metrics, by prometheus_client
 server_info       /v1/models, /model_info, /server_info
 faults            faults on purpose: refused keys, rate limits, broken streams
+faulty_response   what a fault does to a response
 """

@@ -15,7 +15,7 @@ def _arguments() -> dict[str, object]:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--speed", type=float, default=1.0, help="times as fast as real time")
     parser.add_argument("--sglang", default=SGLANG, help="the simulated SGLang version")
-    parser.add_argument("--fault", help="misbehave: refuse, rate429, error500, stall, cut, broken")
+    parser.add_argument("--fault", help="misbehave: cut:12, …; all of them: kit twin --fault list")
     parser.add_argument("--served-model-name", help="what /v1/models lists")
     parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
     return vars(parser.parse_args())

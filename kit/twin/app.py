@@ -21,14 +21,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kit.twin import access, faults, metrics
+from kit.twin import access, metrics
 from kit.twin.errors import Refused, error
+from kit.twin.faults import WithFaults
 from kit.twin.server import Twin
 from kit.twin.server_info import model_card, model_info, server_info
 from kit.twin.sse import dumps
@@ -46,7 +46,7 @@ _NO_EMBEDDINGS = (
 )
 
 
-def app(twin: Twin) -> Starlette:
+def app(twin: Twin) -> ASGIApp:
     """The ASGI application. Its engine runs as long as it does."""
 
     @contextlib.asynccontextmanager
@@ -62,19 +62,17 @@ def app(twin: Twin) -> Starlette:
         return twin.json_response({"detail": problem.detail}, problem.status_code)
 
     routes = [
-        Route(path, _served(twin, handler, path in _GENERATES), methods=methods.split())
+        Route(path, _served(twin, handler), methods=methods.split())
         for path, (methods, handler) in _PATHS.items()
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(_Access, twin=twin)],
-        lifespan=lifespan,
-        exception_handlers={HTTPException: not_here},
+    served = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_here}
     )
+    return _Access(WithFaults(served, twin.fault, twin.label), twin)
 
 
 class _Access:
-    """Lets through what `kit.twin.access` allows, before any route is looked for."""
+    """Lets through what `kit.twin.access` allows, before any fault or route is looked for."""
 
     def __init__(self, app: ASGIApp, twin: Twin) -> None:
         self.app = app
@@ -97,13 +95,10 @@ def _crash(engine: asyncio.Task[None]) -> None:
         os._exit(1)
 
 
-def _served(twin: Twin, handler: Handler, generates: bool) -> Callable[[Request], Awaitable[Any]]:
+def _served(twin: Twin, handler: Handler) -> Callable[[Request], Awaitable[Any]]:
     async def serve(request: Request) -> Any:
         request.state.arrived_s = monotonic()
         try:
-            refused = faults.refusal(twin.fault, generates)
-            if refused is not None:
-                raise refused
             answer = handler(twin, request)
             return await answer if isawaitable(answer) else answer
         except Refused as problem:
@@ -153,7 +148,6 @@ def _flush_cache(twin: Twin, _: Request) -> Response:
     return twin.response(_FLUSHED)
 
 
-_GENERATES = ("/v1/chat/completions", "/v1/completions", "/generate")
 _PATHS: dict[str, tuple[str, Handler]] = {
     "/": ("GET", lambda twin, _: twin.json_response("SGLang is running")),
     "/ping": ("GET POST", lambda twin, _: twin.response()),

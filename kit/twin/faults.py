@@ -1,98 +1,146 @@
 """Faults of a server, on purpose: what a client must be ready for.
 
-    refuse     every request is refused for its key (401)
-    rate429    every generation is over the rate limit (429)
-    error500   every generation is an internal error (500)
-    stall      an answer stops, and its connection stays open
-    cut        an answer stops, and its connection is dropped
-    broken     an answer ends in an error object
+`kit/data/twin/faults.toml` is the table; `kit twin --fault list` prints it. A fault is written
 
-The last three happen after a number of steps: `cut:12` after twelve, `cut` after five. An answer
-that is not streamed fails before its first byte.
+    cut              after five events of an answer, where it is one that breaks an answer off
+    cut:12           after twelve
+    stall@/v1/models on this path and those under it; otherwise where text is generated
+
+and holds for all requests of a twin, or for one that names it in the header `x-kit-fault`. An
+answer that is not streamed fails before its first byte.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 
-from kit.errors import InvalidValue, UnknownName
-from kit.twin.errors import Refused, error
-from kit.twin.sse import DONE, ResponseWriter
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-AT_ONCE = ("refuse", "rate429", "error500")
-MIDWAY = ("stall", "cut", "broken")
+from kit import load_data
+from kit.errors import InvalidValue, KitError, UnknownName
+from kit.twin import faulty_response as response
+from kit.twin.errors import error
+from kit.twin.faulty_response import Answer, Wire
+from kit.twin.sse import dumps
+
+HEADER = b"x-kit-fault"
+GENERATES = ("/v1/chat/completions", "/v1/completions", "/generate")
+_TABLE = "twin/faults.toml"
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """A row of the table: its sentence, and what is done."""
+
+    name: str
+    says: str
+    status: int = 0
+    media: str = "application/json"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    event: str = ""
+    wire: str = ""
+    path: str = ""
+
+    @property
+    def midway(self) -> bool:
+        """Whether it comes after some events of an answer, so that their number can be given."""
+        return bool(self.event) or self.wire in response.MIDWAY
+
+
+@cache
+def kinds() -> Mapping[str, FaultKind]:
+    """All faults, by name. Raises TypeError for a key of the table that no reader knows."""
+    return {name: FaultKind(name, **row) for name, row in load_data.toml(_TABLE).items()}
+
+
+def listing() -> str:
+    """The table, a fault per line; those that take a number of events have `:N`."""
+    names = [f"{kind.name}{':N' if kind.midway else ''}" for kind in kinds().values()]
+    width = max(map(len, names))
+    return "\n".join(
+        f"{name:<{width}}  {kind.says}" for name, kind in zip(names, kinds().values(), strict=True)
+    )
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Which fault, and after how many steps of an answer."""
+    """Which fault, after how many events of an answer, and on which path (its own where empty)."""
 
     name: str
     after: int = 5
+    path: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read `cut` or `cut:12`. Raises UnknownName, or InvalidValue where that is no number."""
-        name, colon, after = text.partition(":")
-        if name not in AT_ONCE + MIDWAY:
-            raise UnknownName("fault", name, AT_ONCE + MIDWAY)
+        """Read `cut`, `cut:12` or `cut@/v1/models`. Raises UnknownName, or InvalidValue where a
+        number or a path is none."""
+        named, at, path = text.strip().partition("@")
+        name, colon, after = named.partition(":")
+        if name not in kinds():
+            raise UnknownName("fault", name, kinds(), more="(all of them: kit twin --fault list)")
+        if at and not path.startswith("/"):
+            raise InvalidValue(f"{text!r}: no path", f"write it like {name}@/v1/models")
         if not colon:
-            return cls(name)
-        if name in AT_ONCE or not after.isdigit():
+            return cls(name, path=path)
+        if not kinds()[name].midway or not re.fullmatch("[0-9]{1,6}", after):
             raise InvalidValue(f"{text!r} is no fault", "write it like cut:12, or refuse")
-        return cls(name, int(after))
+        return cls(name, int(after), path)
+
+    @property
+    def kind(self) -> FaultKind:
+        return kinds()[self.name]
+
+    def holds(self, path: str) -> bool:
+        """Whether it happens on this path."""
+        under = self.path or self.kind.path
+        return path.startswith(under) if under else path in GENERATES
 
     def __str__(self) -> str:
-        return self.name if self.name in AT_ONCE else f"{self.name}:{self.after}"
+        after = f":{self.after}" if self.kind.midway else ""
+        return f"{self.name}{after}" + (f"@{self.path}" if self.path else "")
 
 
-def refusal(fault: Fault | None, generates: bool) -> Refused | None:
-    """The error that a request gets before it is read; None where it is served. `generates` is
-    whether it asks for tokens, and not only about the server."""
-    if fault is None:
-        return None
-    if fault.name == "refuse":
-        return Refused(401, {"error": "Unauthorized"})
-    if fault.name == "rate429" and generates:
-        return Refused(429, error("Too many requests", kind="RateLimitError", code=429))
-    if fault.name == "error500" and generates:
-        died = "The scheduler died: CUDA out of memory"
-        return Refused(500, error(died, kind="InternalServerError", code=500))
-    return None
+class WithFaults:
+    """An ASGI application that fails as it is told to: always, or where a request says so."""
 
-
-def response_writer(fault: Fault | None, stream: bool) -> ResponseWriter:
-    """The writer for an answer; with a fault, one that fails."""
-    if fault is None or fault.name not in MIDWAY:
-        return ResponseWriter()
-    return _FailingWriter(fault, fault.after if stream else 0)
-
-
-class _FailingWriter(ResponseWriter):
-    """Passes on some parts, then fails; later parts are lost."""
-
-    def __init__(self, fault: Fault, parts: int) -> None:
-        super().__init__()
+    def __init__(self, app: ASGIApp, fault: Fault | None, label: str) -> None:
+        self._app = app
         self._fault = fault
-        self._left = parts
-        self._failed = False
+        self._label = label
 
-    def put(self, part: bytes, due_s: float | None = None) -> None:
-        if self._failed:
-            return
-        if self._left > 0:
-            self._left -= 1
-            super().put(part, due_s)
-            return
-        self._failed = True
-        if self._fault.name == "cut":
-            self.drop()
-        elif self._fault.name == "broken":
-            problem = error("Generation aborted.", kind="INTERNAL_SERVER_ERROR", code=500)
-            super().put(b"data: " + json.dumps({"error": problem}).encode() + b"\n\n" + DONE)
-            super().close()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        asked = next((value for name, value in scope["headers"] if name == HEADER), None)
+        try:
+            fault = self._fault if asked is None else Fault.parse(asked.decode("latin-1"))
+        except KitError as problem:
+            body = dumps(error(" ".join(str(problem).split())))
+            return await Wire(send, {"x-kit-twin": self._label}).reply(400, body)
+        if fault is None or not (fault.holds(scope["path"]) or (asked and not fault.path)):
+            return await self._app(scope, receive, send)
+        return await self._fail(fault, scope, receive, send)
 
-    def close(self) -> None:
-        if not self._failed or self.broken:
-            super().close()
+    async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        kind, wire = fault.kind, Wire(send, {"x-kit-twin": self._label, **fault.kind.headers})
+        if kind.status:
+            return await wire.reply(kind.status, kind.body.encode(), kind.media)
+        if kind.wire in response.INSTEAD:
+            return await response.INSTEAD[kind.wire](wire)
+        answer = Answer(self._app, scope, receive, fault.after)
+        try:
+            await answer.begin(wire)
+            if kind.wire in response.MIDWAY:
+                await response.midway(response.MIDWAY[kind.wire], wire, answer)
+            elif kind.event:
+                await response.one_more(b"data: %s\n\n" % kind.event.encode(), wire, answer)
+            else:
+                await response.other_form(
+                    response.FORMS.get(kind.wire, response.as_it_is), wire, answer
+                )
+        finally:
+            await answer.end()

@@ -17,7 +17,7 @@ from kit.twin.authored import AssistantTurn
 from kit.twin.chat_format import Message, render, unsaid_tokens
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
-from kit.twin.faults import Fault, response_writer
+from kit.twin.faults import Fault
 from kit.twin.llama_cpp import PocketWriter
 from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
 from kit.twin.token_script import TokenScript
@@ -111,7 +111,7 @@ class Twin:
 
     def writer(self, request: Request, stream: bool) -> ResponseWriter:
         """For one answer. With a schedule, a stream says when each of its parts was due."""
-        writer = response_writer(self.fault, stream)
+        writer = ResponseWriter()
         writer.with_schedule = stream and "x-kit-schedule" in request.headers
         return writer
 
