@@ -24,8 +24,9 @@ from kit.views import StreamView, compare
 from kit.views.frontend import STATIC
 from kit.views.live import EVERY_S, Output
 from kit.views.reply import Tally
+from kit.views.safe_markdown import escape
 from kit.views.widgets.stream_controller import EVERY_TOKENS, DeltaBuffer
-from kit.views.widgets.transcript import bundle, escape
+from kit.views.widgets.transcript import bundle
 
 HERE = Path(__file__).parent
 JS = STATIC.parent / "js"
@@ -174,7 +175,7 @@ def test_the_bundle_is_built_from_its_sources_and_fetches_nothing() -> None:
 
 # --- what a saved notebook keeps ------------------------------------------------------------
 
-OURS = re.compile(r"</?(?:pre|code)>")
+OURS = re.compile(r"</?(?:pre|code|span)>")
 COULD_OPEN_A_TAG = re.compile(r"<[A-Za-z/!?]")
 HOSTILE = [
     ("<script>alert(1)</script>", "&lt;script>"),
@@ -254,7 +255,7 @@ def test_no_field_of_a_reply_brings_html_into_the_markdown() -> None:
     counted = tally(*events, prompt=evil, provenance=simulated(evil))
     counted.stream.author = Author(AuthorKind.MODEL, evil)
     text = bundle([(evil, counted.reply(), StreamCut(evil, evil))])["text/markdown"]
-    ours = re.compile(r"</?(?:pre|code|details|summary)>")
+    ours = re.compile(r"</?(?:pre|code|span|details|summary)>")
     assert not COULD_OPEN_A_TAG.search(ours.sub("", text))
 
 

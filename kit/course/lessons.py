@@ -162,14 +162,11 @@ def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:
 def _page(lesson: Path, notebook: Path) -> Path:
     """The executed notebook as one HTML file that needs no network."""
     import nbformat
-    from nbconvert import HTMLExporter
 
-    from kit.views.html_export import with_live_plots
+    from kit.views import html_export
 
-    node: NotebookNode = with_live_plots(nbformat.read(notebook, as_version=4))
-    body, _ = HTMLExporter(embed_images=True).from_notebook_node(
-        node, resources={"metadata": {"name": notebook.stem, "path": str(lesson.parent)}}
-    )
+    node: NotebookNode = nbformat.read(notebook, as_version=4)
+    body = html_export.page(node, notebook.stem, lesson.parent)
     page = notebook.with_suffix(".html")
     write_text(page, body)
     return page

@@ -1,5 +1,5 @@
-// Bundles stream.js for anywidget, and writes down the licences of what went in.
-// The first line of the bundle is a digest of these sources, which a test compares.
+// Bundles stream.js for anywidget and page.js for exported pages, and writes down the licences of
+// what went in. The first line of a bundle is a digest of these sources, which a test compares.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
@@ -8,21 +8,26 @@ const sources = readdirSync(".").filter((name) => /\.m?js$|^package\.json$/.test
 const digest = createHash("sha256");
 for (const name of sources) digest.update(readFileSync(name));
 
-const { metafile } = await build({
-  entryPoints: ["stream.js"],
-  outfile: "../static/stream.js",
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
-  charset: "utf8",
-  legalComments: "none",
-  metafile: true,
-  banner: { js: `/* sources ${digest.digest("hex")}; licences in LICENSES.md */` },
-});
+const banner = `/* sources ${digest.digest("hex")}; licences in LICENSES.md */`;
+const bundled = async (name, format) => {
+  const { metafile } = await build({
+    entryPoints: [name],
+    outfile: `../static/${name}`,
+    bundle: true,
+    minify: true,
+    format,
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "none",
+    metafile: true,
+    banner: { js: banner },
+  });
+  return Object.values(metafile.outputs);
+};
 
+const outputs = [...(await bundled("stream.js", "esm")), ...(await bundled("page.js", "iife"))];
 const packages = new Set(
-  Object.values(metafile.outputs)
+  outputs
     .flatMap((output) => Object.entries(output.inputs))
     .filter(([path, { bytesInOutput }]) => path.startsWith("node_modules/") && bytesInOutput > 0)
     .map(([path]) => path.split("/")[1]),
@@ -35,5 +40,5 @@ const licences = [...packages].sort().map((name) => {
 });
 writeFileSync(
   "../static/LICENSES.md",
-  `# Third-party code in stream.js\n\nBundled by ../js/build.mjs, unchanged.\n\n${licences.join("\n")}`,
+  `# Third-party code in stream.js and page.js\n\nBundled by ../js/build.mjs, unchanged.\n\n${licences.join("\n")}`,
 );

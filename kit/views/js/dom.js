@@ -12,6 +12,12 @@ export function h(spec, attributes = {}, ...children) {
   return element;
 }
 
+const SHOWN = 4000; // characters of what is not meant to be long; the conversation has it whole
+
+export function clipped(text) {
+  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${text.length.toLocaleString("en-US")} characters)`;
+}
+
 // At most one call a frame, and no more than a third of the time spent in it.
 export function throttled(work) {
   let waiting = false;

@@ -1,7 +1,11 @@
 // Markdown that grows. Blocks that can no longer change are rendered once and left alone; only
 // the last one is rendered again, so that 16,000 tokens cost what 160 do.
+//
+// However long the text is, a frame draws no more of it than SLICE_MS allows: it is taken a window
+// at a time, and a block that is longer than a window is drawn in parts.
 import MarkdownIt from "markdown-it";
-import { math } from "./math.js";
+import { h } from "./dom.js";
+import { Formulas, math } from "./math.js";
 import { fragment, isWebLink } from "./safe.js";
 
 const md = new MarkdownIt({ html: false, linkify: false, breaks: false }).use(math);
@@ -17,48 +21,117 @@ md.renderer.rules.link_open = (tokens, i, options, _, self) => {
 md.renderer.rules.image = (tokens, i) =>
   `<span class="kit-image">![${escapeHtml(tokens[i].content)}](${escapeHtml(tokens[i].attrGet("src"))})</span>`;
 
+const SLICE_MS = 12; // of a frame, for one text
+const WINDOW = 8192; // characters parsed at once
+const CHUNK = 8192; // characters in an element of their own, which the browser skips off screen
 const LONG_LIST = 16; // items; a list that goes on is continued by another of the same kind
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 
 export class GrowingMarkdown {
   #root;
-  #tail = document.createElement("div");
+  #tail = h("div.kit-tail");
+  #note = h("p.kit-note", {}, "Too many formulas to draw: the others stand as they were written.");
   #text = "";
   #settled = 0; // characters rendered for good
   #env = {};
+  #fence = ""; // the sign of a code block that is longer than a window, while in it
+  #chunk = null;
+  #room = 0; // characters that the chunk still takes
+  #formulas = new Formulas();
 
   constructor(root) {
     this.#root = root;
-    this.#tail.className = "kit-tail";
     root.replaceChildren(this.#tail);
   }
 
+  // Draws as much as a frame allows; true where some is left for the next.
   render(text, done) {
     if (!text.startsWith(this.#text.slice(0, this.#settled))) this.#restart();
     this.#text = text;
-    this.#env.done = done;
-    const rest = text.slice(this.#settled);
-    const tokens = md.parse(rest, this.#env);
-    const { settled, line } = split(tokens);
-    if (line > 0) {
-      this.#tail.before(this.#nodes(settled));
-      const at = offset(rest, line);
-      this.#settled += at;
-      this.#tail.replaceChildren(this.#nodes(md.parse(rest.slice(at), this.#env)));
-    } else {
-      this.#tail.replaceChildren(this.#nodes(tokens));
-    }
+    const until = performance.now() + SLICE_MS;
+    let more = true;
+    while (more && performance.now() < until) more = this.#fence ? this.#drawCode() : this.#drawBlocks(done);
+    if (this.#formulas.isFull && !this.#note.isConnected) this.#root.append(this.#note);
+    return this.#formulas.draw(until) || more;
   }
 
   #restart() {
     this.#settled = 0;
     this.#env = {};
+    this.#fence = "";
+    this.#chunk = null;
+    this.#formulas.restart();
     this.#root.replaceChildren(this.#tail);
+  }
+
+  // The next window: what can no longer change settles, the rest is the tail. True where there is more text.
+  #drawBlocks(done) {
+    const left = this.#text.slice(this.#settled, this.#settled + WINDOW + 1);
+    const isLast = left.length <= WINDOW;
+    const part = isLast ? left : left.slice(0, lineEnd(left));
+    this.#env.done = done && isLast;
+    const tokens = md.parse(part, this.#env);
+    const { settled, line } = split(tokens);
+    let at = line > 0 ? offset(part, line) : 0;
+    if (at) this.#settle(this.#nodes(settled), at);
+    else if (!isLast) {
+      at = part.length; // one block, longer than a window
+      if (tokens.length === 1 && tokens[0].type === "fence") this.#fence = openFence(part);
+      this.#settle(this.#nodes(tokens), at);
+    }
+    if (!isLast) this.#tail.replaceChildren();
+    else this.#draw(at ? md.parse(part.slice(at), this.#env) : tokens);
+    return !isLast;
+  }
+
+  // A code block that goes on: its lines up to the closing sign, or as many as a window holds.
+  #drawCode() {
+    const left = this.#text.slice(this.#settled, this.#settled + WINDOW + 1);
+    const end = closer(this.#fence).exec(left);
+    if (!end && left.length <= WINDOW) {
+      this.#tail.replaceChildren(code(left));
+      return false;
+    }
+    const at = end ? end.index : lineEnd(left);
+    if (end) this.#fence = "";
+    this.#settle(code(left.slice(0, at)), at + (end ? end[0].length : 0));
+    this.#tail.replaceChildren();
+    return true;
+  }
+
+  #settle(nodes, characters) {
+    this.#settled += characters;
+    if (!this.#chunk || this.#room <= 0) {
+      this.#chunk?.classList.add("kit-full");
+      this.#chunk = h("div.kit-chunk");
+      this.#room = CHUNK;
+      this.#tail.before(this.#chunk);
+    }
+    this.#room -= characters;
+    this.#formulas.take(nodes, true);
+    this.#chunk.append(nodes);
+  }
+
+  #draw(tokens) {
+    const nodes = this.#nodes(tokens);
+    this.#formulas.take(nodes, false);
+    this.#tail.replaceChildren(nodes);
   }
 
   #nodes(tokens) {
     return fragment(md.renderer.render(tokens, md.options, this.#env));
   }
 }
+
+// The sign of the code block that `text` begins and does not end.
+function openFence(text) {
+  const sign = FENCE.exec(text)?.[1] ?? "";
+  return sign && !closer(sign).test(text.slice(text.indexOf("\n"))) ? sign : "";
+}
+
+const closer = (sign) => new RegExp(`^ {0,3}${sign}${sign[0]}*[ \\t]*(?:\\n|(?![^]))`, "m");
+
+const code = (text) => h("pre.kit-continues", {}, h("code", {}, text));
 
 // What can no longer change, and the line where the rest begins: everything before the last block;
 // of a long list, everything before its last item.
@@ -87,4 +160,12 @@ function offset(text, line) {
   let at = 0;
   for (; line > 0; line--) at = text.indexOf("\n", at) + 1;
   return at;
+}
+
+// Where to cut a window: after its last line, or its last word, or in the middle of an endless one.
+function lineEnd(text) {
+  const at = text.lastIndexOf("\n", WINDOW - 1) + 1 || text.lastIndexOf(" ", WINDOW - 1) + 1;
+  if (at) return at;
+  const high = text.charCodeAt(WINDOW - 1);
+  return high >= 0xd800 && high < 0xdc00 ? WINDOW - 1 : WINDOW;
 }

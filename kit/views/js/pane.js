@@ -1,5 +1,5 @@
 // One answer as it streams: its thinking, the answer, what went wrong, the figures.
-import { h, throttled } from "./dom.js";
+import { clipped, h, throttled } from "./dom.js";
 import { Figures } from "./figures.js";
 import { GrowingMarkdown } from "./markdown.js";
 
@@ -81,11 +81,12 @@ export class Pane {
     const live = this.live;
     this.element.dataset.status = s.status;
     this.answer.setAttribute("aria-busy", String(live));
-    this.#drawThinking(thinking, s, live);
-    this.markdown.answer.render(answer, !live);
+    const moreThinking = this.#drawThinking(thinking, s, live);
+    const moreAnswer = this.markdown.answer.render(answer, !live);
+    if (moreThinking || moreAnswer) this.#paint(); // more than one frame draws
     this.#drawTools(s.tools ?? []);
     this.error.hidden = !s.error;
-    if (s.error) this.error.replaceChildren(h("strong", {}, s.error[0]), h("span", {}, s.error[1]));
+    if (s.error) this.error.replaceChildren(h("strong", {}, clipped(s.error[0])), h("span", {}, clipped(s.error[1])));
     this.status.textContent = statusText(s);
     this.figures.show(s);
     this.source.textContent = s.source ?? "";
@@ -95,6 +96,7 @@ export class Pane {
     this.badge.className = `kit-badge kit-${s.kind}`;
   }
 
+  // True where some is left to draw.
   #drawThinking(thinking, s, live) {
     const thinks = Boolean(thinking.trim());
     this.thinkingBox.hidden = !thinks;
@@ -105,18 +107,19 @@ export class Pane {
     this.foldLabel.textContent = running ? "Thinking…" : "Thinking";
     this.foldCount.textContent = s.thinking_tokens ? `${s.exact ? "" : "≈ "}${s.thinking_tokens.toLocaleString("en-US")} tokens` : "";
     this.thinkingBox.classList.toggle("kit-running", running);
-    if (!open) return;
+    if (!open) return false;
     const box = this.thoughts;
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
-    this.markdown.thinking.render(thinking, !running);
+    const more = this.markdown.thinking.render(thinking, !running);
     if (running && atEnd) box.scrollTop = box.scrollHeight;
     box.classList.toggle("kit-scrolled", running && box.scrollTop > 2);
+    return more;
   }
 
   #drawTools(calls) {
     this.tools.replaceChildren(
       ...calls.map(({ name, arguments: args }) =>
-        h("div.kit-tool", {}, h("span.kit-tool-label", {}, "calls"), h("code", {}, `${name}(${args})`)),
+        h("div.kit-tool", {}, h("span.kit-tool-label", {}, "calls"), h("code", {}, clipped(`${name}(${args})`))),
       ),
     );
   }

@@ -9,15 +9,14 @@ all that a headless run shows, is a table and the answer.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError
 from kit.tools import Tool, ToolRun, run_tools
 from kit.views.live import LiveOutput, Throttle
+from kit.views.safe_markdown import escape, inert
 from kit.views.widgets.trace_rows import TraceRow, TraceRows
-from kit.views.widgets.transcript import escape
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
@@ -33,8 +32,6 @@ _NAMES = {
     "answer": "answers",
     "limit": "stops",
 }
-_SIGN = re.compile(r"[^\w ,.;()'\"%°+=?!→…-]|_")
-"""What Markdown or HTML could take for more than itself inside a table's cell."""
 
 
 async def trace(
@@ -200,8 +197,7 @@ def _markdown(trace: Trace) -> str:
     lines = []
     for row in trace.rows.rows:
         code = row.kind in ("call", "tool")
-        what = _SIGN.sub(lambda sign: f"&#{ord(sign[0])};", _cell(row))
-        what = f"<code>{what}</code>" if code else what
+        what = f"<code>{inert(_cell(row))}</code>" if code else inert(_cell(row))
         times = f"| {row.start_s:.2f} | {row.took_s or 0:.2f} " if timed else ""
         lines.append(f"{times}| {_name(row)} | {what} |")
     parts = [f"**Tool trace** · {escape(_one_line(trace.question))}"]
