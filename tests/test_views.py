@@ -181,9 +181,9 @@ HOSTILE = [
     ("<script>alert(1)</script>", "&lt;script>"),
     ("a <img src=x onerror=alert(1)>", "&lt;img"),
     ("</details><iframe>", "&lt;/details>&lt;iframe>"),
-    ("![x](http://tracker/x.png)", "!\\[x]"),
-    ("[x](javascript:alert(1))", "[x]\\(javascript"),
-    ("[x]: javascript:alert(1)", "[x]\\:"),
+    ("![x](http://tracker/x.png)", "!&#91;x]"),
+    ("[x](javascript:alert(1))", "[x]&#40;javascript"),
+    ("[x]: javascript:alert(1)", "[x]&#58;"),
     ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
     # what looks like code to us may not be code to the parser that shows it
     ("one ` tick\ntwo ` <img onerror=a()> ` ticks", "<code> &#60;img"),

@@ -16,6 +16,8 @@ from kit.load_data import toml
 MAX_FORMULAS = 200
 """Formulas of one text that stay formulas: MathJax draws some hundreds a second."""
 _FORMULA_CHARS, _FORMULA_DEPTH = 1000, 20
+MAX_CHARS = 200_000
+"""Characters that are drawn; JupyterLab parses all Markdown of a notebook while it opens it."""
 
 _PLAIN = {name: frozenset(words.split()) for name, words in toml("plain_markup.toml").items()}
 
@@ -24,8 +26,8 @@ _SPAN = re.compile(
     r"(?<![\\`])(?P<ticks>`+)(?!`).{1,4000}?(?<!`)(?P=ticks)(?!`)"
     r"|(?<!\\)\$\$(?P<display>[^$]+)\$\$"
     r"|(?<![\\$])\$(?P<inline>[^\s$](?:[^$]*[^\s$])?)\$(?!\d)"
-    r"|\\\((?P<round>(?:(?!\\[()]).){1,1000})\\\)"
-    r"|\\\[(?P<square>(?:(?!\\[\[\]]).){1,1000})\\\]"
+    r"|(?<!\\)\\\((?P<round>(?:(?!\\[()]).){1,1000})\\\)"
+    r"|(?<!\\)\\\[(?P<square>(?:(?!\\[\[\]]).){1,1000})\\\]"
 )
 """Code, or a formula. "$5 and $10" is money: a sign closes after ink, and before no digit."""
 _RISKY = re.compile(r"<(?=[A-Za-z/!?])|!\[|\]\((?!https?://)|\]:|`{3,}|~{3,}|:{3,}")
@@ -33,7 +35,10 @@ _RISKY = re.compile(r"<(?=[A-Za-z/!?])|!\[|\]\((?!https?://)|\]:|`{3,}|~{3,}|:{3
 a block that is drawn."""
 _FORMULA_SIGN = re.compile(r"\\*\$|\\+(?=begin|end|(?:eq)?ref|[()\[\]])")
 """What MathJax takes for the beginning of a formula, in the finished page."""
-_SIGN = re.compile(f"{_RISKY.pattern}|{_FORMULA_SIGN.pattern}")
+_SIGN = re.compile(
+    rf"(?P<formula>{_FORMULA_SIGN.pattern})|(?P<slashes>\\*)(?P<risk>{_RISKY.pattern})"
+)
+"""Backslashes go with what follows them: before what is put in its place they would unmake it."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
@@ -43,8 +48,12 @@ def escape(text: str) -> str:
 
     Code and formulas stay what they are where nothing in them could be more for a parser that
     reads them as text; else they are written as HTML, sign by sign. A code block that was cut off
-    is closed, so that it cannot swallow what follows.
+    is closed, so that it cannot swallow what follows. Of a text over MAX_CHARS the rest is left
+    out, and its size stands in its place.
     """
+    if len(text) > MAX_CHARS:
+        left_out = f"… {len(text) - MAX_CHARS:,} more characters: the output's plain text has them."
+        return f"{escape(text[:MAX_CHARS])}\n\n{left_out}"
     lines = text.splitlines()
     formulas = _Formulas()
     out: list[str] = []
@@ -158,7 +167,9 @@ def _pre(before: str, lines: list[str]) -> str:
 def _escape_line(line: str, formulas: _Formulas) -> str:
     out, at = [], 0
     for span in _SPAN.finditer(line):
-        out.append(_escape_text(line[at : span.start()]))
+        before = line[at : span.start()]
+        text = before.rstrip("\\")  # a backslash would unmake the tag that may follow
+        out.append(_escape_text(text) + "".join(map(_entity, before[len(text) :])))
         out.append(_escape_span(span, formulas))
         at = span.end()
     return "".join([*out, _escape_text(line[at:])])
@@ -181,16 +192,13 @@ def _escape_text(text: str) -> str:
 
 
 def _escape_sign(found: re.Match[str]) -> str:
-    signs = found[0]
-    if signs == "<":
-        return "&lt;"
-    if signs[-1] == "$":
-        return _entity("$")
-    if signs[0] == "\\":
-        return "".join(map(_entity, signs))
-    if signs[0] in "`~:":
-        return "".join(f"\\{sign}" for sign in signs)
-    return f"{signs[0]}\\{signs[1:]}"
+    if signs := found["formula"]:
+        return _entity("$") if signs[-1] == "$" else "".join(map(_entity, signs))
+    before, risk = "".join(map(_entity, found["slashes"])), found["risk"]
+    if risk == "<":
+        return f"{before}&lt;"
+    kept = "" if risk[0] in "`~:" else risk[0]
+    return before + kept + _entities(risk[len(kept) :])
 
 
 def _entities(code: str) -> str:

@@ -22,8 +22,9 @@ md.renderer.rules.image = (tokens, i) =>
   `<span class="kit-image">![${escapeHtml(tokens[i].content)}](${escapeHtml(tokens[i].attrGet("src"))})</span>`;
 
 const SLICE_MS = 12; // of a frame, for one text
-const WINDOW = 8192; // characters parsed at once
+const WINDOW = 4096; // characters parsed at once; twice as many of a list or a quote
 const CHUNK = 8192; // characters in an element of their own, which the browser skips off screen
+const ELEMENTS = 50_000; // of a text; what follows is text without format
 const LONG_LIST = 16; // items; a list that goes on is continued by another of the same kind
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 
@@ -33,8 +34,10 @@ export class GrowingMarkdown {
   #note = h("p.kit-note", {}, "Too many formulas to draw: the others stand as they were written.");
   #text = "";
   #settled = 0; // characters rendered for good
+  #elements = 0; // made for them
   #env = {};
   #fence = ""; // the sign of a code block that is longer than a window, while in it
+  #head = ""; // of a table that is longer than a window, while in it
   #chunk = null;
   #room = 0; // characters that the chunk still takes
   #formulas = new Formulas();
@@ -50,33 +53,40 @@ export class GrowingMarkdown {
     this.#text = text;
     const until = performance.now() + SLICE_MS;
     let more = true;
-    while (more && performance.now() < until) more = this.#fence ? this.#drawCode() : this.#drawBlocks(done);
-    if (this.#formulas.isFull && !this.#note.isConnected) this.#root.append(this.#note);
+    while (more && performance.now() < until) more = this.#drawWindow(done);
+    if ((this.#formulas.isFull || this.#env.crowded) && !this.#note.isConnected) this.#root.append(this.#note);
     return this.#formulas.draw(until) || more;
   }
 
   #restart() {
-    this.#settled = 0;
+    this.#settled = this.#elements = 0;
     this.#env = {};
-    this.#fence = "";
+    this.#fence = this.#head = "";
     this.#chunk = null;
     this.#formulas.restart();
     this.#root.replaceChildren(this.#tail);
   }
 
+  #drawWindow(done) {
+    if (this.#elements > ELEMENTS) return this.#drawLines(null, plain);
+    return this.#fence ? this.#drawLines(closer(this.#fence), code) : this.#drawBlocks(done);
+  }
+
   // The next window: what can no longer change settles, the rest is the tail. True where there is more text.
   #drawBlocks(done) {
-    const left = this.#text.slice(this.#settled, this.#settled + WINDOW + 1);
-    const isLast = left.length <= WINDOW;
-    const part = isLast ? left : left.slice(0, lineEnd(left));
-    this.#env.done = done && isLast;
-    const tokens = md.parse(part, this.#env);
-    const { settled, line } = split(tokens);
-    let at = line > 0 ? offset(part, line) : 0;
-    if (at) this.#settle(this.#nodes(settled), at);
-    else if (!isLast) {
+    let { part, isLast, tokens, ends } = this.#parse(WINDOW, done);
+    if (!isLast && ends === 0 && /^(bullet|ordered)_list|^blockquote/.test(tokens[0]?.type)) {
+      ({ part, isLast, tokens, ends } = this.#parse(2 * WINDOW, done));
+    }
+    const { settled } = split(tokens);
+    let at = ends;
+    if (at) {
+      this.#head = "";
+      this.#settle(this.#nodes(settled), at);
+    } else if (!isLast) {
       at = part.length; // one block, longer than a window
       if (tokens.length === 1 && tokens[0].type === "fence") this.#fence = openFence(part);
+      if (tokens[0]?.type === "table_open") this.#head ||= part.slice(0, offset(part, 2));
       this.#settle(this.#nodes(tokens), at);
     }
     if (!isLast) this.#tail.replaceChildren();
@@ -84,23 +94,37 @@ export class GrowingMarkdown {
     return !isLast;
   }
 
-  // A code block that goes on: its lines up to the closing sign, or as many as a window holds.
-  #drawCode() {
+  // The blocks of a window, and where those end that can no longer change; 0 where none do.
+  #parse(size, done) {
+    const left = this.#text.slice(this.#settled, this.#settled + size + 1);
+    const isLast = left.length <= size;
+    const part = isLast ? left : left.slice(0, lineEnd(left, size));
+    this.#env.done = done && isLast;
+    const tokens = md.parse(this.#head + part, this.#env);
+    if (this.#head) tokens[0]?.attrJoin("class", "kit-continues");
+    const { line } = split(tokens);
+    const ends = line > 0 ? offset(this.#head + part, line) - this.#head.length : 0;
+    return { part, isLast, tokens, ends };
+  }
+
+  // Lines that are not Markdown: up to the one that closes them, or as many as a window holds.
+  #drawLines(closes, element) {
     const left = this.#text.slice(this.#settled, this.#settled + WINDOW + 1);
-    const end = closer(this.#fence).exec(left);
+    const end = closes?.exec(left);
     if (!end && left.length <= WINDOW) {
-      this.#tail.replaceChildren(code(left));
+      this.#tail.replaceChildren(element(left));
       return false;
     }
-    const at = end ? end.index : lineEnd(left);
+    const at = end ? end.index : lineEnd(left, WINDOW);
     if (end) this.#fence = "";
-    this.#settle(code(left.slice(0, at)), at + (end ? end[0].length : 0));
+    this.#settle(element(left.slice(0, at)), at + (end ? end[0].length : 0));
     this.#tail.replaceChildren();
     return true;
   }
 
   #settle(nodes, characters) {
     this.#settled += characters;
+    this.#elements += nodes.querySelectorAll("*").length;
     if (!this.#chunk || this.#room <= 0) {
       this.#chunk?.classList.add("kit-full");
       this.#chunk = h("div.kit-chunk");
@@ -131,6 +155,7 @@ function openFence(text) {
 
 const closer = (sign) => new RegExp(`^ {0,3}${sign}${sign[0]}*[ \\t]*(?:\\n|(?![^]))`, "m");
 
+const plain = (text) => h("div.kit-plain", {}, text);
 const code = (text) => h("pre.kit-continues", {}, h("code", {}, text));
 
 // What can no longer change, and the line where the rest begins: everything before the last block;
@@ -163,9 +188,9 @@ function offset(text, line) {
 }
 
 // Where to cut a window: after its last line, or its last word, or in the middle of an endless one.
-function lineEnd(text) {
-  const at = text.lastIndexOf("\n", WINDOW - 1) + 1 || text.lastIndexOf(" ", WINDOW - 1) + 1;
+function lineEnd(text, size) {
+  const at = text.lastIndexOf("\n", size - 1) + 1 || text.lastIndexOf(" ", size - 1) + 1;
   if (at) return at;
-  const high = text.charCodeAt(WINDOW - 1);
-  return high >= 0xd800 && high < 0xdc00 ? WINDOW - 1 : WINDOW;
+  const high = text.charCodeAt(size - 1);
+  return high >= 0xd800 && high < 0xdc00 ? size - 1 : size;
 }

@@ -19,6 +19,7 @@ const LONGEST = 3000; // characters of a formula
 const DEEPEST = 40; // elements within one another
 const LARGEST = 100_000; // characters of its MathML
 const MOST = 1000; // formulas of one text
+const CROWD = 300; // formulas of one paragraph
 const KEPT = 2000; // formulas remembered: a streaming tail draws the same ones again and again
 const DEFINES = /\\(?:[egx]?def|(?:future)?let|(?:new|renew|provide)command|global|long)(?![a-zA-Z])/;
 
@@ -131,7 +132,12 @@ function inlineMath(state, silent) {
     while (to > 0 && open === "$" && state.src[to - 1] === "\\") to = closing(state, close, to + 1, state.posMax);
     if (to <= from) continue;
     if (open === "$" && isMoney(state.src, from, to)) continue;
+    if ((state.formulas ??= 0) >= CROWD) {
+      state.env.crowded = true;
+      return false;
+    }
     if (!silent) {
+      state.formulas++;
       const token = state.push("math", "", 0);
       token.content = state.src.slice(from, to);
       token.meta = { display };

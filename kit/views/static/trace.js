@@ -4,6 +4,7 @@
 // grown by. To the kernel: {kind: "stop"}. All text is put in as text, never as HTML.
 
 const LABELS = { thinking: "thinks", call: "calls", tool: "runs", said: "says", answer: "answers", limit: "stops" };
+const SHOWN = 20_000; // characters of a row; while it grows, its last ones
 const SHORTEST = 0.6; // per cent of the clock's width that a bar has at least
 
 function h(spec, attributes = {}, ...children) {
@@ -33,6 +34,11 @@ function formatted(text) {
   });
 }
 
+function clipped(text, open) {
+  if (text.length <= SHOWN) return text;
+  return open ? `…${text.slice(-SHOWN)}` : `${text.slice(0, SHOWN)}… (${text.length.toLocaleString("en-US")} characters)`;
+}
+
 class RowView {
   constructor() {
     this.label = h("span.kit-trace-label");
@@ -53,8 +59,9 @@ class RowView {
     this.title.hidden = !named;
     this.title.textContent = row.kind === "call" ? `${row.title}(${row.text})` : row.title;
     this.text.hidden = row.kind === "call" || row.kind === "limit";
-    if (row.kind === "answer" || row.kind === "said") this.text.replaceChildren(...formatted(row.text));
-    else this.text.textContent = row.kind === "tool" && open ? "…" : row.text.trim();
+    const text = clipped(row.text, open);
+    if (row.kind === "answer" || row.kind === "said") this.text.replaceChildren(...formatted(text));
+    else this.text.textContent = row.kind === "tool" && open ? "…" : text.trim();
     this.track.hidden = !timed;
     if (open) this.text.scrollTop = this.text.scrollHeight;
   }
