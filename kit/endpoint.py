@@ -232,7 +232,7 @@ def base_url(url: str) -> str:
         parts, fine = None, False
     if parts is not None and fine and ("@" in text or parts.query or parts.fragment):
         raise EndpointError(
-            f"{shown(url)!r} holds more than an address: what may be a key is not taken from there",
+            f"{shown(url)!r} holds a name, a password or a query: an address is shown and saved",
             'give the address alone, and the key apart: kit.connect(url, key="…"), or KIT_API_KEY',
         )
     if not fine or any(c.isspace() or not is_plain(c) for c in text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -122,10 +123,17 @@ def _tokens(count: int) -> str:
 
 def _run(args: argparse.Namespace) -> int:
     from kit.course.lessons import assignment, find, lessons, run
+    from kit.endpoint import TWIN, base_url
     from kit.hardware import profile
 
     if args.profile:
         profile(args.profile)
+    if args.url and args.url != TWIN:
+        base_url(args.url)  # an address with a key in it is refused before a page holds it
+    # the key goes to the lessons' kernels by the environment: a parameter would be saved
+    for name, value in (("KIT_API_KEY", args.key), ("KIT_MODEL", args.model)):
+        if value:
+            os.environ[name] = value
     options = {
         name: value
         for name in ("url", "profile", "speed")
@@ -140,8 +148,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _lab(args: argparse.Namespace) -> int:
-    import os
-
     from jupyterlab.labapp import LabApp
 
     from kit.course.lessons import NOTEBOOKS, lessons

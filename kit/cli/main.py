@@ -18,12 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a letter that it has no code for ends nothing
             stream.reconfigure(errors="backslashreplace")
     all_commands = parser()
-    args = all_commands.parse_args(argv)
-    if not hasattr(args, "command"):
-        all_commands.print_help()
-        return 0
-    command: Command = args.command
     try:
+        args = all_commands.parse_args(argv)
+        if not hasattr(args, "command"):
+            all_commands.print_help()
+            return 0
+        command: Command = args.command
         return command(args)
     except KitError as error:
         print(f"kit: {error}", file=sys.stderr)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.errors import UNSHOWABLE, InvalidValue
+from kit.http import checked_key
 
 if TYPE_CHECKING:
     from kit.bench import Report, Workload
     from kit.endpoint import Endpoint
     from kit.hardware import Profile
+
+MAX_KEY = 65_536  # characters: no header is longer
 
 Command = Callable[[argparse.Namespace], int]
 # Adds a command by name, function and description; returns its parser, for its options.
@@ -86,10 +91,39 @@ def chosen_profile(args: argparse.Namespace) -> Profile:
 
 def endpoint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--url", help="a server's address (default: the best there is; else the twin)")
-    sub.add_argument("--key", help="its API key")
+    sub.add_argument(
+        "--key-file",
+        type=key_in,
+        dest="key",
+        metavar="FILE",
+        help="its API key is in this file, or comes on standard input: - (default: KIT_API_KEY)",
+    )
+    # a key as an option would stand in the process list, for everyone on the machine
+    sub.add_argument("--key", "--api-key", action=KeyAsOption, nargs="?", help=argparse.SUPPRESS)
     sub.add_argument("--model", help="the model's name, where the server has several")
     sub.add_argument("--profile", help="the machine that the twin simulates (default h200x8)")
     sub.add_argument("--speed", type=float, help="the twin's clock, times life")
+
+
+class KeyAsOption(argparse.Action):
+    """Refuses a key on the command line, without repeating it."""
+
+    def __call__(self, *_: object) -> None:
+        raise InvalidValue(
+            "a key on the command line can be read by everyone on this machine",
+            "export KIT_API_KEY=…, or give a file that holds it: --key-file FILE",
+        )
+
+
+def key_in(file: str) -> str:
+    """The key that is the first line of a file, or of standard input for "-"."""
+    if file == "-":
+        return checked_key(sys.stdin.readline().strip())
+    try:
+        with Path(file).expanduser().open(encoding="utf-8", errors="replace") as lines:
+            return checked_key(lines.readline(MAX_KEY).strip())
+    except OSError as problem:
+        raise InvalidValue(f"{file}: {problem.strerror}", "name the file with the key") from None
 
 
 def twin_machine_options(sub: argparse.ArgumentParser) -> None:
