@@ -45,7 +45,7 @@ def add(add_command: Add) -> None:
     )
     sub.add_argument("--out", type=Path, help="append the result line to this .jsonl")
     sub.add_argument(
-        "--stall",
+        "--stall-s",
         type=float,
         metavar="S",
         help="seconds without a token after which a request has failed (300; the warm-up 30)",
@@ -61,14 +61,14 @@ def _bench(args: argparse.Namespace) -> int:
     workload = given_workload(args)
     if args.goodput:
         Slo.parse(args.goodput)  # a mistake there is reported before the run, not after it
-    if args.stall is not None and not 0 < args.stall < inf:
-        raise InvalidValue(f"--stall {args.stall:g}", "give seconds, more than 0")
+    if args.stall_s is not None and not 0 < args.stall_s < inf:
+        raise InvalidValue(f"--stall-s {args.stall_s:g}", "give seconds, more than 0")
     if args.out is not None:
         _insist_on_place(args.out)
     server = connected(args)
     progress = Progress(workload.num_prompts) if sys.stderr.isatty() else None
     report = asyncio.run(
-        measure(server, workload, on_sample=progress, dialect=args.dialect, stall_s=args.stall)
+        measure(server, workload, on_sample=progress, dialect=args.dialect, stall_s=args.stall_s)
     )
     if progress is not None:
         progress.end()

@@ -34,8 +34,13 @@ def serve(what: ServerCommand, say: Say = print) -> int:
             last = str(event)
             say(f"{time.monotonic() - begun:6.1f} s  {last}")
 
-    try:
-        with _signals_end_it(), server.launch(what) as running:
+    with _signals_end_it():
+        try:
+            running = server.launch(what)
+        except KeyboardInterrupt:
+            say("\nnot started")
+            return 0
+        try:
             say(f"          its log: {running.log}")
             running.wait(show)
             came_up_s = time.monotonic() - begun
@@ -47,9 +52,22 @@ def serve(what: ServerCommand, say: Say = print) -> int:
             while running.running:
                 pause(WATCH_S)
             raise running.failed(f"{running.title} ended by itself")
+        except KeyboardInterrupt:
+            say("\nending it; Ctrl-C once more kills it")
+            _end(running)
+            say("ended")
+            return 0
+        except BaseException:
+            _end(running)
+            raise
+
+
+def _end(running: server.Server) -> None:
+    """Let its requests finish; at once where that takes too long for whoever waits."""
+    try:
+        running.stop()
     except KeyboardInterrupt:
-        say("\nended")
-        return 0
+        running.stop(patience_s=0.0)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import http
-from kit.errors import InvalidValue, LaunchError
+from kit.errors import InvalidValue, KitError, LaunchError
 from kit.hardware import SGLANG, profile
 from kit.launch import HTTP_PORT, KEY_VARIABLE, LaunchPlan, launch_plan
 from kit.provenance import Provenance, measured
@@ -31,6 +32,7 @@ from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, diagnose
 from kit.server.log import Ledger, LogEvent
 from kit.server.processes import end_group, started
+from kit.text_file import write_text
 
 PATIENCE_S = 30.0
 _POLL_S = 0.2
@@ -107,8 +109,10 @@ class Server:
             if on_event:
                 on_event(event)
         if self.log is not None:
-            record = json.dumps(self.record(), indent=1)
-            self.log.with_suffix(".json").write_text(record, encoding="utf-8")
+            try:
+                write_text(self.log.with_suffix(".json"), json.dumps(self.record(), indent=1))
+            except KitError as problem:  # a server that took an hour to load is not ended for that
+                warnings.warn(problem.what, stacklevel=2)
         return self
 
     def _new_events(self) -> Iterator[LogEvent]:
@@ -246,11 +250,16 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     command = of_plan(what) if isinstance(what, LaunchPlan) else what
     preflight.insist(preflight.preflight(command))
     path = log or registry.folder() / f"{command.title}-{command.port}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = path.open("wb")
+    except OSError as problem:
+        hint = "give its folder room and permission; XDG_STATE_HOME names another"
+        raise LaunchError(f"{path} was not opened: {problem.strerror}", hint) from problem
     argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
     if not command.outlives:
         argv = [sys.executable, "-m", "kit.server.supervisor", *argv]
-    with path.open("wb") as output:
+    with output:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL if command.outlives else subprocess.PIPE,
@@ -268,8 +277,15 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
         log=str(path),
         stop_argv=command.stop_argv,
     )
-    registry.note(entry)
-    return Server(command.title, command.url, entry, command, process)
+    server = Server(command.title, command.url, entry, command, process)
+    try:
+        registry.note(entry)
+    except BaseException as problem:  # nobody would know of it, and end it
+        server.stop(patience_s=0.0)
+        if isinstance(problem, KitError):
+            raise LaunchError(f"{command.title} was ended: {problem.what}", problem.hint) from None
+        raise
+    return server
 
 
 def _key() -> str:

@@ -1,8 +1,8 @@
 """Runs a command, and ends it when the process that asked for it is gone, however it ended.
 
 `python -m kit.server.supervisor COMMAND…` is the first process of a group, and its standard input
-is a pipe. When the process at the other end is gone, by kill -9 too, the pipe closes, and
-everything in the group is ended.
+is a pipe. When the process at the other end is gone, by kill -9 too, everything in the group is
+ended.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from kit.parent import wait_for_its_end
 from kit.server.processes import end_group
 
 PATIENCE_S = 5.0
@@ -28,8 +29,7 @@ def keep(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
 
     def end_with_parent() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
+        wait_for_its_end()
         child.terminate()
         time.sleep(PATIENCE_S)
         child.kill()

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from kit.errors import KitError, LaunchError
 from kit.hardware import SGLANG
+from kit.parent import wait_for_its_end
 
 START_TIMEOUT_S = 20.0
 _SWITCH_S = 0.0005  # how long a thread may keep the event loop waiting; Python's own is 5 ms
@@ -86,12 +87,21 @@ def start(
             start_new_session=True,
         )
         assert process.stdout is not None
+        twin = TwinProcess(process, "")
         watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+        watchdog.daemon = True
         watchdog.start()
-        line = process.stdout.readline()
-        watchdog.cancel()
-        if line:
-            return TwinProcess(process, json.loads(line)["url"])
+        try:
+            line = process.stdout.readline()
+            if line:
+                twin.url = json.loads(line)["url"]
+                return twin
+        except BaseException:  # Ctrl-C, most of all
+            process.kill()
+            twin.close()
+            raise
+        finally:
+            watchdog.cancel()
         raise _failure(process.wait(), log, port)
 
 
@@ -237,11 +247,10 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
 
 
 def _die_with_parent() -> None:
-    """End when stdin ends: only the parent holds its other end."""
+    """End with the parent."""
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
+        wait_for_its_end()
         os._exit(0)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
