@@ -5,7 +5,8 @@ The line that runs through it, left to right; a module imports what stands left 
     errors      what went wrong, and what to type next
     provenance  computed · simulated · published · measured, and who wrote a text
     load_data   the files of kit/data, and when a rule in them holds
-    text_file   files that people save, as text: any encoding; else called by their names
+    text_file   files that people save, read in any encoding; ours, written whole or not at all
+    parent      noticing that whoever started this process is gone
     models      a config's shape → parameters, bytes, cache per token
     hardware    GPUs, and profiles: model × precision × GPUs × serving options
     sizing      profile + SGLang version → memory plan; when asked, reasons and remedies
