@@ -133,7 +133,7 @@ async def _warm_up(
         if response.error.startswith("stalled"):
             raise EndpointError(
                 f"{endpoint.base_url}: the warm-up request got no answer within {stall_s:g} s",
-                "look at the server's log: it may still be loading, or hang; --stall-s waits longer",
+                "look at the server's log: it may still be loading, or hang; else --stall-s 300",
             )
         first = _record(response, dialect, workload.lengths[0], 0.0, endpoint)
         if first.ok:
