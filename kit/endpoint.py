@@ -229,8 +229,8 @@ def base_url(url: str) -> str:
         parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        parts, fine = None, False
-    if parts is not None and fine and ("@" in text or parts.query or parts.fragment):
+        fine = False
+    if fine and set("@?#") & set(text):
         raise EndpointError(
             f"{shown(url)!r} holds a name, a password or a query: an address is shown and saved",
             'give the address alone, and the key apart: kit.connect(url, key="…"), or KIT_API_KEY',
@@ -311,7 +311,7 @@ def _choose(url: str, reply: HttpReply, model: str | None) -> str:
     if not names:
         which = "no model with a name that can be shown" if reply.json["data"] else "no model"
         raise EndpointError(f"{url} serves {which}", "start it with one, then connect again")
-    some = ", ".join((ours or names)[:5])
+    some = ", ".join(name[:60] for name in (ours or names)[:5])
     raise EndpointError(
         f"{url} serves {len(names)} models: {some}{', …' if len(ours or names) > 5 else ''}",
         'say which: kit.connect(url, model="…"), or set KIT_MODEL',

@@ -134,6 +134,7 @@ def fetch(
     headers = {"accept": accept, "accept-encoding": "identity", "user-agent": "qwen35-serving-kit"}
     if key:
         headers["authorization"] = f"Bearer {checked_key(key)}"
+    _certificates()  # loads the library too, which is not the server's time
     call = _Call(url, headers, timeout_s, max_bytes)
     Thread(target=call.run, name="kit.http", daemon=True).start()
     try:
