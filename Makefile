@@ -8,7 +8,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
 .PHONY: setup lab run test test-browser trust check bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
-include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk pocket/rules.mk
+include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk pocket/rules.mk
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,4 +57,4 @@ lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra pocket --extra test pyproject.toml -o requirements.txt
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) $(SGLANG_VENV) $(SKYPILOT_VENV) $(POCKET_VENV) build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(POCKET_VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -262,14 +262,18 @@ def _open(
     until_s = time.monotonic() + timeout_s
     reply = get(f"{url}/v1/models", key, timeout_s)
     chosen = _choose(url, reply, model)
-    label = reply.headers.get("x-kit-twin")
+    label, behind = reply.headers.get("x-kit-twin"), ""
     if label is None:
         version = _version(url, key, max(0.1, until_s - time.monotonic()))
+        if version is None:
+            label = _behind_router(url, key, max(0.1, until_s - time.monotonic()))
+            behind = ", behind a router, by this computer's clock"
+    if label is None:
         source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
         return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
     profile, sglang, speed = _twin_settings(url, label)
     clock = f", clock ×{speed:g}" if speed != 1 else ""
-    source = f"twin of SGLang {sglang} on {profile}{clock}"
+    source = f"twin of SGLang {sglang} on {profile}{clock}{behind}"
     return Endpoint(url, chosen, key, "twin", profile, speed, sglang, simulated(source), why)
 
 
@@ -324,6 +328,19 @@ def _version(url: str, key: str | None, timeout_s: float) -> str | None:
     version = info.get("version") if isinstance(info, dict) and "internal_states" in info else None
     known = isinstance(version, str) and 0 < len(version) < 40 and is_plain(version)
     return version if known else None
+
+
+def _behind_router(url: str, key: str | None, timeout_s: float) -> str | None:
+    """The label of a twin behind SGLang's router; None where there is none.
+
+    The router answers /v1/models by itself and has no /server_info; /get_model_info it passes on
+    to one of its workers, headers and all (sglang-router 0.3.2). It does not pass on the request
+    for a twin's own clock.
+    """
+    try:
+        return get(f"{url}/get_model_info", key, timeout_s).headers.get("x-kit-twin")
+    except EndpointError:
+        return None
 
 
 _twins: dict[tuple[str, float, str], TwinProcess] = {}

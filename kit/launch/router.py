@@ -31,7 +31,10 @@ ROUTER_FORMS = {
     "k8s": "router.k8s.yaml.j2",
 }
 _ADDRESS = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w./~-]*)?|https?://\[[\w:.]+\](:\d+)?", re.ASCII)
-_COMPOSE_KEY = f"${{{KEY_VARIABLE}:?a key of your choice}}"
+_KEYS = {  # how each writes a variable
+    "compose": f"${{{KEY_VARIABLE}:?a key of your choice}}",
+    "k8s": f"$({KEY_VARIABLE})",
+}
 _SOURCE = f"sglang-router {VERSION}, router_args.py"
 
 
@@ -107,12 +110,10 @@ class RouterPlan:
         """As shell, compose or k8s text. Raises UnknownName."""
         if name not in ROUTER_FORMS:
             raise UnknownName("form of a router", name, ROUTER_FORMS)
-        words = self.argv()
+        key = _KEYS.get(name, "")
         return template(ROUTER_FORMS[name]).render(
             command=self.shell(),
-            words=[word.replace(f"${KEY_VARIABLE}", f"$({KEY_VARIABLE})") for word in words]
-            if name == "k8s"
-            else [word.replace(f"${KEY_VARIABLE}", _COMPOSE_KEY) for word in words],
+            words=[word.replace(f"${KEY_VARIABLE}", key) for word in self.argv()],
             version=VERSION,
             port=self.port,
             host=self.host,
