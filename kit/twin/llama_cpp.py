@@ -31,6 +31,7 @@ from kit.provenance import Author, AuthorKind
 from kit.twin.authored import AssistantTurn, FunctionCall, notice
 from kit.twin.chat_format import THINK, TURN, offered
 
+_LONGEST_TOKEN = 40  # characters: a prompt of more per token of the context is not even tokenized
 MAX_TOKENS = 400  # longer than anything it was trained to say
 NEEDS = ("avx2", "bmi2", "f16c", "fma")  # instructions that its x86 wheel was built with
 _CALL = re.compile(r"<tool_call>\s*<function=([^>\n]+)>(.*?)(</function>|\Z)", re.DOTALL)
@@ -142,6 +143,8 @@ class PocketModel:
             "cache_prompt": False,
             "grammar": grammar,
         }
+        if len(prompt) > _LONGEST_TOKEN * self.weights.context_tokens:
+            raise self._unavailable({"type": "exceed_context_size_error"})
         with self._one_at_a_time:
             given = self._server.handle_completions(asked)
         if "choices" not in given:

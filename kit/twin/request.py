@@ -212,7 +212,7 @@ def _check_counts(body: Any) -> None:
     for one in (body, params if isinstance(params, dict) else {}):
         for name, most in _MOST.items():
             if isinstance(given := one.get(name), list) and len(given) > most:
-                raise not_served(f"more than {most:,} {name} in one request")
+                raise not_served(f"more than {most:,} entries in {name}")
     for name in ("model", "rid"):
         if isinstance(given := body.get(name), str) and len(given) > _MOST_NAME:
             raise not_served(f"a {name} of more than {_MOST_NAME:,} characters")

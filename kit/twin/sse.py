@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +14,11 @@ from starlette.types import Receive, Scope, Send
 Header = tuple[bytes, bytes]
 
 DONE = b"data: [DONE]\n\n"
+MOST_UNSENT = 64 * 2**20  # bytes that one client may leave unread
+MOST_UNSENT_IN_ALL = 4 * MOST_UNSENT  # of all clients; then who leaves more than a sixteenth goes
+_AT_ONCE = 2**20  # bytes that are passed on at once: the connection keeps them until they are read
+
+_unsent = [0]  # bytes that all clients have left unread
 
 
 def dumps(value: Any) -> bytes:
@@ -51,19 +57,24 @@ class ResponseWriter:
     """Takes the parts of a response body and passes them on to one client.
 
     While the client keeps up, a part is sent as soon as it is put. Otherwise it waits for the
-    response's own task, which sends it together with those that were put meanwhile.
+    response's own task, which sends it together with those that were put meanwhile. A client that
+    leaves too much unread is dropped.
     """
 
     def __init__(self) -> None:
         self.send: Callable[[bytes], Coroutine[Any, Any, None]] | None = None
         self._unsent: Awaitable[None] | None = None
-        self._parts: list[bytes] = []
+        self._parts: deque[bytes] = deque()
+        self._size = 0  # of the parts
         self._closed = False
         self.broken = False
+        self.abandon: Callable[[], None] | None = None  # drops the connection at once
         self.with_schedule = False  # tell the client when each part was due
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, part: bytes, due_s: float | None = None) -> None:
+        if self._closed:
+            return
         if self.with_schedule and due_s is not None:
             part = b": due %.6f\n" % due_s + part
         if self.send is not None and self._waiter is not None and not self._waiter.done():
@@ -71,8 +82,27 @@ class ResponseWriter:
             if self._unsent is None:
                 return
         else:
-            self._parts.append(part)
+            self._keep(part)
         self._wake()
+
+    def _keep(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._count(len(part))
+        share = MOST_UNSENT if _unsent[0] <= MOST_UNSENT_IN_ALL else MOST_UNSENT_IN_ALL // 16
+        if self._size > share:
+            self.forget()
+            self.drop()
+            if self.abandon is not None:
+                self.abandon()
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        _unsent[0] += size
+
+    def forget(self) -> None:
+        """Nobody will take what is left."""
+        self._parts.clear()
+        self._count(-self._size)
 
     def close(self) -> None:
         """No more parts will be put."""
@@ -92,8 +122,13 @@ class ResponseWriter:
             if self._unsent is not None:
                 await self._unsent
                 self._unsent = None
-        parts, self._parts = self._parts, []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        taken: list[bytes] = []
+        size = 0
+        while self._parts and (not taken or size + len(self._parts[0]) <= _AT_ONCE):
+            taken.append(self._parts.popleft())
+            size += len(taken[-1])
+        self._count(-size)
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -114,6 +149,7 @@ class EngineResponse:
     stream: bool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.writer.abandon = scope.get("state", {}).get("abort")
         watch = asyncio.create_task(self._watch(receive))
         try:
             part = await self.writer.take()
@@ -131,6 +167,8 @@ class EngineResponse:
                 await send({"type": "http.response.body", "body": part, "more_body": False})
         finally:
             self.writer.send = None
+            self.writer.close()
+            self.writer.forget()
             watch.cancel()
 
     async def _send_parts(self, part: bytes, send: Send) -> None:
