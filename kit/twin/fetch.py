@@ -100,6 +100,8 @@ def _get(url: str, until_s: float, max_bytes: int) -> tuple[int, str, bytes]:
         if reply.status in _REDIRECTS:
             return reply.status, reply.headers.get("location", ""), b""
         content = reply.read(max_bytes + 1)
+        if monotonic() >= until_s:
+            raise TimeoutError  # a body without a length ends where it was cut
         if len(content) > max_bytes:
             raise ValueError(f"more than {max_bytes / 2**20:.0f} MiB")
         if reply.length:
