@@ -15,6 +15,8 @@ from pathlib import Path
 from kit.server.processes import started
 from kit.text_file import write_text
 
+_KEY = ".key.yaml"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,13 +41,39 @@ def folder() -> Path:
     return Path(state) / "qwen35-kit"
 
 
+def private_folder() -> Path:
+    """The same, made where it is not there yet; only its owner looks into it: SGLang prints its
+    key into its log."""
+    made = folder()
+    made.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # somebody else's, who lets us write there
+        made.chmod(0o700)
+    return made
+
+
 def note(entry: Entry) -> None:
-    folder().mkdir(parents=True, exist_ok=True)
+    private_folder()
     write_text(_file(entry.port), json.dumps(asdict(entry), indent=1))
 
 
 def forget(port: int) -> None:
     _file(port).unlink(missing_ok=True)
+    forget_key(port)
+
+
+def keep_key(port: int, key: str) -> Path:
+    """A file with the key that only its owner can read, for SGLang's `--config`."""
+    forget_key(port)
+    private_folder()
+    file = _key_file(port)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(f"api-key: {json.dumps(key)}\n")
+    return file
+
+
+def forget_key(port: int) -> None:
+    """Once a server has read its key, nobody needs the file."""
+    _key_file(port).unlink(missing_ok=True)
 
 
 def running() -> tuple[Entry, ...]:
@@ -57,11 +85,16 @@ def running() -> tuple[Entry, ...]:
             found.append(entry)
         else:
             file.unlink(missing_ok=True)
+            file.with_suffix(_KEY).unlink(missing_ok=True)
     return tuple(found)
 
 
 def _file(port: int) -> Path:
     return folder() / f"server-{port}.json"
+
+
+def _key_file(port: int) -> Path:
+    return _file(port).with_suffix(_KEY)
 
 
 def _read(file: Path) -> Entry | None:

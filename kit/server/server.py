@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ class Server:
         for event in self.follow(deadline_s):
             if on_event:
                 on_event(event)
+        registry.forget_key(self.port)
         if self.log is not None:
             try:
                 write_text(self.log.with_suffix(".json"), json.dumps(self.record(), indent=1))
@@ -249,14 +251,15 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     """
     command = of_plan(what) if isinstance(what, LaunchPlan) else what
     preflight.insist(preflight.preflight(command))
-    path = log or registry.folder() / f"{command.title}-{command.port}.log"
+    path = log or registry.private_folder() / f"{command.title}-{command.port}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         output = path.open("wb")
+        path.chmod(0o600)  # SGLang prints its key into it
     except OSError as problem:
         hint = "give its folder room and permission; XDG_STATE_HOME names another"
         raise LaunchError(f"{path} was not opened: {problem.strerror}", hint) from problem
-    argv = [_key() if word == f"${KEY_VARIABLE}" else word for word in command.argv]
+    argv = _with_key(command)
     if not command.outlives:
         argv = [sys.executable, "-m", "kit.server.supervisor", *argv]
     with output:
@@ -288,13 +291,26 @@ def launch(what: LaunchPlan | ServerCommand, *, log: Path | None = None) -> Serv
     return server
 
 
+def _with_key(command: ServerCommand) -> list[str]:
+    """The command with the key in a file of its own, which SGLang reads by `--config`: whoever is
+    on this machine may list its processes."""
+    argv, asked = list(command.argv), ("--api-key", f"${KEY_VARIABLE}")
+    at = next((i for i, pair in enumerate(pairwise(argv)) if pair == asked), None)
+    if at is not None:
+        file = registry.keep_key(command.port, _key())
+        argv[at : at + 2] = ["--config", str(file)]
+        if command.stop_argv:  # a container finds it at the same place
+            argv[2:2] = ["--volume", f"{file}:{file}:ro"]
+    return argv
+
+
 def _key() -> str:
     key = os.environ.get(KEY_VARIABLE)
     if not key:
         raise LaunchError(
             "the plan asks for an API key and there is none", f"export {KEY_VARIABLE}=…"
         )
-    return key
+    return http.checked_key(key)
 
 
 def start(
