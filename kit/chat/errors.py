@@ -35,6 +35,9 @@ def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) 
     elif isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
         what = f"nothing came from {endpoint.base_url} for {stall_s:g} s"
         hint = f"ask again, or wait longer: stall_s={2 * stall_s:g}"
+    elif isinstance(error, httpx2.DecodingError):
+        what = f"{endpoint.base_url} sent an answer that does not decompress ({error})"
+        hint = "look at the proxy in front of it, or ask the server itself"
     elif isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
         what, hint = _unreachable(error, endpoint, arrived)
     elif isinstance(error, openai.APIError):
@@ -116,14 +119,17 @@ def _refused(error: openai.APIStatusError, endpoint: Endpoint) -> tuple[str, str
             what = f"{url} failed ({status})"
         case _:
             what = f"the server refused the request ({status})"
-    return f"{what}: {message}", advice
+    return (f"{what}: {message}" if message else what), advice
 
 
 def _message(error: openai.APIStatusError) -> str:
-    """The server's own words: SGLang's error body is flat, OpenAI's is nested."""
+    """The server's own words, if it has any: SGLang's error body is flat, OpenAI's is nested, a
+    proxy's is a page."""
     body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return _one_line(str(message or error.message))
+    if isinstance(body, dict):
+        body = next((body[key] for key in ("message", "detail", "msg") if body.get(key)), None)
+    page = isinstance(body, str) and body.lstrip().startswith("<")
+    return "" if page or not body else _one_line(str(body))
 
 
 def _one_line(text: str) -> str:
