@@ -365,7 +365,7 @@ def test_no_text_holds_a_frame_up(browser: Any, static: str, name: str) -> None:
         print(f"{name:26} {size:27} longest task {longest:4.0f} ms CPU, {elements:,} elements")
         assert longest <= FRAME_MS
         assert elements < 60_000
-        assert characters > 0
+        assert characters > 0 or name == "references"  # definitions show nothing
 
 
 @pytest.mark.browser
