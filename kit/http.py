@@ -106,8 +106,8 @@ def shown(url: str) -> str:
     scheme, mark, rest = url.rpartition("://")
     if "@" in url:
         rest = f"{HIDDEN}@{url.rpartition('@')[2]}"
-    address, query, _ = rest.partition("?")
-    return f"{scheme}{mark}{address}{query and f'?{HIDDEN}'}"
+    address = re.split("[?#]", rest, maxsplit=1)[0]
+    return f"{scheme}{mark}{address}" + (f"?{HIDDEN}" if address != rest else "")
 
 
 def masked(found: Any) -> Any:
@@ -166,7 +166,9 @@ class _Call:
             self.result.set_exception(problem)
         except httpx2.TimeoutException:
             self.result.set_exception(NoReply("too late", f"{self.state} {self._timeout_s:g} s"))
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as problem:
+        except httpx2.InvalidURL:  # its words quote the address, with a key that may be in it
+            self.result.set_exception(NoReply("broken", "this is no address that HTTP takes"))
+        except (httpx2.HTTPError, OSError, ValueError, ImportError) as problem:
             # ImportError: a SOCKS proxy in the environment, and no package for it
             failed = _no_reply(problem, isinstance(problem, httpx2.ConnectError))
             failed.__cause__ = problem

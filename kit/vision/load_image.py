@@ -78,8 +78,8 @@ def read(source: Source) -> tuple[bytes | None, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "these bytes"
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return fetch(source), source.rpartition("/")[2].partition("?")[0] or http.shown(source)
-    if isinstance(source, str) and source.startswith(("file:", "data:")):
+        return fetch(source), http.shown(source).rstrip("/").rpartition("/")[2].partition("?")[0]
+    if isinstance(source, str) and re.match("file:|data:|[A-Za-z][A-Za-z0-9+.-]*://", source):
         scheme = source.partition(":")[0]
         raise InvalidValue(
             f"{scheme}: addresses are not taken",
@@ -96,8 +96,12 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) ->
     Raises InvalidValue for an address that is not http(s), EndpointError for one that answers
     with an error, too much, too late or not at all.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_web = False
+    if not is_web:
         raise InvalidValue(
             f"{http.shown(url)[:80]!r} is no web address", "give http:// or https://, or a path"
         )
