@@ -16,6 +16,7 @@ The same loop with `async for`. The parts, left to right:
     sse             the bytes of the stream → chunks; pure
     request         messages → the body that is sent, without the thinking of earlier turns
     ending          how an answer ended, in words
+    waiting         for a server, and not for ever
     streaming       the one place that sends it, and the events as they come
 """
 

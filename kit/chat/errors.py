@@ -20,6 +20,17 @@ _TOO_LONG = re.compile(
 )
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What may end a stream on its way; JSON may be nested deeper than Python goes."""
+    import httpx2
+    import openai
+
+    return (
+        *(openai.OpenAIError, httpx2.HTTPError, TimeoutError),
+        *(EndpointError, ValueError, RecursionError),
+    )
+
+
 def explain(error: Exception, endpoint: Endpoint, arrived: str, stall_s: float) -> EndpointError:
     """The two lines for an error of the openai client, or of a stream that is no stream.
 

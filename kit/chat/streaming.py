@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from kit.chat.ending import ending
-from kit.chat.errors import cut, explain
+from kit.chat.errors import cut, explain, failures
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
 from kit.chat.parser import Parser
-from kit.chat.request import request_body
+from kit.chat.request import most_pieces, request_body
 from kit.chat.sse import EventDecoder
+from kit.chat.waiting import drain, in_time
 from kit.errors import EndpointError, KitError
 from kit.pocket import SERVED_NAME
 from kit.provenance import Author, AuthorKind, Provenance
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from kit.endpoint import Endpoint
 
 _PATH = "/chat/completions"
-_DRAIN_S = 0.5
 _CONNECT_S = 10.0
-_MOST_PIECES = 102_400  # without max_tokens: a quarter over the most that Qwen3.5's cards advise
 _MOST_TEXT = 64 * 2**20  # characters of an answer
 _LOG = "ask again, and read the server's log if it breaks again"
 _KEPT = f"what had arrived is kept; {_LOG}"
@@ -94,7 +92,7 @@ class Stream:
         self._stall_s = stall_s
         self._headers = dict(headers or {})
         self._waited_s = 0.0  # since something of the answer came
-        self._pieces_left = _most_pieces(body)
+        self._pieces_left = most_pieces(body)
         self._characters = 0
         self._async_client: openai.AsyncOpenAI | None = None
         self._open: openai.Stream[object] | openai.AsyncStream[object] | None = None
@@ -261,14 +259,18 @@ class Stream:
         client = self.endpoint.client().with_options(max_retries=0, timeout=self._timeout())
         self.asked_s = time.perf_counter()
         try:
-            chunks = client.post(
-                _PATH,
-                body=self.body,
-                options={"headers": self._headers},
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.Stream[object],
-            )
+
+            def post() -> openai.Stream[object]:
+                return client.post(
+                    _PATH,
+                    body=self.body,
+                    options={"headers": self._headers},
+                    cast_to=object,
+                    stream=True,
+                    stream_cls=openai.Stream[object],
+                )
+
+            chunks = in_time(post, _CONNECT_S + self._stall_s)
             self._opened(chunks)
             began_s = time.monotonic()
             for received in chunks.response.iter_bytes():
@@ -280,7 +282,7 @@ class Stream:
                 began_s = time.monotonic()
             for event in self._end():
                 yield event
-        except _failures() as error:
+        except failures() as error:
             raise self._explain(error) from error
         finally:
             self.close()
@@ -316,8 +318,8 @@ class Stream:
                 began_s = time.monotonic()
             for event in self._end():
                 yield event
-            await _drain(body)
-        except _failures() as error:
+            await drain(body)
+        except failures() as error:
             raise self._explain(error) from error
         finally:
             await self.aclose()
@@ -351,31 +353,6 @@ class Stream:
         await self.aclose()
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What may end a stream on its way; JSON may be nested deeper than Python goes."""
-    import httpx2
-    import openai
-
-    return (
-        *(openai.OpenAIError, httpx2.HTTPError, TimeoutError),
-        *(EndpointError, ValueError, RecursionError),
-    )
-
-
-async def _drain(body: AsyncIterator[bytes]) -> None:
-    """Read what is left, so that the connection can serve the next question; not for long."""
-    import asyncio
-
-    import httpx2
-
-    async def rest() -> None:
-        async for _ in body:
-            pass
-
-    with suppress(TimeoutError, httpx2.HTTPError):
-        await asyncio.wait_for(rest(), _DRAIN_S)
-
-
 def _author(header: str | None, endpoint: Endpoint) -> Author:
     """Who writes: the twin says so in a header; behind any other server it is its model, which
     may be the pocket model, by its name."""
@@ -396,9 +373,3 @@ def _seconds(header: str | None) -> float:
     except ValueError:
         return 0.0
     return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
-
-
-def _most_pieces(body: Mapping[str, Any]) -> int:
-    """How many pieces an answer may have: some servers send a token in several."""
-    asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    return 4 * asked + 1024 if isinstance(asked, int) else _MOST_PIECES

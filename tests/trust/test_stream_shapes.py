@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import DONE, Script, Scripted, chunk, finish, say, usage
+from scripted import DONE, Door, Script, Scripted, chunk, finish, say, usage
 
 from kit import chat
 from kit.chat import Answer, Parser, Thinking
@@ -285,3 +289,28 @@ def test_fifty_thousand_shapes(capsys: pytest.CaptureFixture[str]) -> None:
     settings(max_examples=25_000, deadline=None)(given(st.lists(BYTES, max_size=12))(decode_any))()
     with capsys.disabled():
         print("\nstream shapes: 25,000 lists of chunks, 25,000 lists of bytes; no traceback")
+
+
+@pytest.mark.parametrize("how", ["for", "async for"])
+def test_a_head_that_comes_byte_by_byte_is_not_waited_for(how: str, monkeypatch) -> None:
+    monkeypatch.setattr("kit.chat.streaming._CONNECT_S", 0.2)
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
+            while True:
+                connection.sendall(b"a")
+                time.sleep(0.02)
+
+    async def read_async(stream: chat.Stream) -> None:
+        async for _ in stream:
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=drip, daemon=True).start()
+        port = listener.getsockname()[1]
+        stream = chat.stream(Door(f"http://127.0.0.1:{port}"), "Hello", stall_s=0.3)
+        with pytest.raises(EndpointError, match=r"nothing came from .* for 0\.3 s"):
+            list(stream) if how == "for" else asyncio.run(read_async(stream))
