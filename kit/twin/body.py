@@ -6,6 +6,7 @@ bytes → at most 16 MiB → JSON, at most 100 deep → text without half surrog
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,7 @@ MOST_BYTES_AT_ONCE = 16 * MOST_BYTES  # of all bodies that are being read
 MOST_VALUES = 500_000  # twice the token ids of the longest prompt
 MOST_DEPTH = 100
 
+_HALF = re.compile("[\ud800-\udfff]")
 _held = [0]  # bytes of the bodies that are being read
 
 
@@ -50,6 +52,8 @@ async def read(request: Request) -> bytes:
 
 def parse(raw: bytes) -> Any:
     """The JSON of a body. Raises Refused."""
+    if raw.count(b",") > MOST_VALUES:  # before objects are made of them
+        raise _too_many()
     try:
         text = raw.decode(json.detect_encoding(raw), "surrogatepass")
         value = json.loads(text)
@@ -84,7 +88,11 @@ def _check_shape(value: Any) -> None:
     if depth > MOST_DEPTH:
         raise not_json(f"nested more than {MOST_DEPTH} levels deep")
     if values > MOST_VALUES:
-        raise bad_request(f"The twin does not serve more than {MOST_VALUES:,} values in a request.")
+        raise _too_many()
+
+
+def _too_many() -> Refused:
+    return bad_request(f"The twin does not serve more than {MOST_VALUES:,} values in a request.")
 
 
 def _too_large() -> Refused:
@@ -104,9 +112,7 @@ def _mended(value: Any) -> Any:
     """The value with U+FFFD for each half of a surrogate pair: text that cannot be encoded would
     fail where it is written, long after its request has been checked."""
     if isinstance(value, str):
-        if _encodable(value):
-            return value
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value if _encodable(value) else _HALF.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
         return [_mended(one) for one in value]
     if isinstance(value, dict):

@@ -23,7 +23,7 @@ from kit.models.image_tokens import MAX_RATIO, image_tokens
 from kit.twin.chat_format import IMAGE, MEDIA, ROW, Message, parts_of, time_stamp, video_text
 from kit.twin.errors import Refused, bad_request, not_served
 from kit.twin.fetch import NotPublic, fetch_public
-from kit.twin.workers import FETCHES, IMAGES, run_in
+from kit.twin.workers import FETCHES, IMAGES, run_in, trim
 from kit.vision import avi, video
 from kit.vision.load_image import FORMATS, check_size
 
@@ -41,7 +41,7 @@ _LOAD_S = 30.0  # for opening or decoding one image, waiting for its turn includ
 _MOST_PIXELS = 300_000_000  # of all images of a request: a context full of the largest
 _MOST_FETCHED = 64 * 2**20  # bytes of all addresses of a request: SGLang's limit for one
 _MOST_ADDRESSES = 32
-_MOST_SCANS = 100  # of a JPEG; a progressive one has ten
+_MOST_WORK = 1_000_000_000  # scans of a JPEG times its pixels; a progressive one has ten scans
 _LARGEST_DRAWING = 4_000_000  # pixels; a larger image is none of the kit's drawings
 _CONTAINERS = "videos other than Motion JPEG in AVI, for it has no decoder"
 
@@ -132,6 +132,8 @@ async def load_media(messages: Sequence[Message], context_length: int) -> tuple[
     for i, (part, data, item) in enumerate(found):
         if part.kind == "image" and not item.stands_in:
             items[i] = await _tried(part, partial(_decoded, item, data))
+    if pixels > _LARGEST_DRAWING:
+        IMAGES.submit(trim)
     if failed is not None:
         raise failed
     return tuple(items)
@@ -235,10 +237,11 @@ def _pillow(data: bytes) -> Iterator[Image.Image]:
     from PIL import Image
 
     try:
-        if data.count(b"\xff\xda") > _MOST_SCANS and data.startswith(b"\xff\xd8"):
-            raise ValueError(f"more than {_MOST_SCANS} scans")  # each costs as much as the image
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             check_size(*image.size, "the image", least=1)
+            scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1
+            if scans * image.width * image.height > _MOST_WORK:
+                raise ValueError(f"{scans} scans of {image.width} × {image.height} pixels")
             yield image
     except (OSError, SyntaxError, Image.DecompressionBombError, EOFError) as problem:
         raise ValueError(f"Could not decode image: {problem}") from problem

@@ -30,7 +30,7 @@ M = TypeVar("M", bound=BaseModel)
 MOST_CHOICES = 128  # of one request: OpenAI's limit, where SGLang has none
 # Of one request as well: so many that checking and writing them takes well under a second.
 _MOST = {"messages": 2048, "tools": 1024, "stop": 256, "stop_regex": 256, "stop_token_ids": 1024}
-_MOST_PARTS = 4096  # content parts and tool calls of all messages
+_MOST_PARTS = 2048  # content parts and tool calls of all messages
 _MOST_NAME = 1024  # characters of what each event of a stream repeats: model and rid
 _MOST_REGEX = 10_000
 

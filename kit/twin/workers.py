@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,14 @@ async def beside(size: int, work: Callable[[], T]) -> T:
 async def run_in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     """Do the work in a thread of `pool`."""
     return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def trim() -> None:
+    """Give the memory of large images back to the system: glibc keeps what a thread has freed."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # another system, or another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def stop() -> None:

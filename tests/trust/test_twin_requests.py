@@ -119,6 +119,11 @@ HOSTILE: dict[str, tuple[tuple[str, Any], int]] = {
         400,
     ),
     "a million values": ((NATIVE, b'{"input_ids": [' + b"1," * 600_000 + b"1]}"), 400),
+    "a million empty lists": ((CHAT, b'{"messages": [' + b"[]," * 1_000_000 + b"[]]}"), 400),
+    "half a million halves": (
+        (TEXT, b'{"prompt": "' + b"\\ud800" * 500_000 + b'", "max_tokens": 2}'),
+        200,
+    ),
     "a number of 5,000 digits": ((CHAT, b'{"n": ' + b"9" * 5000 + b"}"), 400),
     "a limit of 400 digits": (chat(max_tokens=10**400), 400),
     "a temperature of 400 digits": (chat(temperature=10**400), 400),

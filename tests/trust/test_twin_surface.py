@@ -336,7 +336,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(width: int, height: int, *more: bytes) -> bytes:
     """A PNG of one bit per pixel, of which only some rows are there."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
-    rows = zlib.compress(bytes(((width + 7) // 8 + 1) * min(height, 100)))
+    rows = zlib.compress(bytes(min(width * height // 8, 10**6)))
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
@@ -353,7 +353,7 @@ def shown(data: bytes, times: int = 1) -> dict[str, Any]:
 
 def scans(count: int) -> bytes:
     """A progressive JPEG that refines the same thing again and again."""
-    data = encoded("JPEG", 64, "L", progressive=True)
+    data = encoded("JPEG", 2000, "L", progressive=True)
     at = data.rindex(b"\xff\xda")
     return data[:at] + data[at:-2] * count + data[-2:]
 
