@@ -101,7 +101,7 @@ def candidates(
     for name in precisions_ or ():
         precision(name)
     first = [
-        _candidate(target, profile, sglang)
+        candidate_of(target, profile, sglang)
         for name in models
         for gpu_name in gpus or default_gpus(name)
         for recipe in precisions().values()
@@ -109,7 +109,7 @@ def candidates(
         for profile in _profiles(target, name, recipe.key, gpu_name, sglang)
         if most_gpus is None or profile.tp_size <= most_gpus
     ]
-    found = [*first, *(_candidate(target, c.wider, sglang) for c in first if c.wider)]
+    found = [*first, *(candidate_of(target, c.wider, sglang) for c in first if c.wider)]
     return tuple(sorted(found, key=lambda c: (c.about_gpus, -c.users / c.gpus, c.title)))
 
 
@@ -149,7 +149,8 @@ def _runs(target: Target, p: Profile, sglang: str) -> bool:
     return memory.starts and enough
 
 
-def _candidate(target: Target, profile: Profile, sglang: str) -> Candidate:
+def candidate_of(target: Target, profile: Profile, sglang: str) -> Candidate:
+    """A profile, and what arithmetic says of it under `target`."""
     about = _Arithmetic.of(target, profile, sglang)
     memory = plan(profile, sglang)
     fast = _most(about.keeps, MOST_USERS)

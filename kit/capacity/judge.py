@@ -37,6 +37,18 @@ class Point:
     bounds_ms: dict[str, float]
     bands: dict[str, Band]  # by metric; that of no band is 1
 
+    @classmethod
+    def of(cls, candidate: Candidate, share: Share, sglang: str) -> Point:
+        """Simulated. Raises InvalidValue where a request never fits."""
+        outcome = serve(candidate.profile, share, sglang, around_s=2 * candidate.alone_s)
+        bounds = {
+            metric: ms
+            for metric, ms in share.target.bounds_ms.items()
+            if outcome.ms(metric) is not None
+        }
+        bands = {metric: widest(metric, candidate.speed, outcome.in_flight) for metric in bounds}
+        return cls(share, outcome, bounds, bands)
+
     def ratio(self, metric: str) -> float:
         """The prediction over its bound."""
         return (self.outcome.ms(metric) or 0.0) / self.bounds_ms[metric]
@@ -56,6 +68,10 @@ class Point:
         """The metric nearest to its bound, or farthest beyond it, at the pessimistic end."""
         return max(self.bounds_ms, key=lambda m: self.ratio(m) * self.bands[m].p90)
 
+    @property
+    def verdict(self) -> Verdict:
+        return next((v for v in VERDICTS[:2] if self.keeps(v)), VERDICTS[-1])
+
     def keeps(self, verdict: Verdict) -> bool:
         """Whether it is at least this."""
         return (self.pessimistic if verdict == "holds" else self.expected) <= 1
@@ -67,7 +83,7 @@ class Option:
 
     `point` is a replica under its even share of the load, `most` the heaviest load that one was
     seen to hold at this verdict, `beyond` the lightest that was seen to be too much: None where
-    the target does not ask for so much.
+    the target does not ask for so much. `tried` are other numbers of replicas, each its even share.
     """
 
     candidate: Candidate
@@ -77,6 +93,7 @@ class Option:
     point: Point
     beyond: Point | None
     most: Point | None = None
+    tried: tuple[Point, ...] = ()
 
     @property
     def profile(self) -> Profile:
@@ -163,34 +180,32 @@ class _Search:
         return self.point(Share(self._target, replicas))
 
     def point(self, share: Share) -> Point:
-        c, amount = self._candidate, share.amount
-        if amount not in self._points:
-            outcome = serve(c.profile, share, self._sglang, around_s=2 * c.alone_s)
-            bounds = {
-                metric: ms
-                for metric, ms in self._target.bounds_ms.items()
-                if outcome.ms(metric) is not None
-            }
-            bands = {metric: widest(metric, c.speed, outcome.in_flight) for metric in bounds}
-            self._points[amount] = Point(share, outcome, bounds, bands)
-        return self._points[amount]
+        if share.amount not in self._points:
+            self._points[share.amount] = Point.of(self._candidate, share, self._sglang)
+        return self._points[share.amount]
 
     def option(self, replicas: int, verdict: Verdict) -> Option:
         point = self.at(replicas)
         more = [p for p in self._points.values() if p.share.amount > point.share.amount]
         beyond = min(more, key=lambda p: p.share.amount, default=None)
-        return Option(self._candidate, self._target, verdict, replicas, point, beyond)
+        even = [p for p in self._points.values() if p is not point]
+        return Option(
+            self._candidate, self._target, verdict, replicas, point, beyond, tried=tuple(even)
+        )
 
 
 def refined(option: Option, sglang: str) -> Option:
-    """The same with how much a replica holds, between its share and that of one fewer."""
+    """The same with how much a replica holds, between its share and that of one fewer; and what
+    twice the replicas would give."""
     t, low, high = option.target, option.point, option.beyond
     if option.verdict == "does not hold" or high is None or t.kind == "trace":
         return option
     search = _Search(option.candidate, t, sglang)
+    twice = search.at(min(2 * option.replicas, t.most_replicas))
+    tried = (*option.tried, twice)
     while True:
         few, many = low.share.amount, high.share.amount
         if many - few <= max(_FINE * few, float(t.kind == "users")):
-            return replace(option, most=low, beyond=high)
+            return replace(option, most=low, beyond=high, tried=tried)
         middle = search.point(low.share.of((few + many) / 2))
         low, high = (middle, high) if middle.keeps(option.verdict) else (low, middle)

@@ -126,8 +126,8 @@ def capacity_plan(
 ) -> CapacityPlan:
     """Rank what can hold `target`. With `most_gpus`, on no more than these.
 
-    `on_progress` gets how many are done, of how many, and the next. Raises UnknownName for a
-    model, GPU or precision, InvalidValue where nothing fits at all.
+    `on_progress` gets how many are done, of how many, and the next; at last "".
+    Raises UnknownName for a model, GPU or precision, InvalidValue where nothing fits at all.
     """
     _fits_the_model(target, models)
     found = candidates(target, models, gpus, precisions, sglang, most_gpus)
@@ -150,6 +150,8 @@ def capacity_plan(
         if on_progress:
             on_progress(number, len(found), candidate.title)
         judged.append(judge(candidate, target, sglang, most_gpus))
+    if on_progress:
+        on_progress(len(found), len(found), "")
     judged.sort(key=lambda option: _rank(option, prices))
     first = [refined(option, sglang) for option in judged[:_REFINED]]
     options = sorted([*first, *judged[_REFINED:]], key=lambda option: _rank(option, prices))
@@ -320,8 +322,8 @@ def _text(plan: CapacityPlan) -> Iterator[str]:
     yield f"ranked by {plan.ranked_by}"
     yield ""
     priced = bool(plan.prices.per_hour)
-    head = f"{'':>2}  {'profile':<20} {'options':<36} {'verdict':<13} {'GPUs':>4}  "
-    head += f"{'replicas × holds':<22} {'TTFT ms':>16} {'TPOT ms':>13}  first out of"
+    head = f"{'':>2}  {'profile':<22} {'options':<36} {'verdict':<13} {'GPUs':>4}  "
+    head += f"{'replicas × holds':<22} {'TTFT ms':>22} {'TPOT ms':>13}  first out of"
     yield head + ("      per month  per 1M out" if priced else "")
     for number, option in enumerate(plan.options[:SHOWN], 1):
         yield _line(plan, number, option)
@@ -358,12 +360,12 @@ def _line(plan: CapacityPlan, number: int, option: Option) -> str:
         return f"{ms:,.0f}" + (f" ({ms * band.p10:,.0f}–{ms * band.p90:,.0f})" if band else "")
 
     line = (
-        f"{number:>2}  {option.profile.title:<20} {options(option.profile):<36} "
-        f"{option.verdict:<13} {option.gpus:>4}  {holds:<22} {shown('ttft'):>16} "
+        f"{number:>2}  {option.profile.title:<22} {options(option.profile):<36} "
+        f"{option.verdict:<13} {option.gpus:>4}  {holds:<22} {shown('ttft'):>22} "
         f"{shown('tpot'):>13}  {plan.limit(option).resource}"
     )
     if not plan.prices.per_hour:
         return line
     cost = plan.prices.cost(option)
     paid = f"{cost.per_month:>12,.0f}  {cost.per_million_output:>9.2f}" if cost else "no price"
-    return f"{line:<150} {paid}"
+    return f"{line:<158} {paid}"

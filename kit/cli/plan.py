@@ -116,7 +116,7 @@ def _show_progress() -> Progress:
         if now_s - began_s < _QUIET_S or now_s - printed_s < (0.2 if tty else _QUIET_S):
             return
         printed_s = now_s
-        text = f"{done} of {of} profiles simulated, next {title}"
+        text = f"{done} of {of} profiles judged" + (f", next {title}" if title else "")
         print(f"{_CLEAR}{text}" if tty else text, end="" if tty else "\n", file=sys.stderr)
         sys.stderr.flush()
 

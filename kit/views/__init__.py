@@ -21,6 +21,7 @@
     live_bench        a benchmark that is watched while it runs, and can be stopped
     run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
     sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
+    pareto            what a promise costs: GPUs or money against latency, by profile
     compare_reports   reports side by side; `explained`: every row of one, and what it means
     progress          a bar for what takes longer
 
@@ -38,6 +39,7 @@ _HOMES = {
     "figures.bench_run": "run_figure",
     "figures.bench_sweep": "sweep",
     "figures.compare_reports": "compare_reports explained",
+    "figures.capacity": "pareto",
     "figures.context_curves": "concurrency growth",
     "figures.fit_matrix": "matrix",
     "figures.ledger": "ledger ledgers",
