@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
-UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: setup lab run test test-browser trust check bench test-reference lock clean help
+.PHONY: setup lab run test test-browser trust check licences audit bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
 include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk pocket/rules.mk
@@ -20,7 +19,8 @@ $(UV):
 	  echo "Python 3.11 or newer is needed; this is $$($(PYTHON) -V 2>&1)."; \
 	  echo "→ make setup PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
 
 $(VENV)/.ready: requirements.txt pyproject.toml $(UV)
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
@@ -46,6 +46,12 @@ check: setup     ## lint, format, types, and the committed notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+licences: setup  ## the licences of the locked packages; fails on one that does not go with Apache-2.0
+	$(BIN)/python deploy/packages.py licences
+
+audit: setup     ## known vulnerabilities of the locked packages, where a database can be reached
+	$(BIN)/python deploy/packages.py audit
 
 bench: setup     ## measure, side by side; writes benchmarks/README.md
 	$(BIN)/python benchmarks/report.py
