@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from kit.provenance import Provenance
+from kit.views.safe_markdown import html_text
 from kit.views.theme import CONFIG
 
 
@@ -49,11 +49,11 @@ class FigureTable:
         body = "".join(_row("td", row, sides) for row in self.rows)
         table = (
             f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
-            f"<p><em>{escape(str(self.provenance))}</em></p>"
+            f"<p><em>{html_text(str(self.provenance))}</em></p>"
         )
         if self.folded:
             table = f"<details><summary>The same as a table</summary>{table}</details>"
-        return f"<p>{escape(self.sentence)}</p>{table}"
+        return f"<p>{html_text(self.sentence)}</p>{table}"
 
     def __str__(self) -> str:
         return f"{self.sentence} ({self.provenance})"
@@ -88,7 +88,7 @@ def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
     return (
         "<tr>"
         + "".join(
-            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+            f'<{tag} style="text-align:{side}">{html_text(cell)}</{tag}>'
             for cell, side in zip(cells, sides, strict=True)
         )
         + "</tr>"

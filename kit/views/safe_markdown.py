@@ -9,6 +9,7 @@ programming language or nothing; a formula has commands of a list, and is short.
 
 from __future__ import annotations
 
+import html
 import re
 
 from kit.load_data import toml
@@ -77,6 +78,13 @@ def inert(text: str) -> str:
     """One line in which no sign is Markdown, HTML or a formula: for a table's cell."""
     return "".join(
         sign if sign.isalnum() or sign in " ,.;()'\"%°+=?!→…-" else _entity(sign) for sign in text
+    )
+
+
+def html_text(text: str) -> str:
+    """`text` for an element of an HTML output, where JupyterLab looks for formulas too."""
+    return _FORMULA_SIGN.sub(
+        lambda signs: "".join(map(_entity, signs[0])), html.escape(text, quote=False)
     )
 
 

@@ -14,7 +14,7 @@ from kit.chat import ToolCall
 from kit.errors import KitError
 from kit.provenance import Author, AuthorKind, simulated
 from kit.views.reply import Reply
-from kit.views.safe_markdown import MAX_CHARS, MAX_FORMULAS, escape, inert
+from kit.views.safe_markdown import MAX_CHARS, MAX_FORMULAS, escape, html_text, inert
 from kit.views.widgets.transcript import bundle
 
 from .hostile import LONG, SHORT, texts
@@ -139,6 +139,14 @@ def test_a_table_cell_is_one_line_of_text(name: str) -> None:
     cell = inert(" ".join(TEXTS[name].split()))
     assert found_in(f"| a | b |\n|---|---|\n| x | {cell} |") == []
     assert "|" not in cell
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_an_html_output_has_no_formula_in_it(name: str) -> None:
+    """JupyterLab's MathJax fetches what \\unicode names as a font, wherever it finds a formula."""
+    drawn = Drawn(f"<p>{html_text(TEXTS[name])}</p>")
+    assert drawn.bad == []
+    assert [text for text in drawn.texts if FORMULA.search(text)] == []
 
 
 PARTS = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from html import escape
 
 from kit.bench import published_cells, published_runs
 from kit.bench.metric_list import BY_KEY, Metric
@@ -18,6 +17,7 @@ from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
 from kit.provenance import Kind, Provenance
 from kit.views.figure import FigureTable
+from kit.views.safe_markdown import html_text
 
 ROWS = tuple(
     BY_KEY[key]
@@ -129,12 +129,12 @@ class ReportComparison:
     def _table(self, rows: list[Metric]) -> str:
         heads = "".join(
             f'<th style="{_CELL}"><span style="{_BADGE}{_LINE[r.provenance.kind]}">'
-            f"{escape(str(r.provenance.kind))}</span><br>"
-            f'<span style="{_QUIET}">{escape(_named(r, i))}</span></th>'
+            f"{html_text(str(r.provenance.kind))}</span><br>"
+            f'<span style="{_QUIET}">{html_text(_named(r, i))}</span></th>'
             for i, r in enumerate(self.reports, 1)
         )
         body = "".join(
-            f'<tr><th scope="row" style="{_NAME}">{escape(row.short)}</th>'
+            f'<tr><th scope="row" style="{_NAME}">{html_text(row.short)}</th>'
             + "".join(
                 f'<td style="{_CELL}"><b>{value}</b>{space}{width}'
                 + (f' <span style="{_RATIO}">{ratio}</span>' if ratio else "")
@@ -151,7 +151,7 @@ class ReportComparison:
         )
 
     def _sources(self) -> str:
-        items = "".join(f"<li>{escape(str(r.provenance))}</li>" for r in self.reports)
+        items = "".join(f"<li>{html_text(str(r.provenance))}</li>" for r in self.reports)
         return f'<ol style="{_QUIET}">{items}</ol>' + (
             f'<p style="{_QUIET}">{self._note}</p>' if self._note else ""
         )

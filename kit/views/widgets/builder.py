@@ -20,6 +20,7 @@ from kit.hardware import SGLANG, Profile, profile
 from kit.launch import LaunchPlan
 from kit.views.figures.ledger import verdict
 from kit.views.live import Bundle, ControlledOutput
+from kit.views.safe_markdown import html_text
 from kit.views.widgets.builder_model import Resolved, Selection, resolve
 
 if TYPE_CHECKING:
@@ -154,20 +155,21 @@ def _html(made: Resolved) -> str:
     plan = made.plan
     cell = '<td style="text-align:left">'
     rows = "".join(
-        f"<tr>{cell}<code>{escape(flag)}</code></td>{cell}{escape(why)}</td>"
-        f"{cell}{escape(who)}</td></tr>"
+        f"<tr>{cell}<code>{escape(flag)}</code></td>{cell}{html_text(why)}</td>"
+        f"{cell}{html_text(who)}</td></tr>"
         for flag, why, who in _rows(plan)
     )
     absent = "".join(
-        f"<li><code>{escape(one.flag)}</code>: {escape(one.reason)}</li>" for one in plan.left_out
+        f"<li><code>{escape(one.flag)}</code>: {html_text(one.reason)}</li>"
+        for one in plan.left_out
     )
     heads = "".join(f'<th style="text-align:left">{name}</th>' for name in _HEAD)
-    mind = "".join(f"<p><b>Mind:</b> {escape(warning)}.</p>" for warning in plan.warnings)
+    mind = "".join(f"<p><b>Mind:</b> {html_text(warning)}.</p>" for warning in plan.warnings)
     return (
         f'<pre style="{_PRE}" tabindex="0" aria-label="the command">{_hinted(made)}</pre>{mind}'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         f"<details><summary>Left out, and why</summary><ul>{absent}</ul></details>"
-        f"<p><em>{escape(str(plan.provenance))}</em></p>"
+        f"<p><em>{html_text(str(plan.provenance))}</em></p>"
     )
 
 

@@ -9,13 +9,13 @@ What is pasted is text, and stays text: nothing of it is run or drawn.
 from __future__ import annotations
 
 import io
-from html import escape
 from typing import TYPE_CHECKING
 
 from kit.errors import KitError
 from kit.server.failures import Diagnosis, examine
 from kit.server.log_text import read
 from kit.views.live import Bundle, ControlledOutput
+from kit.views.safe_markdown import html_text
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -72,7 +72,9 @@ class LogDiagnosis(ControlledOutput):
 
     def bundle(self) -> Bundle:
         text = str(self.diagnosis or self.problem or _EMPTY)
-        lines = "".join(f'<div style="{_style(line)}">{escape(line)}</div>' for line in _said(text))
+        lines = "".join(
+            f'<div style="{_style(line)}">{html_text(line)}</div>' for line in _said(text)
+        )
         return {
             "text/html": f'<div class="kit-diagnosis" role="status">{lines}</div>',
             "text/plain": text,

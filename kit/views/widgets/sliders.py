@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError, UnknownName
@@ -19,6 +18,7 @@ from kit.sizing import MemoryPlan, plan
 from kit.views.figures.ledger import plan_table
 from kit.views.figures.plan_svg import draw, enough
 from kit.views.live import Bundle, ControlledOutput
+from kit.views.safe_markdown import html_text
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -102,7 +102,7 @@ class Sliders(ControlledOutput):
         """The drawing and its sentence: HTML for a page, text for anything else."""
         if self.problem is not None:
             what, hint = self.problem.what, self.problem.hint
-            html = f"<p><b>{escape(what)}</b><br>→ {escape(hint)}</p>"
+            html = f"<p><b>{html_text(what)}</b><br>→ {html_text(hint)}</p>"
             return {"text/html": html, "text/plain": str(self.problem)}
         sentence = enough(self.plan, self.requests, self.tokens)
         svg = draw(self.plan, self.requests, self.tokens)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError
 from kit.views.live import Bundle, ControlledOutput
+from kit.views.safe_markdown import html_text
 from kit.vision.image_part import COUNTED, ImagePart, data_url, image
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Upload(ControlledOutput):
             'style="max-height:160px;margin:4px;border:1px solid #8a96a3">'
             for part in self.parts
         )
-        said = "".join(f"<div>{escape(line)}</div>" for line in lines)
+        said = "".join(f"<div>{html_text(line)}</div>" for line in lines)
         return {
             "text/html": f'<div class="kit-upload-cost" role="status">{pictures}{said}</div>',
             "text/plain": "\n".join(lines),
