@@ -42,6 +42,7 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNZIPPED = 1 << 20  # bytes at a time
 _BETWEEN = re.compile(r"[\s\ufeff]*")  # some editors mark each line that they append
 
 
@@ -166,10 +167,11 @@ def unzipped(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         for piece in pieces:
-            yield unzip.decompress(piece)
-            while unzip.eof and unzip.unused_data:  # logrotate appends members
-                rest, unzip = unzip.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
-                yield unzip.decompress(rest)
+            while piece:  # a megabyte may hold a gigabyte
+                yield unzip.decompress(piece, _UNZIPPED)
+                piece = unzip.unconsumed_tail
+                if unzip.eof and unzip.unused_data:  # logrotate appends members
+                    piece, unzip = unzip.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
     except zlib.error as error:
         raise InvalidValue(f"{name} is broken gzip: {error}", "copy it once more") from None
 

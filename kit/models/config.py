@@ -46,6 +46,10 @@ VISION_DEFAULTS = (
     "in_channels",
     "num_position_embeddings",
 )
+MOST_BYTES = 16 << 20  # the largest published ones have some tens of kilobytes
+MOST_LAYERS = 10_000
+MOST = 1 << 31  # of any other count
+_LAYERS = {"num_hidden_layers", "depth", "mtp_num_hidden_layers", "full_attention_interval"}
 AGAIN = "take the config.json that lies beside the checkpoint's safetensors files"
 
 
@@ -59,7 +63,7 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     architecture = _architecture(config)
     if architecture not in ARCHITECTURES:
         raise InvalidValue(
-            f"{file} describes {architecture or 'no architecture'}, which this kit cannot size",
+            f"{file} describes {_short(architecture or 'no architecture')}, which this kit cannot size",
             f"it reads Qwen3.5, 3.6, 3.8 and Qwen3-Next: {', '.join(sorted(ARCHITECTURES))}",
         )
     text = _section(config, "text_config", file) or config
@@ -67,7 +71,7 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     is_next = architecture == "Qwen3NextForCausalLM"
     moe = "Moe" in architecture or is_next
     vision = _section(config, "vision_config", file)
-    repo = str(config.get("_name_or_path") or file.resolve().parent.name)
+    repo = _word(config, "_name_or_path", file) or file.resolve().parent.name
     spec = _take(text, ALWAYS, file)
     spec |= _take(text, GDN, file) if hybrid else dict.fromkeys(GDN, 0)
     spec |= _take(text, MOE, file) if moe else dict.fromkeys(MOE, 0)
@@ -83,15 +87,14 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
         "shared_expert_intermediate_size": _optional(text, "shared_expert_intermediate_size", file)
         if moe
         else 0,
-        "tie_word_embeddings": bool(
-            text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))
-        ),
+        "tie_word_embeddings": _flag(text, "tie_word_embeddings", file)
+        or ("tie_word_embeddings" not in text and _flag(config, "tie_word_embeddings", file)),
         "mtp_num_hidden_layers": 1  # Qwen3-Next has the layer and does not name it
         if is_next
         else _optional(text, "mtp_num_hidden_layers", file),
         "vision": _vision(vision, file) if vision else None,
-        "attn_output_gate": bool(text.get("attn_output_gate", hybrid)),
-        "mamba_ssm_dtype": str(text.get("mamba_ssm_dtype") or "float32"),
+        "attn_output_gate": _flag(text, "attn_output_gate", file, hybrid),
+        "mamba_ssm_dtype": _word(text, "mamba_ssm_dtype", file) or "float32",
     }
 
 
@@ -100,9 +103,11 @@ def load(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise InvalidValue(f"there is no {file}", AGAIN)
     try:
-        config = json.loads(read_text(file, AGAIN))
+        config = json.loads(read_text(file, AGAIN, MOST_BYTES))
     except json.JSONDecodeError as error:
         raise InvalidValue(f"{file} is not whole JSON: {error}", AGAIN) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        raise InvalidValue(f"{file} holds JSON that nobody wrote", AGAIN) from None
     if not isinstance(config, dict):
         raise InvalidValue(f"{file} holds no JSON object", AGAIN)
     return config
@@ -111,7 +116,7 @@ def load(file: Path) -> dict[str, Any]:
 def _architecture(config: dict[str, Any]) -> str | None:
     named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named else named or config.get("model_type")
-    return None if first is None else str(first)
+    return first if isinstance(first, str) else None
 
 
 def _consistent(spec: dict[str, Any], file: Path) -> None:
@@ -133,13 +138,38 @@ def _consistent(spec: dict[str, Any], file: Path) -> None:
 def _section(config: dict[str, Any], name: str, file: Path) -> dict[str, Any] | None:
     section = config.get(name)
     if section is not None and not isinstance(section, dict):
-        raise InvalidValue(f"{file}: {name} is {section!r}, not an object", AGAIN)
+        raise InvalidValue(f"{file}: {name} is {_short(section)}, not an object", AGAIN)
     return section
 
 
 def _optional(source: dict[str, Any], name: str, file: Path) -> int:
     """A count that may be absent, or zero."""
     return int(_take(source, (name,), file)[name]) if source.get(name) else 0
+
+
+def _flag(source: dict[str, Any], name: str, file: Path, absent: bool = False) -> bool:
+    """A switch that may be absent, or null."""
+    value = source.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidValue(f"{file}: {name} is {_short(value)}, not true or false", AGAIN)
+    return absent if value is None else value
+
+
+def _word(source: dict[str, Any], name: str, file: Path) -> str:
+    """A name that may be absent: then it is empty."""
+    value = source.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidValue(f"{file}: {name} is {_short(value)}, not a name", AGAIN)
+    return value or ""
+
+
+def _short(value: object) -> str:
+    """A value in an error: what of it a line has room for."""
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        shown = f"a long {type(value).__name__}"
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _take(source: dict[str, Any], names: tuple[str, ...], file: Path) -> dict[str, Any]:
@@ -149,7 +179,10 @@ def _take(source: dict[str, Any], names: tuple[str, ...], file: Path) -> dict[st
     for name in names:
         value = source[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InvalidValue(f"{file}: {name} is {value!r}, not a positive whole number", AGAIN)
+            problem = f"{name} is {_short(value)}, not a positive whole number"
+            raise InvalidValue(f"{file}: {problem}", AGAIN)
+        if value > (MOST_LAYERS if name in _LAYERS else MOST):
+            raise InvalidValue(f"{file}: {name} is {_short(value)}: no model has so many", AGAIN)
     return {name: source[name] for name in names}
 
 

@@ -29,9 +29,9 @@ from kit.server.known_failures import (
     troubleshooting,
 )
 from kit.server.log import Stage, event_in, frames, of_later_rank
-from kit.server.log_text import Line, numbered
+from kit.server.log_text import Line, numbered, seen
 
-__all__ = ["Diagnosis", "Failure", "Finding", "diagnose", "examine", "failures"]
+__all__ = ["Diagnosis", "Failure", "Finding", "LogReader", "diagnose", "examine", "failures"]
 
 _KEPT = 8  # last lines that are kept for who finds no cause
 _KINDS = 50_000  # kinds of lines that are remembered
@@ -188,7 +188,7 @@ def diagnose(log: str | Iterable[str]) -> tuple[Finding, ...]:
 
 def examine(lines: Iterable[Line]) -> Diagnosis:
     """Everything that a log shows. It is read once, in memory that does not grow with it."""
-    reader = _Reader()
+    reader = LogReader()
     for line in lines:
         reader.take(line)
     return reader.diagnosis()
@@ -221,7 +221,7 @@ class _Run:
         return self.stage if self.traceback is None else self.traceback
 
 
-class _Reader:
+class LogReader:
     """Reads a log line by line; what it keeps does not grow with the log."""
 
     def __init__(self) -> None:
@@ -234,6 +234,7 @@ class _Reader:
         self._last: deque[Line] = deque(maxlen=_KEPT)
 
     def take(self, line: Line) -> None:
+        line = Line(line.number, seen(line.text))
         self._last.append(line)
         if _ASKED.search(line.text):
             return

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from kit import load_data
-from kit.server.log_text import numbered
+from kit.server.log_text import numbered, seen
 from kit.sizing import MemoryPlan
 
 _FILE = "startup_log.toml"
@@ -143,6 +143,7 @@ def read(text: str) -> list[LogEvent]:
 
 def event_in(line: str) -> LogEvent | None:
     """What one line says, whichever rank wrote it."""
+    line = seen(line)
     for phase in phases():
         if match := phase.pattern.search(line):
             figures = {k: v for k, v in match.groupdict().items() if v is not None}

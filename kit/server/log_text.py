@@ -16,8 +16,8 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from html.parser import HTMLParser
-from itertools import chain
+from html import unescape
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -25,8 +25,11 @@ from kit.errors import InvalidValue
 from kit.text_file import GZIP, encoding, refuse_no_text, unzipped
 
 _PIECE = 1 << 20
-_LONGEST = 16_384  # characters of one line; more of it tells nothing
-_ANSI = re.compile(r"(?:\x1b|\^\[)(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\_])")
+_LONGEST = 16_384  # characters of one line, for what reads it as JSON
+_SHOWN = 3_072, 1_024  # what patterns see of a longer line: its beginning and its end
+_ANSI = re.compile(
+    r"(?:\x1b|\^\[)(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n^]{0,256}(?:\x07|\x1b\\)|[@-Z\\_])"
+)
 _PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body|pre|div)\b", re.I)
 _MESSAGE_KEYS = ("log", "MESSAGE", "message", "msg", "textPayload")
 
@@ -75,6 +78,15 @@ def read(stream: BinaryIO, name: str) -> Iterator[Line]:
     return numbered(_page_text(_decoded(pieces, head)))
 
 
+def seen(line: str) -> str:
+    """What patterns are to see of a line: all of it, or the two ends of a long one.
+
+    So the time that a line takes is bounded, whatever it holds and whatever the pattern.
+    """
+    first, last = _SHOWN
+    return line if len(line) <= first + last else f"{line[:first]} … {line[-last:]}"
+
+
 def numbered(pieces: Iterable[str]) -> Iterator[Line]:
     """The lines of a text that comes in pieces of any size, colours taken out."""
     number, rest = 1, ""
@@ -98,10 +110,12 @@ def _plain(piece: str) -> str:
 
 def _redraws(number: int, line: str) -> Iterator[Line]:
     for part in line.split("\r"):
-        text = part[:_LONGEST].rstrip()
+        text = (
+            part.strip("\r") if len(part) <= _LONGEST else f"{part[:_LONGEST]}{part[-_SHOWN[1] :]}"
+        )
         if text.startswith('{"'):
             text = _message(text)
-        if text:
+        if text := seen(text.rstrip()):
             yield Line(number, text)
 
 
@@ -109,7 +123,7 @@ def _message(line: str) -> str:
     """What a collector's JSON line carries; the line itself where it is another's."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     found = (fields[key] for key in _MESSAGE_KEYS if isinstance(fields.get(key), str))
     return _plain(next(found, line)).rstrip()
@@ -123,50 +137,52 @@ def _decoded(pieces: Iterable[bytes], head: bytes) -> Iterator[str]:
 
 
 def _page_text(pieces: Iterable[str]) -> Iterator[str]:
-    """The text of a web page, tags taken out; other text as it is."""
+    """The text of a web page, tags taken out; other text as it is.
+
+    A page is held whole; of one larger than any that a browser shows the rest is left out.
+    """
     pieces = iter(pieces)
     first = next(pieces, "")
     if not _PAGE.match(first):
         yield first
         yield from pieces
         return
-    page = _Page()
-    for piece in chain([first], pieces):
-        page.feed(piece)
-        yield page.taken()
-    page.close()
-    yield page.taken()
+    page = "".join([first, *islice(pieces, _PAGE_PIECES)])
+    yield unescape("".join(_shown(page)))
 
 
-class _Page(HTMLParser):
-    """Collects what a reader of the page would see, a block of it a line."""
+def _shown(page: str) -> Iterator[str]:
+    """What a reader of the page would see, a block of it a line.
 
-    _UNSEEN = frozenset({"script", "style", "svg", "template"})
-    _BLOCKS = frozenset(
-        {"article", "br", "dd", "div", "dt", "h1", "h2", "h3", "li", "p", "pre", "section", "tr"}
-    )
+    Python's own parser takes time by the square of a page whose tags do not end.
+    """
+    first, *rest = page.split("<")
+    until = ""  # what ends a part that is not shown
+    yield first
+    for piece in rest:
+        tag, closed, text = piece.partition(">")
+        name = _TAG_NAME.match(tag)
+        if until == _COMMENT_END or (not until and piece.startswith("!--")):
+            _, closed, text = piece.partition(_COMMENT_END)
+            until = "" if closed else _COMMENT_END
+            yield text
+        elif until:
+            if name and name[0].lower() == until:
+                until = ""
+                yield text
+        elif not name or not closed:
+            yield f"<{piece}"
+        elif name[0].lower() in _UNSEEN:
+            until = f"/{name[0].lower()}"
+        else:
+            yield "\n" if name[0].lower().lstrip("/") in _BLOCKS else ""
+            yield text
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: list[str] = []
-        self._unseen = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._UNSEEN:
-            self._unseen += 1
-        elif tag in self._BLOCKS:
-            self._parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._UNSEEN:
-            self._unseen = max(0, self._unseen - 1)
-        elif tag in self._BLOCKS:
-            self._parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self._parts.append(data)
-
-    def taken(self) -> str:
-        text, self._parts = "".join(self._parts), []
-        return text
+_PAGE_PIECES = 64  # of a megabyte
+_COMMENT_END = "-->"
+_TAG_NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9]*|[!?/]")
+_UNSEEN = frozenset({"script", "style", "svg", "template"})
+_BLOCKS = frozenset(
+    {"article", "br", "dd", "div", "dt", "h1", "h2", "h3", "li", "p", "pre", "section", "tr"}
+)

@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,15 @@ from kit.launch import HTTP_PORT, KEY_VARIABLE, LaunchPlan, launch_plan
 from kit.provenance import Provenance, measured
 from kit.server import cpu, log, preflight, registry
 from kit.server.command import ServerCommand, of_plan
-from kit.server.failures import Finding, diagnose
+from kit.server.failures import Finding, LogReader, diagnose
 from kit.server.log import Ledger, LogEvent
+from kit.server.log_text import numbered
 from kit.server.processes import end_group, started
 from kit.text_file import write_text
 
 PATIENCE_S = 30.0
 _POLL_S = 0.2
+_LONGEST_LINE = 1 << 20  # characters
 
 OnEvent = Callable[[LogEvent], None]
 
@@ -52,6 +54,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     _read_to: int = 0
     _rest: str = ""
+    _reader: LogReader = field(default_factory=LogReader, repr=False, compare=False)
 
     @property
     def port(self) -> int:
@@ -96,7 +99,7 @@ class Server:
                 return
             if not running:
                 raise self.failed(f"{self.title} ended while it was starting")
-            if self._read_to > read_to and any(finding.stays for finding in self.diagnose()):
+            if self._read_to > read_to and any(f.stays for f in self._reader.diagnosis().findings):
                 self.stop(patience_s=0.0)
                 raise self.failed(f"{self.title} cannot come up")
             if time.monotonic() > until:
@@ -126,8 +129,12 @@ class Server:
         self._read_to += len(new)
         text = self._rest + new.decode("utf-8", "replace")
         end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if len(text) - end > _LONGEST_LINE:  # it does not end: what came of it is a line
+            end = len(text)
         self._rest = text[end:]
-        yield from log.events(log.lines(text[:end]))
+        for line in numbered([text[:end]]):
+            self._reader.take(line)
+            yield from log.events([line.text])
 
     def failed(self, what: str) -> LaunchError:
         """The error to raise: what happened, and what its log shows."""
