@@ -63,7 +63,7 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     architecture = _architecture(config)
     if architecture not in ARCHITECTURES:
         raise InvalidValue(
-            f"{file} describes {_short(architecture or 'no architecture')}, which this kit cannot size",
+            f"{file} describes {_short(architecture or 'no architecture').strip("'")}, which cannot be sized",
             f"it reads Qwen3.5, 3.6, 3.8 and Qwen3-Next: {', '.join(sorted(ARCHITECTURES))}",
         )
     text = _section(config, "text_config", file) or config

@@ -48,6 +48,7 @@ _OPTIONS: Options = {
     "--reasoning-parser": "qwen3",
     "--tool-call-parser": "qwen3_coder",
     "--enable-metrics": None,
+    "--sleep-on-idle": None,  # else an idle one takes half of a core
 }
 _POCKET_OPTIONS: Options = {
     "--attention-backend": "intel_amx",  # the only one on a CPU that SGLang speculates with
