@@ -62,8 +62,9 @@ def read(path: Path, name: str | None) -> dict[str, Any]:
     config = load(file)
     architecture = _architecture(config)
     if architecture not in ARCHITECTURES:
+        shown = _short(architecture or "no architecture").strip("'")
         raise InvalidValue(
-            f"{file} describes {_short(architecture or 'no architecture').strip("'")}, which cannot be sized",
+            f"{file} describes {shown}, which cannot be sized",
             f"it reads Qwen3.5, 3.6, 3.8 and Qwen3-Next: {', '.join(sorted(ARCHITECTURES))}",
         )
     text = _section(config, "text_config", file) or config
