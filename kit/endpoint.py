@@ -119,7 +119,7 @@ class Endpoint:
         for path in ("/server_info", "/get_server_info"):
             reply = get(self.base_url + path, self.key)
             if reply.status == 200 and isinstance(reply.json, dict):
-                found: dict[str, Any] = masked(reply.json)
+                found: dict[str, Any] = masked(reply.json, self.key)
                 return found
         raise EndpointError(
             f"{self.base_url} has no /server_info: it is not an SGLang server",

@@ -32,6 +32,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")  # where a proxy could only be in t
 URL_HINT = "check the URL: kit.connect wants the address that /v1/models answers under"
 HIDDEN = "…"  # stands where a key would be
 _SECRETS = ("api_key", "admin_api_key")  # fields of SGLang's /server_info
+_TOLD = re.compile(r"(--(?:admin-)?api-key[= ])('[^']*'|\"[^\"]*\"|\S+)")
 _KEY = re.compile("[!-~]+")  # a bearer token is visible ASCII, RFC 6750
 _MAX_REDIRECTS = 10
 
@@ -110,11 +111,14 @@ def shown(url: str) -> str:
     return f"{scheme}{mark}{address}" + (f"?{HIDDEN}" if address != rest else "")
 
 
-def masked(found: Any) -> Any:
-    """JSON without the values of SGLang's key fields: its /server_info tells them."""
+def masked(found: Any, key: str | None = None) -> Any:
+    """JSON without keys: SGLang's /server_info tells them in fields of their own, and again in
+    the command that it was started by."""
     if isinstance(found, dict):
-        return {k: HIDDEN if k in _SECRETS and v else masked(v) for k, v in found.items()}
-    return [masked(one) for one in found] if isinstance(found, list) else found
+        return {k: HIDDEN if k in _SECRETS and v else masked(v, key) for k, v in found.items()}
+    if isinstance(found, list):
+        return [masked(one, key) for one in found]
+    return _TOLD.sub(rf"\1{HIDDEN}", hidden(found, key)) if isinstance(found, str) else found
 
 
 def fetch(

@@ -158,7 +158,7 @@ class Server:
     def info(self) -> dict[str, Any]:
         """`/server_info` without its keys; empty where it does not answer."""
         answer = http.get_json(self.url, "/server_info", os.environ.get(KEY_VARIABLE))
-        return http.masked(answer) if isinstance(answer, dict) else {}
+        return http.masked(answer, os.environ.get(KEY_VARIABLE)) if isinstance(answer, dict) else {}
 
     @property
     def model(self) -> str | None:

@@ -60,7 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.keys.append(self.headers["authorization"])
-        info = {"internal_states": [{"api_key": KEY}], "version": "0.5.23", "api_key": KEY}
+        told = {"api_key": KEY, "launch_command": f"--api-key {KEY} --admin-api-key='{KEY}'"}
+        info = {"internal_states": [told], "version": "0.5.23", "argv": ["--api-key", KEY], **told}
         models = {"data": [{"id": "m"}]}
         said = {"/v1/models": models, "/server_info": info}.get(self.path, {})
         self._send(self.server.status, said)
@@ -354,6 +355,19 @@ def test_the_process_list_holds_no_key(repeater: Repeater, tmp_path: Path) -> No
         lists = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline")]
         assert not any(KEY.encode() in line for line in lists)
         assert LEAK not in process.communicate(timeout=60)[0]
+
+
+def test_what_a_server_tells_of_itself_is_kept_without_its_keys() -> None:
+    """As SGLang 0.5.23 tells it: in its fields, and in the command that it was started by."""
+    told = {
+        "api_key": KEY,
+        "admin_api_key": None,
+        "port": 1,
+        "launch_command": f"--api-key {KEY} -x",
+    }
+    kept = {"api_key": "…", "admin_api_key": None, "port": 1, "launch_command": "--api-key … -x"}
+    assert kit_http.masked({"a": [told]}) == {"a": [kept]}
+    assert kit_http.masked({"argv": ["--api-key", KEY]}, KEY) == {"argv": ["--api-key", "…"]}
 
 
 def test_a_key_is_a_string_to_everything_else() -> None:
