@@ -39,10 +39,11 @@ def twin_of(profile: str) -> Iterator[str]:
     argv += ["--profile", profile, "--port", "0", "--speed", "200"]
     running = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert running.stdout is not None
-    assert running.stdin is not None
-    yield json.loads(running.stdout.readline())["url"]
-    running.stdin.close()
-    running.wait(timeout=20)
+    try:
+        yield json.loads(running.stdout.readline())["url"]
+    finally:
+        running.kill()
+        running.communicate()
 
 
 def answered(url: str, **more: Any) -> tuple[int, list[Any]]:

@@ -206,15 +206,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
     argv += ["--profile", "h200x8", "--port", "0", "--speed", "1"]
     twin = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert twin.stdout is not None
-    assert twin.stdin is not None
-    url = json.loads(twin.stdout.readline())["url"]
     theirs, ours = folder / "theirs.jsonl", folder / "ours.jsonl"
     slo = ("--goodput", "ttft:400", "tpot:40")
     try:
+        url = json.loads(twin.stdout.readline())["url"]
         printed = bench_serving(url, theirs, *slo), kit_bench(url, "--out", str(ours), *slo)
     finally:
-        twin.stdin.close()
-        twin.wait(timeout=20)
+        twin.kill()
+        twin.communicate()
     return (*printed, json.loads(theirs.read_text()), json.loads(ours.read_text()))
 
 

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from waits import patience, until
 
 from kit import server
 from kit.server import Server, cpu, log
@@ -50,7 +50,7 @@ def post(toy: Server, body: dict[str, Any]) -> tuple[int, Any]:
         {"content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=60 * patience()) as answer:
             text = answer.read().decode()
             return answer.status, text if given.get("stream") else json.loads(text)
     except urllib.error.HTTPError as refused:
@@ -141,20 +141,17 @@ def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> 
 def test_ctrl_c_a_polite_end_and_kill_9_leave_no_process(sign: signal.Signals) -> None:
     port = free_port()
     serve = [sys.executable, "-m", "kit.cli", "serve", cpu.TINY, "--port", str(port)]
-    serving = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + 110
-    while not (ours := [s for s in server.running() if s.url == url and s.ready]):
-        assert serving.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.5)
-    group = ours[0].group
-    assert len(members(group)) >= 4  # supervisor, HTTP, scheduler, detokenizer
-    os.kill(serving.pid, sign)
-    code = serving.wait(timeout=60)
-    if sign != signal.SIGKILL:
-        assert code == 0
-    until = time.monotonic() + 20
-    while members(group) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert members(group) == []
+    serving = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
+    try:
+        ours = until(lambda: [s for s in server.running() if s.url == url and s.ready], 110)
+        group = ours[0].group
+        assert len(members(group)) >= 4  # supervisor, HTTP, scheduler, detokenizer
+        os.kill(serving.pid, sign)
+        code = serving.wait(timeout=60 * patience())
+        if sign != signal.SIGKILL:
+            assert code == 0
+        until(lambda: not members(group), 20)
+    finally:
+        serving.kill()  # its server ends with it
+        serving.wait()
