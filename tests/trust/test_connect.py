@@ -122,7 +122,7 @@ class Server(socketserver.ThreadingTCPServer):
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
@@ -187,7 +187,7 @@ def test_a_name_that_is_looked_up_for_long_is_given_up(monkeypatch: pytest.Monke
     assert time.monotonic() - began < 1.5
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=60) | st.text("htps:/@?#[]%.0123456789abc \n\0", max_size=30))
 def test_any_text_is_an_address_or_two_lines(text: str) -> None:
     try:
