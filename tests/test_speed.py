@@ -64,6 +64,19 @@ def test_a_long_prefill_is_bound_by_flops():
     assert bare.prefill_s(65_536) < 2 * (weights + attention) / peak
 
 
+@pytest.mark.parametrize(
+    ("name", "layers", "heads"), [("397b", 45, 64), ("35b", 30, 32), ("235b", 0, 0)]
+)
+def test_the_scan_of_a_gdn_layer_takes_as_long_on_every_gpu(name, layers, heads):
+    """5 ns a token, layer and value head; the eight ranks share the heads."""
+    for machine in (H200, B200):
+        one = replace(machine, model=model(name), mtp=None)
+        scanning = replace(BARE, scan_ns_per_head=5.0)
+        with_scan, bare = (SpeedModel.of(one, constants=c) for c in (scanning, BARE))
+        added_s = with_scan.prefill_s(8000) - bare.prefill_s(8000)
+        assert added_s == pytest.approx(layers * heads / 8 * 8000 * 5e-9)
+
+
 def test_a_chunk_attends_to_what_came_before():
     speed = SpeedModel.of(H200)
     assert speed.prefill_s(8192, 1, context_tokens=100_000) > speed.prefill_s(8192, 1)

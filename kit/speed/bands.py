@@ -7,7 +7,7 @@ A band is the tenth and ninetieth percentile of published / predicted over cells
 constants had not seen: each was predicted by a fit that left its GPU out, and by one that left its
 model out. For machines that were fitted to it is that of the fit itself. The width depends on the
 metric, on how many requests there are at once, and on how far the profile lies from what was
-fitted; `data/bands.toml` holds the percentiles, `python benchmarks/predict.py` makes them.
+fitted. `data/bands.toml` holds the percentiles: `benchmarks/published_cells.py cross --write`.
 """
 
 from __future__ import annotations

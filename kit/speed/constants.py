@@ -47,7 +47,6 @@ class Constants:
     decode_floor_us_per_layer: float
     prefill_floor_us_per_layer: float
     request_overhead_ms: float
-    blackwell_bandwidth: float = 1.0
     quantised_flops: float = 1.0
     grouped_flops: float = 1.0
     expert_correlation: float = 1.0
@@ -55,7 +54,7 @@ class Constants:
     quantised_floor_us_per_layer: float = 0.0
     draft_floor_us: float = 0.0
     request_floor_us: float = 0.0
-    prefill_floor_ms: float = 0.0
+    scan_ns_per_head: float = 0.0
     activation_passes: float = 0.0
     origin: ConstantSource | None = field(default=None, compare=False)
 

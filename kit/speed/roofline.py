@@ -3,13 +3,15 @@
 What is split over the ranks is divided by them; what every rank holds whole (routers, KV below one
 head a rank) is not. Links and network count one direction. Each term has its reason:
 
-- Blackwell reaches another share of its data sheet's bandwidth than GPUs before it, and quantised
-  matrix products another share of their peak than BF16's (block scales, smaller tiles).
+- Quantised matrix products reach another share of their peak than BF16's (block scales, smaller
+  tiles).
 - Experts are a grouped product: few rows for each expert, so a smaller share of the peak.
 - The experts that tokens choose are alike: t tokens touch as many as tᶜ independent ones would.
 - Under expert parallelism every rank waits for the one whose experts were chosen most.
 - Between the products a layer reads and writes its activations many times: norms, gates, the
-  convolution, the chunked scan of the GDN layers.
+  convolution.
+- A GDN layer scans a prompt in chunks, head by head, in many small kernels that take as long on
+  every GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ from kit.speed.constants import Constants, table
 # Whose peak FLOP/s a precision's matrix products run at; int4 weights are widened to bf16 first.
 _DTYPE = {"bf16": "bf16", "fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4", "gptq-int4": "bf16"}
 _ACTIVATION_BYTES = 2  # bf16 between the layers, at every precision
-_BLACKWELL = ("10.", "12.")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ class Shape:
     draft_floor_s: float
     request_floor_s: float
     prefill_floor_s: float
-    batch_floor_s: float
     body: Layers
     head: Layers
     draft: Layers
     experts: Experts
     attention_s: float  # per query token and attended token
-    activations_s: float  # per token of a prefill
+    activations_s: float  # per token of a prefill, with the GDN layers' scans
     kv_s_per_token: float
     draft_kv_s_per_token: float
     state_s: float
@@ -109,7 +109,6 @@ class Shape:
             draft_floor_s=c.draft_floor_us / 1e6,
             request_floor_s=c.request_floor_us / 1e6,
             prefill_floor_s=layers * (c.prefill_floor_us_per_layer + hops_us) / 1e6,
-            batch_floor_s=c.prefill_floor_ms / 1e3,
             body=_layers(p, c, "body"),
             head=_layers(p, c, "head"),
             draft=_layers(p, c, "draft"),
@@ -119,7 +118,8 @@ class Shape:
             * m.hidden_size
             * _ACTIVATION_BYTES
             * c.activation_passes
-            * s_per_byte,
+            * s_per_byte
+            + m.gdn_layers * m.linear_num_value_heads / tp * c.scan_ns_per_head / 1e9,
             kv_s_per_token=kv * s_per_byte,
             draft_kv_s_per_token=draft_kv * s_per_byte,
             state_s=m.state_bytes_per_rank(tp, p.ssm_dtype) * s_per_byte,
@@ -223,10 +223,7 @@ def _kind(tensor: Tensor, m: ModelSpec) -> str | None:
 
 def _bandwidth(p: Profile, c: Constants) -> float:
     """Bytes a second that a rank reads."""
-    share = c.bandwidth_efficiency
-    if p.gpu.compute_capability.startswith(_BLACKWELL):
-        share *= c.blackwell_bandwidth
-    return p.gpu.bandwidth_gb_s * 1e9 * share
+    return p.gpu.bandwidth_gb_s * 1e9 * c.bandwidth_efficiency
 
 
 def _peak_flops(p: Profile, precision: str | None = None) -> float:

@@ -12,7 +12,7 @@ activations between ranks. Decoding and verifying run as CUDA graphs, kernel aft
 A prefill has no graph: the host launches its kernels one by one while the GPU computes, so it
 takes the longer of the two. Only the last token of a prompt goes through the head:
 
-    prefill = a floor a batch + max(launches, products + attention + activations + all-reduces)
+    prefill = max(launches, products + attention + activations + scans + all-reduces)
 
 Between nodes the network is the link, and its latency is added to the floors.
 
@@ -71,7 +71,7 @@ class SpeedModel:
         )
         if self.profile.mtp is not None:
             computing_s += s.draft.seconds(new_tokens, touched) + s.head.seconds(requests, 0.0)
-        return s.batch_floor_s + max(s.prefill_floor_s, computing_s)
+        return max(s.prefill_floor_s, computing_s)
 
     def vision_s(self, image_tokens: int, images: int = 1) -> float:
         """Time of the vision tower over `images` images, `image_tokens` in all.
