@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from kit.provenance import Provenance
-from kit.views.safe_markdown import html_text
+from kit.views.safe_markdown import escape, html_text
 from kit.views.theme import CONFIG
 
 
@@ -41,7 +41,7 @@ class FigureTable:
         return tuple(i > 0 and all(map(_is_number, column)) for i, column in enumerate(columns))
 
     def _repr_markdown_(self) -> str:
-        return f"{self.sentence}\n\n{self.markdown}\n\n*{self.provenance}*"
+        return escape(f"{self.sentence}\n\n{self.markdown}\n\n*{self.provenance}*")
 
     def _repr_html_(self) -> str:
         """The sentence, and the table: folded away under it, or open and alone."""

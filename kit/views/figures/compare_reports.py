@@ -17,7 +17,7 @@ from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
 from kit.provenance import Kind, Provenance
 from kit.views.figure import FigureTable
-from kit.views.safe_markdown import html_text
+from kit.views.safe_markdown import escape, html_text
 
 ROWS = tuple(
     BY_KEY[key]
@@ -116,7 +116,7 @@ class ReportComparison:
         head, *rows = self.cells
         lines = [head, ["---"] + ["---:"] * len(self.reports), *rows]
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return f"{table}\n\n{self._note}" if self._note else table
+        return escape(f"{table}\n\n{self._note}" if self._note else table)
 
     def _repr_html_(self) -> str:
         """The first rows open, all of them behind a click; each column under its label."""
