@@ -53,6 +53,14 @@ class Adder(BaseHTTPRequestHandler):
         asked = body["messages"][-1]["content"].rpartition("Question:")[2]
         n = int(asked.split("has ")[1].split()[0])
         text = f"That is {n + 2 if n % 5 else n + 3}."
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": text}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+            self._send(
+                {"id": "a", "object": "chat.completion", "choices": [choice], "usage": usage}
+            )
+            return
         finish = {"index": 0, "delta": {}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
         events = [
@@ -306,3 +314,35 @@ def test_recorded_answers_are_judged_the_same_today() -> None:
         assert len(report.answers) == 200
         for one in report.answers:
             assert judge(of[one.id], one.text) == (one.predicted, one.right)
+
+
+@pytest.mark.skipif(evals.sgl_eval.installed() is None, reason="needs sgl-eval (SGL_EVAL)")
+def test_sgl_eval_asks_the_same_problems(data: Path, adder: str) -> None:
+    problems = evals.gsm8k.read(data, shots=0).first(5)
+    report = asyncio.run(
+        evals.sgl_eval.run(kit.connect(adder, quiet=True), problems, Settings(concurrency=2))
+    )
+    assert [one.id for one in report.answers] == [one.id for one in problems.problems]
+    assert (report.score.asked, report.score.invalid) == (5, 5)  # the adder writes no box
+
+
+def test_without_sgl_eval_one_is_told_how_to_get_it(
+    data: Path, adder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evals.sgl_eval, "installed", lambda: None)
+    line = ["eval", "gsm8k", "--harness", "sgl-eval", "--data", str(data), "--url", adder]
+    assert main(line) == 2
+    assert "pip install sgl-eval" in capsys.readouterr().err
+
+
+def test_a_twin_says_to_any_tool_that_it_has_no_accuracy() -> None:
+    import urllib.request
+
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+    request = urllib.request.Request(
+        f"{kit.connect('twin', quiet=True).base_url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as reply:
+        assert reply.headers["x-kit-accuracy"].startswith("none")

@@ -30,6 +30,12 @@ def add(add_command: Add) -> None:
     )
     sub.add_argument("--shots", type=int, help="worked examples in the prompt (gsm8k: 5; else 0)")
     sub.add_argument("--via", choices=("chat", "generate"), default="chat")
+    sub.add_argument(
+        "--harness",
+        choices=("kit", "sgl-eval"),
+        default="kit",
+        help="who asks and reads: the kit, or SGLang's own harness where it is installed",
+    )
     sub.add_argument("--max-tokens", type=int, default=512)
     sub.add_argument("--temperature", type=float, default=0.0)
     sub.add_argument("--thinking", action="store_true", help="let the model think (chat)")
@@ -55,7 +61,7 @@ def _eval(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     import asyncio
 
-    from kit.evals import Settings, run
+    from kit.evals import Settings, run, sgl_eval
     from kit.evals.run import refuse_twin
 
     settings = Settings(
@@ -65,6 +71,8 @@ def _run(args: argparse.Namespace) -> int:
     refuse_twin(endpoint)
     limit = args.limit if args.limit is not None else (_CHECK if args.check else 200)
     problems = _problems(args, limit)
+    if args.harness == "sgl-eval":
+        return print_figures(asyncio.run(sgl_eval.run(endpoint, problems, settings)), args)
     out = args.out or Path(f"eval-{args.what}-{endpoint.model.rpartition('/')[2]}.jsonl")
     if args.fresh:
         out.unlink(missing_ok=True)

@@ -10,11 +10,12 @@ gsm8k, mmmu      the two published sets: files, prompts, limits
 word_problems    generated problems with known answers: no benchmark of anybody's
 extract, judge   text → answer → right or wrong
 run              the requests; refuses a twin
+sgl_eval         SGLang's own harness on the same problems
 lines, report    the result file; score, groups, two runs compared
 published        the cookbook's two runs, and what their printed lines give away
 """
 
-from kit.evals import gsm8k, mmmu, word_problems
+from kit.evals import gsm8k, mmmu, sgl_eval, word_problems
 from kit.evals.problems import Problem, ProblemSet
 from kit.evals.published import PublishedEval, published
 from kit.evals.report import Answered, Comparison, EvalReport, Score, compare, read_report, recorded
@@ -36,5 +37,6 @@ __all__ = [
     "read_report",
     "recorded",
     "run",
+    "sgl_eval",
     "word_problems",
 ]

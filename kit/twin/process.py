@@ -214,6 +214,7 @@ def serve_here(
 
     def ready(where: dict[str, Any]) -> None:
         print(f"twin of SGLang {sglang} on {profile}, clock ×{speed:g}, at {where['url']}")
+        print("its replies are authored: no score of an evaluation says anything of a model")
         print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
 
     try:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kit.launch import LaunchPlan
 
 FASTEST = 1000.0
+NO_ACCURACY = b"none: authored replies, so no score of an evaluation says anything"
 
 
 class Twin:
@@ -163,4 +164,5 @@ class Twin:
     def _headers(self, turn: AssistantTurn) -> list[Header]:
         author = "; ".join(filter(None, (turn.author.kind, turn.author.name)))
         headers = [(b"x-kit-twin", self.label.encode()), (b"x-kit-author", author.encode())]
+        headers.append((b"x-kit-accuracy", NO_ACCURACY))
         return headers + ([(b"x-kit-held-s", b"%.6f" % turn.held_s)] if turn.held_s else [])
