@@ -74,7 +74,7 @@ def add(add_command: Add) -> None:
     sub.epilog = (
         "Its answers are written by the course's authors; what they have none for goes to the "
         "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
-        "wrote it (the header x-kit-author, kit chat). None of them is Qwen3.5's: a score of GSM8K, "
+        "wrote it (the header x-kit-author, kit chat). None is Qwen3.5's: a score of GSM8K, "
         "MMMU or any other evaluation of a twin says nothing."
     )
     sub.add_argument("--sglang", help="the SGLang version to simulate")
