@@ -40,6 +40,8 @@ _SIGN = re.compile(
     rf"(?P<formula>{_FORMULA_SIGN.pattern})|(?P<slashes>\\*)(?P<risk>{_RISKY.pattern})"
 )
 """Backslashes go with what follows them: before what is put in its place they would unmake it."""
+_SPECIAL = re.compile(r"[`$\\<\]~&]|!\[|:::")
+"""One of these is in every line that has more than words to it; most have none."""
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
@@ -173,6 +175,8 @@ def _pre(before: str, lines: list[str]) -> str:
 
 
 def _escape_line(line: str, formulas: _Formulas) -> str:
+    if not _SPECIAL.search(line):
+        return line
     out, at = [], 0
     for span in _SPAN.finditer(line):
         before = line[at : span.start()]
