@@ -62,10 +62,13 @@ def test_a_replica_gives_what_a_benchmark_of_the_same_load_gives():
 
 
 def test_exact_lengths_keep_users_in_step_for_ever():
+    """With prompts long enough that a prefill computes, and does not only launch its kernels."""
     machine = replace(H200, mtp=None)
     bunched, apart = (
-        serve(machine, Share(target(users=48, output_len=200, spread=s), 1), around_s=4.0)
-        for s in (0.0, 0.2)
+        serve(machine, Share(asked, 1), around_s=4.0)
+        for asked in (
+            target(users=48, input_len=2000, output_len=200, spread=s) for s in (0.0, 0.2)
+        )
     )
     assert bunched.median_ttft_ms > 1.3 * apart.median_ttft_ms
 
