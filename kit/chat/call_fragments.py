@@ -14,9 +14,10 @@ from typing import Any
 
 from kit.chat.content import characters
 from kit.chat.events import ToolCall
+from kit.errors import EndpointError
 
 MOST_CALLS = 1000  # of one answer
-MOST_ARGUMENTS = 4 * 2**20  # characters of one call
+MOST_ARGUMENTS = 512 * 2**10  # characters of one call: each event has all of them so far
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Calls:
 
     def add(self, part: Fragment) -> list[ToolCall]:
         """The call that the fragment belongs to as it stands now, after those that it ends. Raises
-        ValueError where that is too much for one answer."""
+        EndpointError where that is too much for one answer."""
         before = self._found(part)
         if before is None or _begins_another(before, part):
             before = self._begin(part)
@@ -89,7 +90,7 @@ class Calls:
 
     def _begin(self, part: Fragment) -> ToolCall:
         if len(self._calls) == MOST_CALLS:
-            raise ValueError(f"more than {MOST_CALLS:,} tool calls")
+            raise _too_much(f"more than {MOST_CALLS:,} tool calls")
         free = max(self._calls, default=-1) + 1
         taken = part.index is None or part.index in self._calls
         index = free if taken or part.index is None else part.index
@@ -125,8 +126,12 @@ def _joined(arguments: str, part: Fragment) -> str:
         if arguments.strip() == "{}" and part.arguments.lstrip().startswith("{"):
             return part.arguments  # a placeholder stood there
     if len(arguments) > MOST_ARGUMENTS:
-        raise ValueError(f"a tool call of more than {MOST_ARGUMENTS // 2**20} MiB")
+        raise _too_much(f"a tool call of more than {MOST_ARGUMENTS // 2**10} KiB")
     return arguments + part.arguments
+
+
+def _too_much(what: str) -> EndpointError:
+    return EndpointError(f"the server sends {what} in one answer", "ask again with max_tokens")
 
 
 def _is_object(text: str) -> bool:

@@ -91,7 +91,7 @@ class Stream:
         self._decoder = EventDecoder()
         self._stall_s = stall_s
         self._headers = dict(headers or {})
-        self._waited_s = 0.0  # since something of the answer came
+        self._since_s = 0.0  # when something of the answer came, on the monotonic clock
         self._pieces_left = most_pieces(body)
         self._characters = 0
         self._async_client: openai.AsyncOpenAI | None = None
@@ -230,7 +230,7 @@ class Stream:
                 pass
             case _:
                 return
-        self._waited_s = 0.0
+        self._since_s = time.monotonic()
         self._pieces_left -= 1
         if self._pieces_left < 0 or self._characters > _MOST_TEXT:
             raise EndpointError(
@@ -239,11 +239,10 @@ class Stream:
                 "ask with max_tokens, and read the server's log if it does not keep to it",
             )
 
-    def _wait_for(self, seconds: float) -> None:
-        """Add to the time since something of the answer came. Raises EndpointError after stall_s of
-        it: the connection lives, but nothing comes on it."""
-        self._waited_s += seconds
-        if self._waited_s > self._stall_s:
+    def _check_progress(self) -> None:
+        """Raises EndpointError where nothing of the answer came for stall_s: the connection lives,
+        and what comes on it is no answer."""
+        if time.monotonic() - self._since_s > self._stall_s:
             raise EndpointError(
                 f"nothing of the answer came from {self.endpoint.base_url} for {self._stall_s:g} s",
                 f"ask again, or wait longer: stall_s={2 * self._stall_s:g}",
@@ -272,14 +271,15 @@ class Stream:
 
             chunks = in_time(post, _CONNECT_S + self._stall_s)
             self._opened(chunks)
-            began_s = time.monotonic()
+            self._since_s = time.monotonic()
             for received in chunks.response.iter_bytes():
-                self._wait_for(time.monotonic() - began_s)
                 for event in self._take(received):
+                    given_s = time.monotonic()
                     yield event
+                    self._since_s += time.monotonic() - given_s  # the reader's own time
+                self._check_progress()
                 if self._decoder.done:
                     break
-                began_s = time.monotonic()
             for event in self._end():
                 yield event
         except failures() as error:
@@ -308,14 +308,15 @@ class Stream:
                 )
             self._opened(chunks)
             body = chunks.response.aiter_bytes()
-            began_s = time.monotonic()
+            self._since_s = time.monotonic()
             async for received in body:
-                self._wait_for(time.monotonic() - began_s)
                 for event in self._take(received):
+                    given_s = time.monotonic()
                     yield event
+                    self._since_s += time.monotonic() - given_s  # the reader's own time
+                self._check_progress()
                 if self._decoder.done:
                     break
-                began_s = time.monotonic()
             for event in self._end():
                 yield event
             await drain(body)

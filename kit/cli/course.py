@@ -24,9 +24,9 @@ def add(add_command: Add) -> None:
     sub.add_argument(
         "--stall-s",
         type=float,
-        default=30.0,
+        default=25.0,
         metavar="SECONDS",
-        help="how long to wait for the next words before giving up (default 30)",
+        help="how long to wait for the next words before giving up (default 25)",
     )
     endpoint_options(sub)
     json_option(sub)

@@ -314,3 +314,19 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(how: str, monkeypatch)
         stream = chat.stream(Door(f"http://127.0.0.1:{port}"), "Hello", stall_s=0.3)
         with pytest.raises(EndpointError, match=r"nothing came from .* for 0\.3 s"):
             list(stream) if how == "for" else asyncio.run(read_async(stream))
+
+
+@pytest.mark.parametrize("flood", [chunk({"content": ""}), usage(1, 2), ": x\n\n"])
+def test_a_flood_without_a_word_ends_as_a_silence_does(flood: Any) -> None:
+    text = flood if isinstance(flood, str) else f"data: {json.dumps(flood)}\n\n"
+    begun_s = time.monotonic()
+    with pytest.raises(EndpointError, match="nothing of the answer came"):
+        read(*[text * 100] * 200_000, stall_s=0.3)
+    assert time.monotonic() - begun_s < 4
+
+
+def test_the_arguments_of_a_call_have_an_end() -> None:
+    first = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}
+    more = chunk({"tool_calls": [{"index": 0, "function": {"arguments": "}" * 5000}}]})
+    with pytest.raises(EndpointError, match="a tool call of more than 512 KiB"):
+        read(chunk({"tool_calls": [first]}), *[more] * 200)
