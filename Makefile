@@ -40,7 +40,7 @@ trust: setup     ## the long tests: faults, hostile input, secrets, life and dea
 	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests
 
 test-browser: setup  ## the widgets and lessons in JupyterLab, in chromium
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -m "browser and not trust_long" tests/browser tests/trust
 
 check: setup     ## lint, format, types, and the committed notebooks
 	$(BIN)/ruff check .
