@@ -118,6 +118,7 @@ def row(number: int, soak: Soak, process: psutil.Process) -> dict[str, float]:
     return {
         "minute": number,
         "rss_mb": round(process.memory_info().rss / 2**20, 1),
+        "load": round(psutil.getloadavg()[0], 1),
         "cpu_s": round(sum(process.cpu_times()[:2]), 1),
         "chunks": len(late),
         "median_ms": round(late[len(late) // 2], 2),
