@@ -38,9 +38,13 @@ class Point:
     bands: dict[str, Band]  # by metric; that of no band is 1
 
     @classmethod
-    def of(cls, candidate: Candidate, share: Share, sglang: str) -> Point:
-        """Simulated. Raises InvalidValue where a request never fits."""
-        outcome = serve(candidate.profile, share, sglang, around_s=2 * candidate.alone_s)
+    def of(cls, candidate: Candidate, share: Share, sglang: str, whole: bool = True) -> Point:
+        """Simulated; unless `whole`, only until a bound is surely broken.
+
+        Raises InvalidValue where a request never fits.
+        """
+        around_s = 2 * candidate.alone_s
+        outcome = serve(candidate.profile, share, sglang, around_s=around_s, whole=whole)
         bounds = {
             metric: ms
             for metric, ms in share.target.bounds_ms.items()
@@ -112,9 +116,8 @@ class Option:
     @property
     def one_fewer_is_marginal(self) -> bool:
         """Whether the prediction alone, without its band, would do with a replica less."""
-        b = self.beyond
-        fewer = self.replicas > 1 and b is not None and b.share.replicas == self.replicas - 1
-        return self.verdict == "holds" and fewer and b is not None and b.keeps("marginal")
+        fewer = [p for p in self.tried if p.share.is_even and p.share.replicas == self.replicas - 1]
+        return self.verdict == "holds" and any(point.keeps("marginal") for point in fewer)
 
     @property
     def output_per_s(self) -> float:
@@ -139,7 +142,7 @@ def judge(
     most = min(target.most_replicas, MOST_REPLICAS)
     if most_gpus is not None:
         most = min(most, max(1, most_gpus // candidate.gpus))
-    search = _Search(candidate, target, sglang)
+    search = _Search(candidate, target, sglang, most)
     start = min(most, candidate.replicas)
     for verdict in VERDICTS[:2]:
         replicas = _fewest(search.keeping(verdict), start, most)
@@ -167,8 +170,11 @@ def _fewest(holds: Callable[[int], bool], start: int, most: int) -> int | None:
 class _Search:
     """Points of a candidate, each simulated once."""
 
-    def __init__(self, candidate: Candidate, target: Target, sglang: str) -> None:
+    def __init__(
+        self, candidate: Candidate, target: Target, sglang: str, most: int | None = None
+    ) -> None:
         self._candidate = candidate
+        self._most = most
         self._target = target
         self._sglang = sglang
         self._points: dict[float, Point] = {}
@@ -177,11 +183,11 @@ class _Search:
         return lambda replicas: self.at(replicas).keeps(verdict)
 
     def at(self, replicas: int) -> Point:
-        return self.point(Share(self._target, replicas))
+        return self.point(Share(self._target, replicas), whole=replicas == self._most)
 
-    def point(self, share: Share) -> Point:
+    def point(self, share: Share, whole: bool = False) -> Point:
         if share.amount not in self._points:
-            self._points[share.amount] = Point.of(self._candidate, share, self._sglang)
+            self._points[share.amount] = Point.of(self._candidate, share, self._sglang, whole)
         return self._points[share.amount]
 
     def option(self, replicas: int, verdict: Verdict) -> Option:

@@ -144,7 +144,7 @@ def capacity_plan(
     judged: list[Option] = []
     left_out: list[Candidate] = []
     for number, candidate in enumerate(found):
-        if not _worth(candidate, judged):
+        if not _worth(candidate, judged, target.kind == "trace"):
             left_out.append(candidate)
             continue
         if on_progress:
@@ -174,9 +174,11 @@ def _priced_in(key: str, gpus: Sequence[str] | None) -> None:
         raise InvalidValue(f"a price for {key}, which is not among --gpu", "name it there too")
 
 
-def _worth(candidate: Candidate, judged: Sequence[Option]) -> bool:
+def _worth(candidate: Candidate, judged: Sequence[Option], of_trace: bool) -> bool:
     """Whether it can still be the best of its model, GPU and precision: at its best it takes fewer
-    GPUs than those that hold. What takes many times the GPUs of the best of all is one per kind."""
+    GPUs than those that hold. (Of a trace arithmetic knows no best; its estimate has to do, made
+    as much larger as the first of the kind was.) What takes many times the GPUs of the best of all
+    is one per kind."""
     p = candidate.profile
     kind = [
         option
@@ -185,7 +187,10 @@ def _worth(candidate: Candidate, judged: Sequence[Option]) -> bool:
         == (p.model, p.gpu, p.precision)
     ]
     holding = [option.gpus for option in kind if option.verdict == "holds"]
-    if holding and candidate.least_gpus >= min(holding):
+    at_best: float = candidate.least_gpus
+    if of_trace and kind:
+        at_best = candidate.about_gpus * kind[0].gpus / kind[0].candidate.about_gpus
+    if holding and at_best >= min(holding):
         return False
     least = min((o.gpus for o in judged if o.verdict == "holds"), default=None)
     return not kind or least is None or candidate.about_gpus <= _FAR * least

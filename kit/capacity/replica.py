@@ -21,6 +21,7 @@ from kit.scheduler import Request, Scheduler, Step
 
 BEYOND = 20  # counted requests that lie beyond the percentile
 MOST_COUNTED = 2000
+_SURELY = 1.5  # times as many broken as may be: no luck of a sample
 _ROUNDS = 2  # requests of each user that are counted, at least
 
 
@@ -32,6 +33,11 @@ class Share:
     replicas: int
     users: int | None = None  # where it is not the even share
     rate: float | None = None
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all replicas get the same."""
+        return self.users is None and self.rate is None
 
     @property
     def amount(self) -> float:
@@ -101,14 +107,16 @@ def serve(
     sglang: str = SGLANG,
     around_s: float = 1.0,
     accept_length: float | None = None,
+    whole: bool = True,
 ) -> Outcome:
     """Run `share` on one replica. `around_s` is about what a request takes, over which the users
-    begin. Raises InvalidValue where a request never fits."""
+    begin. Unless `whole`, it ends once far more requests have broken a bound than may.
+    Raises InvalidValue where a request never fits."""
     scheduler = Scheduler.of(profile, sglang, accept_length, share.target.seed)
     sending = _Sending(share, around_s)
     seen = _Seen(scheduler, sending, share)
     now = 0.0
-    while seen.left:
+    while seen.left and (whole or not seen.broken):
         for rid, row, due_s in sending.until(now):
             seen.submit(rid, row, due_s)
         step = scheduler.step(now)
@@ -193,9 +201,13 @@ class _Seen:
         self._scheduler = scheduler
         self._sending = sending
         self._percentile = share.target.percentile
+        self._bounds_s = {m: ms / 1e3 for m, ms in share.target.bounds_ms.items()}
+        self._broken = dict.fromkeys(self._bounds_s, 0)
+        self._may_break = _SURELY * share.counted * (1 - share.target.percentile / 100) + 1
         self._first = sending.warm_up
         self._end = sending.warm_up + share.counted
         self.left = share.counted
+        self._done = 0
         self._sent: dict[str, tuple[int, Row, float]] = {}
         self._first_s: dict[str, float] = {}
         self._ttft_s: list[float] = []
@@ -205,6 +217,11 @@ class _Seen:
         self._window = [0.0, 0.0]  # seconds, from the first counted send to the last
         self._tokens = [0, 0]  # generated at both ends
         self._input_tokens = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether more have broken a bound than may, whatever comes."""
+        return max(self._broken.values()) > self._may_break
 
     def submit(self, number: int, row: Row, due_s: float) -> None:
         rid = str(number)
@@ -247,7 +264,17 @@ class _Seen:
         steps.prefill_s += step.duration_s
         steps.prefill_requests += step.running
         for rid, _, _ in step.emissions:
-            self._first_s.setdefault(rid, now)
+            if rid not in self._first_s:
+                self._first_s[rid] = now
+                number, _, sent_s = self._sent[rid]
+                if self._first <= number < self._end:
+                    self._note("ttft", self._ttft_s, now - sent_s)
+
+    def _note(self, metric: str, times_s: list[float], took_s: float) -> None:
+        times_s.append(took_s)
+        self._broken[metric] = self._broken.get(metric, 0) + (
+            took_s > self._bounds_s.get(metric, math.inf)
+        )
 
     def _finish(self, rid: str, now: float) -> None:
         number, row, sent_s = self._sent.pop(rid)
@@ -255,16 +282,17 @@ class _Seen:
         self._sending.answered(now)
         if self._first <= number < self._end:
             self.left -= 1
-            self._ttft_s.append(first_s - sent_s)
+            self._done += 1
             self._latency_s += now - sent_s
             if row.output_tokens > 1:
-                self._tpot_s.append((now - first_s) / (row.output_tokens - 1))
+                self._note("tpot", self._tpot_s, (now - first_s) / (row.output_tokens - 1))
 
     def outcome(self) -> Outcome:
-        scheduler, steps, done = self._scheduler, self._steps, len(self._ttft_s)
+        scheduler, steps = self._scheduler, self._steps
+        done = max(self._done, 1)
         window_s = max(self._window[1] - self._window[0], 1e-9)
         if done < _FEW:  # too short a time for a rate: one after the other
-            window_s = self._latency_s
+            window_s = max(self._latency_s, 1e-9)
             self._tokens = [0, sum(self._tokens)]
         decodes, prefills = max(steps.decodes, 1), max(steps.prefills, 1)
         ran_s = steps.decode_s + steps.prefill_s

@@ -22,7 +22,7 @@ from kit.errors import InvalidValue
 from kit.text_file import read_text
 
 BLOCK_TOKENS = 512  # of a hash id. Source: Mooncake's FAST25 trace release, README
-MOST_ROWS = 4000  # requests of a trace that are simulated: those that came closest together
+MOST_ROWS = 2000  # requests of a trace that are simulated: those that came closest together
 MOST_TOKENS = 10_000_000
 _HINT = (
     "give Mooncake's JSON lines (timestamp, input_length, output_length, hash_ids), or a result "
