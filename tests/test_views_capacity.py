@@ -24,6 +24,7 @@ def test_verdicts_differ_by_their_marks_and_not_by_colour_alone(plan):
 def test_every_point_has_its_band_and_its_row(plan):
     figure = pareto(plan)
     points = sum(len(trace.x) for trace in figure.data if trace.mode == "markers")
+    assert points > len(plan.options)
     assert points == len(figure.table.rows)
     for trace in figure.data:
         if trace.mode == "markers":

@@ -202,13 +202,13 @@ class _Search:
 
 def refined(option: Option, sglang: str) -> Option:
     """The same with how much a replica holds, between its share and that of one fewer; and what
-    twice the replicas would give."""
+    one replica fewer and twice as many would give."""
     t, low, high = option.target, option.point, option.beyond
     if option.verdict == "does not hold" or high is None or t.kind == "trace":
         return option
     search = _Search(option.candidate, t, sglang)
-    twice = search.at(min(2 * option.replicas, t.most_replicas))
-    tried = (*option.tried, twice)
+    others = {option.replicas - 1, min(2 * option.replicas, t.most_replicas)} - {option.replicas}
+    tried = tuple(search.point(Share(t, k), whole=True) for k in sorted(others) if k)
     while True:
         few, many = low.share.amount, high.share.amount
         if many - few <= max(_FINE * few, float(t.kind == "users")):

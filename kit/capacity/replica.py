@@ -94,6 +94,7 @@ class Outcome:
     prefill_requests: float
     retractions: int
     counted: int
+    whole: bool  # not ended early, once a bound was surely broken
     provenance: str
 
     def ms(self, metric: str) -> float | None:
@@ -316,6 +317,7 @@ class _Seen:
             prefill_requests=steps.prefill_requests / prefills,
             retractions=scheduler.retractions,
             counted=done,
+            whole=not self.left,
             provenance=f"{scheduler.speed.provenance.source}; scheduler of SGLang "
             f"{scheduler.memory.sglang}",
         )

@@ -45,6 +45,7 @@ def pareto(plan: CapacityPlan, against: Latency | None = None) -> Figure:
         _Point.of(plan, option, point, metric)
         for option in plan.options
         for point in (option.point, *option.tried)
+        if point.outcome.whole and metric in point.bounds_ms
     ]
     money = all(point.cost is not None for point in points)
     front = _front([point for point in points if point.point.verdict == "holds"])
