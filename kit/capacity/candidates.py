@@ -66,15 +66,15 @@ class Candidate:
 
     @property
     def title(self) -> str:
-        """ "397b-fp8-h200x8, MTP, no prefix cache, 104 at once"."""
+        """ "397b-fp8-h200x8, MTP, radix off, 104 slots"."""
         return f"{self.profile.title}, {options(self.profile)}"
 
 
 def options(p: Profile) -> str:
-    """What of a profile the search has chosen: "MTP, no prefix cache, 104 at once"."""
+    """What of a profile the search has chosen: "MTP, radix off, 104 slots"."""
     parts = ["MTP" if p.mtp else "no MTP"]
-    parts += [] if p.radix_cache else ["no prefix cache"]
-    parts += [f"{p.max_running_requests} at once"] if p.max_running_requests else []
+    parts += [] if p.radix_cache else ["radix off"]
+    parts += [f"{p.max_running_requests} slots"] if p.max_running_requests else []
     return ", ".join(parts)
 
 

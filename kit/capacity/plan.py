@@ -323,15 +323,11 @@ def _json(plan: CapacityPlan, number: int, option: Option) -> dict[str, Any]:
 
 def _text(plan: CapacityPlan) -> Iterator[str]:
     t = plan.target
-    yield f"{t}"
+    yield f"{t.who}; {t.what}"
+    yield t.promise
     yield f"ranked by {plan.ranked_by}"
     yield ""
-    priced = bool(plan.prices.per_hour)
-    head = f"{'':>2}  {'profile':<22} {'options':<36} {'verdict':<13} {'GPUs':>4}  "
-    head += f"{'replicas × holds':<22} {'TTFT ms':>22} {'TPOT ms':>13}  first out of"
-    yield head + ("      per month  per 1M out" if priced else "")
-    for number, option in enumerate(plan.options[:SHOWN], 1):
-        yield _line(plan, number, option)
+    yield from _table(plan)
     yield ""
     if len(plan.options) > SHOWN:
         rest = len(plan.options) - SHOWN
@@ -347,30 +343,43 @@ def _text(plan: CapacityPlan) -> Iterator[str]:
     yield f"  first out of {plan.limit(best)}"
     for step in plan.next_steps(best):
         yield f"  next: {step}"
-    yield "In brackets: P10–P90 of the prediction. Verdicts are given at the pessimistic end."
+    yield "TTFT and TPOT: expected – at the pessimistic end, by which verdicts are given."
     yield str(plan.provenance)
 
 
-def _line(plan: CapacityPlan, number: int, option: Option) -> str:
-    point, out = option.point, option.point.outcome
+def _table(plan: CapacityPlan) -> Iterator[str]:
+    """The first options, in columns as wide as their widest."""
+    head = ["", "profile", "options", "verdict", "GPUs", "replicas × holds", "TTFT ms", "TPOT ms"]
+    head += ["runs out of"]
+    head += ["a month", "1M out"] if plan.prices.per_hour else []
+    rows = [head, *(_row(plan, *pair) for pair in enumerate(plan.options[:SHOWN], 1))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        yield "  ".join(
+            cell.rjust(width) if head[i] in _NUMBERS else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+
+
+_NUMBERS = ("", "GPUs", "TTFT ms", "TPOT ms", "a month", "1M out")
+
+
+def _row(plan: CapacityPlan, number: int, option: Option) -> list[str]:
+    point, p = option.point, option.profile
     least = "≥ " if option.beyond is None else ""
     holds = f"{option.replicas} × {least}{amount(plan.target, option.capacity)}"
     if option.verdict == "does not hold":
-        holds = f"{point.expected:.2f} times too slow"
+        holds = f"{point.expected:.2f} × too slow"
 
     def shown(metric: str) -> str:
-        ms, band = out.ms(metric), point.bands.get(metric)
+        ms, band = point.outcome.ms(metric), point.bands.get(metric)
         if ms is None:
             return "–"
-        return f"{ms:,.0f}" + (f" ({ms * band.p10:,.0f}–{ms * band.p90:,.0f})" if band else "")
+        return f"{ms:,.0f}" + (f" – {ms * band.p90:,.0f}" if band else "")
 
-    line = (
-        f"{number:>2}  {option.profile.title:<22} {options(option.profile):<36} "
-        f"{option.verdict:<13} {option.gpus:>4}  {holds:<22} {shown('ttft'):>22} "
-        f"{shown('tpot'):>13}  {plan.limit(option).resource}"
-    )
-    if not plan.prices.per_hour:
-        return line
-    cost = plan.prices.cost(option)
-    paid = f"{cost.per_month:>12,.0f}  {cost.per_million_output:>9.2f}" if cost else "no price"
-    return f"{line:<158} {paid}"
+    row = [str(number), p.title, options(p), option.verdict, str(option.gpus), holds]
+    row += [shown("ttft"), shown("tpot"), plan.limit(option).resource]
+    if plan.prices.per_hour:
+        cost = plan.prices.cost(option)
+        row += [f"{cost.per_month:,.0f}", f"{cost.per_million_output:.2f}"] if cost else ["–", "–"]
+    return row

@@ -63,7 +63,9 @@ def pareto(plan: CapacityPlan, against: Latency | None = None) -> Figure:
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         margin={"l": 84, "r": 40, "t": 124, "b": 120},
         xaxis=axis(f"P{plan.target.percentile:g} {_TITLES[metric]}", type="log"),
-        yaxis=axis(up, type="log", tickformat=","),
+        yaxis=axis(
+            up, type="log", tickformat=",", dtick="D2", range=_range([point.up for point in points])
+        ),
         shapes=[vertical(bound_ms, colour=theme.INK, width=2, dash="dash")],
         annotations=[
             note(
@@ -167,6 +169,11 @@ def _trace(verdict: str, points: Sequence[_Point], plan: CapacityPlan) -> go.Sca
         "%{customdata[2]})<br>replicas: %{customdata[3]}; first out of: %{customdata[4]}"
         "<extra></extra>",
     )
+
+
+def _range(values: Sequence[float]) -> list[float]:
+    """From below the lowest to well above the highest, where the promise is named."""
+    return [_log(min(values)) - 0.12, _log(max(values)) + 0.28]
 
 
 def _promised(plan: CapacityPlan, metric: str) -> str:
