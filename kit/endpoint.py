@@ -29,6 +29,8 @@ from kit.http import (
     TIMEOUT_S,
     URL_HINT,
     HttpReply,
+    cap_error_body,
+    cap_error_body_async,
     checked_key,
     get,
     get_json,
@@ -81,7 +83,9 @@ class Endpoint:
         import openai
 
         if self._kept.client is None:
-            http = openai.DefaultHttpxClient(trust_env=False) if self._is_local else None
+            http = openai.DefaultHttpxClient(
+                trust_env=not self._is_local, event_hooks={"response": [cap_error_body]}
+            )
             self._kept.client = openai.OpenAI(
                 base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
             )
@@ -101,7 +105,9 @@ class Endpoint:
         kept = self._kept.async_clients
         if loop is not None and loop in kept:
             return kept[loop][0]
-        http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._is_local else None
+        http = openai.DefaultAsyncHttpxClient(
+            trust_env=not self._is_local, event_hooks={"response": [cap_error_body_async]}
+        )
         client = openai.AsyncOpenAI(
             base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
         )

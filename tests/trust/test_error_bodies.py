@@ -1,0 +1,67 @@
+"""An error's body that does not end is read up to a limit, and said in two lines."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import kit
+from kit import chat
+from kit.errors import EndpointError
+from kit.http import MAX_ERROR_BYTES
+
+
+class Endless(BaseHTTPRequestHandler):
+    sent = 0
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        body = b'{"data": [{"id": "m"}]}'
+        self.send_response(200 if self.path.endswith("models") else 404)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.send_response(400)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        Endless.sent = 0
+        try:
+            while Endless.sent < 100 * MAX_ERROR_BYTES:
+                self.wfile.write(b"x" * 65536)
+                Endless.sent += 65536
+        except OSError:
+            self.close_connection = True
+
+
+@pytest.fixture
+def endless() -> Iterator[kit.Endpoint]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield kit.connect(f"http://127.0.0.1:{server.server_port}", quiet=True)
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_endless_error_is_read_up_to_a_limit(endless: kit.Endpoint) -> None:
+    with pytest.raises(EndpointError) as plain:
+        list(chat.stream(endless, "x"))
+    assert len(str(plain.value).splitlines()) <= 2
+    assert Endless.sent < 60 * MAX_ERROR_BYTES
+
+
+def test_the_asynchronous_client_too(endless: kit.Endpoint) -> None:
+    async def ask() -> None:
+        async for _ in chat.stream(endless, "x"):
+            pass
+
+    with pytest.raises(EndpointError):
+        asyncio.run(ask())
+    assert Endless.sent < 60 * MAX_ERROR_BYTES
