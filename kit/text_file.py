@@ -67,7 +67,11 @@ def write_text(path: Path, text: str) -> None:
 
     Raises KitError with what was not written. A pipe or a device is written to as it is.
     """
-    data = text.encode("utf-8", "backslashreplace")  # a lone surrogate is nobody's UTF-8
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate has no UTF-8
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file, as `write_text` does."""
     try:
         path = path.resolve()  # a link stays a link
         if path.exists() and not path.is_file():

@@ -16,6 +16,8 @@ from kit.errors import UNSHOWABLE, visible
 if TYPE_CHECKING:
     from kit.views.reply import Reply, Tally
 
+OWN_COPY = "qwen35-course"
+
 
 def add(add_command: Add) -> None:
     sub = add_command("chat", _chat, "ask one question and watch the answer stream")
@@ -38,6 +40,12 @@ def add(add_command: Add) -> None:
     sub.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
 
     sub = add_command("lab", _lab, "open JupyterLab on the lessons")
+    sub.add_argument(
+        "folder",
+        nargs="?",
+        help="copy the lessons there, changed files kept, and open it (default: the clone's "
+        f"notebooks/; where there is no clone, {OWN_COPY}/)",
+    )
     sub.add_argument("arguments", nargs="*", help="after --, for jupyter lab itself")
 
 
@@ -150,17 +158,24 @@ def _run(args: argparse.Namespace) -> int:
 def _lab(args: argparse.Namespace) -> int:
     from jupyterlab.labapp import LabApp
 
-    from kit.course.lessons import NOTEBOOKS, lessons
+    from kit.course.copies import lay_out
+    from kit.course.lessons import NOTEBOOKS, PACKAGED, lessons
 
+    folder, arguments = args.folder, args.arguments
+    if folder and folder.startswith("-"):  # kit lab -- --no-browser
+        folder, arguments = None, [folder, *arguments]
+    root = Path(folder or OWN_COPY) if folder or PACKAGED else NOTEBOOKS
+    if root != NOTEBOOKS:
+        lay_out(NOTEBOOKS, root)
     ours = str(load_data.path("jupyter"))
     others = os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [ours, others]))
     LabApp.launch_instance(
         argv=[
-            f"--ServerApp.root_dir={NOTEBOOKS}",
+            f"--ServerApp.root_dir={root.resolve()}",
             f"--LabApp.default_url=/lab/tree/{lessons()[0].name}",
             *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # containers
-            *args.arguments,
+            *arguments,
         ]
     )
     return 0

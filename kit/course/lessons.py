@@ -25,7 +25,9 @@ from kit.views.frontend import allows_stdin
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+_PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGED = (_PACKAGE / "notebooks").is_dir()  # in an installed wheel; in a clone they lie beside it
+NOTEBOOKS = (_PACKAGE if PACKAGED else _PACKAGE.parent) / "notebooks"
 CELL_TIMEOUT_S = 600
 RECORDED = "recorded"
 
@@ -46,7 +48,7 @@ def lessons(folder: Path = NOTEBOOKS) -> tuple[Path, ...]:
     found = tuple(sorted(folder.glob("[0-9][0-9]_*.ipynb")))
     if not found:
         raise LessonError(
-            f"no lessons in {folder}", "run this from a clone of the course, with its notebooks/"
+            f"no lessons in {folder}", "install the course anew: its wheel and its clone have them"
         )
     return found
 

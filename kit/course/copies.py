@@ -1,0 +1,75 @@
+"""The lessons in a folder of the reader's own: copied, kept up to date, never overwritten.
+
+    lay_out(NOTEBOOKS, Path("qwen35-course"))
+
+A small record in the folder holds what was copied. With it, a file that nobody changed is replaced
+by its newer version, and a changed one stays: the newer version is laid beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kit.errors import LessonError
+from kit.text_file import write_bytes, write_text
+
+RECORD = ".copied.json"
+
+
+def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> None:
+    """Copy the lessons of `source`, and their pictures, into `folder`.
+
+    Says where, and which newer versions lie beside a changed file. Raises LessonError where
+    `folder` is a file, KitError where it cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise LessonError(f"{folder} is a file", "give the name of a folder: kit lab my-course")
+    copied = _record(folder)
+    new: dict[str, str] = {}
+    for name in _files(source):
+        data = (source / name).read_bytes()
+        new[name] = _digest(data)
+        target = folder / name
+        if target.exists():
+            current = _digest(target.read_bytes())
+            if current == new[name] or (current != copied.get(name) == new[name]):
+                continue  # ours already; or changed, and there is no newer version
+            if current != copied.get(name):
+                target = _beside(target)
+                say(f"{folder / name} was changed and stays; the new version is {target.name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, data)
+    if copied | new != copied:
+        write_text(folder / RECORD, json.dumps(copied | new, indent=1) + "\n")
+    say(f"The lessons are in {folder.resolve()}")
+
+
+def _files(source: Path) -> Iterator[str]:
+    """Names of the lessons and their pictures, relative to `source`."""
+    for path in sorted([*source.glob("*.ipynb"), *source.glob("images/*")]):
+        if path.is_file():
+            yield path.relative_to(source).as_posix()
+
+
+def _beside(path: Path) -> Path:
+    """A free name next to `path`: 04_x.new.ipynb, 04_x.new2.ipynb."""
+    number = ""
+    while (free := path.with_name(f"{path.stem}.new{number}{path.suffix}")).exists():
+        number = str(int(number or 1) + 1)
+    return free
+
+
+def _record(folder: Path) -> dict[str, str]:
+    """File name → digest of what was copied; empty where the record is missing or broken."""
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
