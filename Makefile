@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: setup lab run test test-browser trust check licences audit bench test-reference lock clean help
+.PHONY: setup lab run test test-browser test-wheel trust check wheel licences audit bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
 include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk pocket/rules.mk
@@ -42,6 +42,12 @@ trust: setup     ## the long tests: faults, hostile input, secrets, life and dea
 test-browser: setup  ## the widgets and lessons in JupyterLab, in chromium
 	$(BIN)/python -m pytest -m "browser and not trust_long" tests/browser tests/trust
 
+wheel: setup     ## the course as one file, lessons and all, in dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+test-wheel: setup  ## that file, installed in an environment of its own: lesson 00, kit lab
+	$(BIN)/python -m pytest -o addopts= -q tests/wheel
+
 check: setup     ## lint, format, types, and the committed notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,4 +69,4 @@ lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra pocket --extra test pyproject.toml -o requirements.txt
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(POCKET_VENV) build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(POCKET_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
