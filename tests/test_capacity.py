@@ -9,7 +9,7 @@ import pytest
 
 from kit import bench
 from kit.capacity import Target, capacity_plan, export
-from kit.capacity.candidates import candidates
+from kit.capacity.candidates import candidate_of, candidates
 from kit.capacity.judge import judge, refined
 from kit.capacity.limits import limit
 from kit.capacity.plan import amount
@@ -160,6 +160,14 @@ def test_on_few_gpus_it_says_by_how_much_they_are_short():
     assert "nothing that was tried keeps" in short.complaint.what
 
 
+def test_a_crowd_takes_more_replicas_and_no_more_time():
+    for load in ({"users": 1_000_000}, {"users": None, "rate": 50_000.0}):
+        asked = target(**load, ttft_ms=500.0, tpot_ms=30.0)
+        option = judge(candidate_of(asked, profile("397b-fp8-b200x4"), SGLANG), asked, SGLANG)
+        assert option.verdict == "holds"
+        assert option.replicas > 1000
+
+
 def test_slots_are_what_mtp_runs_out_of_first():
     asked = target(users=200, shared_prefix=64)  # with a prefix nobody switches its cache off
     option = judge(
@@ -203,6 +211,8 @@ def test_what_is_exported_can_be_run(found, tmp_path):
         {"ttft_ms": -5.0},
         {"tpot_ms": float("inf")},
         {"percentile": 100.0},
+        {"percentile": 99.99},
+        {"output_len": 1, "ttft_ms": None},
         {"percentile": 0.0},
         {"input_len": None},
         {"output_len": 0},

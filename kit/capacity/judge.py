@@ -24,7 +24,6 @@ from kit.speed.bands import Band
 
 Verdict = Literal["holds", "marginal", "does not hold"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "marginal", "does not hold")
-MOST_REPLICAS = 4096
 _FINE = 0.04  # of the users of a replica: finer than that nobody knows
 
 
@@ -139,7 +138,7 @@ def judge(
 ) -> Option:
     """The fewest replicas of a candidate that hold `target`; else those for which it is marginal;
     else how far it is off. With `most_gpus`, on no more than these."""
-    most = min(target.most_replicas, MOST_REPLICAS)
+    most = target.most_replicas
     if most_gpus is not None:
         most = min(most, max(1, most_gpus // candidate.gpus))
     search = _Search(candidate, target, sglang, most)

@@ -135,7 +135,8 @@ def capacity_plan(
     for key, _ in prices.per_hour:
         _priced_in(key, gpus)
     if not found:
-        on = f"{most_gpus} GPUs of {', '.join(gpus or ['those tried'])}" if most_gpus else "these"
+        on = ", ".join(gpus) if gpus else "the GPUs that were tried"
+        on = f"{most_gpus} GPUs or fewer of {on}" if most_gpus else on
         raise InvalidValue(
             f"no profile of {', '.join(models)} fits {on} with requests of {target.longest:,}"
             " tokens",

@@ -67,10 +67,14 @@ class Target:
         Slo(self.ttft_ms, self.tpot_ms)  # refuses one that is not above 0
         _load(self)
         _lengths(self)
-        if not 0 < self.percentile < 100:
+        if not 0 < self.percentile <= MOST_PERCENTILE:
             raise InvalidValue(
-                f"percentile {self.percentile:g}", "give one above 0 and below 100, like 90"
+                f"percentile {self.percentile:g}",
+                f"give one above 0 and up to {MOST_PERCENTILE:g}, like 90: further out nobody can "
+                "simulate",
             )
+        if self.ttft_ms is None and max(row.output_tokens for row in self.rows) < 2:
+            raise InvalidValue("a TPOT for answers of one token", "give --ttft-ms")
         if self.context is not None and self.context < self.longest:
             raise InvalidValue(
                 f"a context of {self.context:,} for requests of up to {self.longest:,} tokens",
@@ -128,7 +132,9 @@ class Target:
     @property
     def most_replicas(self) -> int:
         """With more, a replica would have less than one user, or hardly a request at a time."""
-        return self.users if self.users is not None else _MOST_SHARES
+        if self.users is not None:
+            return self.users
+        return len(self.rows) if self.rate is None else math.ceil(self.rate / _IDLE_RATE)
 
     def __str__(self) -> str:
         return f"{self.who}; {self.what}; {self.promise}"
@@ -170,7 +176,8 @@ class Target:
 
 
 _PERIOD = 1009  # requests before the draws repeat: a prime
-_MOST_SHARES = 512  # of a rate or a trace
+_IDLE_RATE = 0.01  # requests per second that find a replica idle
+MOST_PERCENTILE = 99.9
 
 
 def _even(index: int, which: int) -> float:
