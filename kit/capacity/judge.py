@@ -203,7 +203,9 @@ def refined(option: Option, sglang: str) -> Option:
     """The same with how much a replica holds, between its share and that of one fewer; and what
     one replica fewer and twice as many would give."""
     t, low, high = option.target, option.point, option.beyond
-    if option.verdict == "does not hold" or high is None or t.kind == "trace":
+    if high is None or option.most is not None:  # nothing beyond it, or found already
+        return option
+    if option.verdict == "does not hold" or t.kind == "trace":
         return option
     search = _Search(option.candidate, t, sglang)
     others = {option.replicas - 1, min(2 * option.replicas, t.most_replicas)} - {option.replicas}
