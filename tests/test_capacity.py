@@ -12,9 +12,9 @@ from kit.capacity import Target, capacity_plan, export
 from kit.capacity.candidates import candidate_of, candidates
 from kit.capacity.judge import judge, refined
 from kit.capacity.limits import limit
-from kit.capacity.plan import amount
 from kit.capacity.prices import HOURS_PER_MONTH, Prices
 from kit.capacity.replica import Share, serve
+from kit.capacity.report import amount
 from kit.errors import KitError
 from kit.hardware import SGLANG, profile
 from kit.speed import SpeedModel

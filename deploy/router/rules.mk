@@ -11,7 +11,7 @@ $(ROUTER_VENV)/.ready: $(ROUTER)/requirements.txt | $(UV)
 	@touch $@
 
 test-router: setup $(ROUTER_VENV)/.ready  ## SGLang's own router before two twins, in .venv-router
-	$(BIN)/python -m pytest -q -rs tests/router
+	$(BIN)/python -m pytest -o addopts= -q -rs tests/router
 
 lock-router: $(UV)  ## compile deploy/router/requirements.txt anew
 	cd $(ROUTER) && $(abspath $(UV)) pip compile --quiet --no-header --generate-hashes --universal \

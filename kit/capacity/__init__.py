@@ -6,7 +6,9 @@ replica     one replica under a share of the load, in virtual time
 candidates  the profiles that are worth a simulation
 judge       holds, marginal, does not hold: the pessimistic end of the prediction's band
 limits      what a replica runs out of first
+prices      what a choice costs, at prices that the reader types
 plan        all of it together, ranked
+report      a plan as text, as JSON, in sentences
 export      the launch plans of a choice, its router included
 """
 

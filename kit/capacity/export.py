@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kit.capacity.judge import Option
-from kit.capacity.plan import CapacityPlan, amount, replicas
+from kit.capacity.plan import CapacityPlan
+from kit.capacity.report import amount, replicas
 from kit.errors import InvalidValue, KitError
 from kit.launch import HTTP_PORT, RouterPlan, launch_plan, router_plan
 from kit.launch.render import FORMS

@@ -14,8 +14,9 @@ import plotly.graph_objects as go
 
 from kit.capacity.candidates import options
 from kit.capacity.judge import VERDICTS, Option, Point
-from kit.capacity.plan import CapacityPlan, amount
+from kit.capacity.plan import CapacityPlan
 from kit.capacity.prices import HOURS_PER_MONTH
+from kit.capacity.report import amount
 from kit.errors import UnknownName
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
