@@ -1,32 +1,94 @@
+import importlib
+import json
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+import nbformat
+import numpy as np
 import pytest
 
+import kit
 from kit.course.check import Exercise, check, exercises, hint, solution
+from kit.course.lessons import lessons
 from kit.errors import UnknownName
 
+EVERY = pytest.mark.parametrize("name", list(exercises()))
 
-def test_an_untouched_exercise_is_not_an_error():
-    name = next(iter(exercises()))
-    verdict = check(name, ...)
-    assert not verdict.right
+
+@pytest.fixture(scope="module")
+def cells():
+    """The code cells that check an exercise, by its name."""
+    found = {}
+    for lesson in lessons():
+        for cell in nbformat.read(lesson, as_version=4).cells:
+            for name in re.findall(r'check\("(\d\d-\d)"', cell.source):
+                if cell.cell_type == "code":
+                    found.setdefault(name, []).append(cell.source)
+    return found
+
+
+def test_every_lesson_has_three_exercises_and_every_exercise_a_cell(cells):
+    assert list(cells) == list(exercises())
+    for lesson in lessons():
+        assert sum(name.startswith(lesson.stem[:2]) for name in exercises()) >= 3, lesson
+
+
+@EVERY
+def test_its_blank_cell_runs_and_says_what_to_do(name, cells):
+    (cell,) = cells[name]
+    *setup, last = cell.rstrip().splitlines()
+    scope = {"check": check}
+    exec("\n".join(setup), scope)
+    verdict = eval(last, scope)
+    assert (verdict.mark, verdict.right) == ("○", False)
     assert exercises()[name].question in verdict.text
 
 
-@pytest.mark.parametrize("name", list(exercises()))
+@EVERY
 def test_the_solution_passes(name):
     assert check(name, exercises()[name].expected()).right
     assert solution(name).text
 
 
-@pytest.mark.parametrize("name", list(exercises()))
-def test_each_usual_mistake_is_told_apart(name):
-    exercise = exercises()[name]
-    for mistake in exercise.mistakes:
+@EVERY
+def test_three_usual_mistakes_each_have_a_hint_of_their_own(name):
+    mistakes = exercises()[name].mistakes
+    assert len(mistakes) >= 3
+    assert len({mistake.explanation for mistake in mistakes}) == len(mistakes)
+    for mistake in mistakes:
         verdict = check(name, mistake.answer())
         assert not verdict.right
         assert mistake.explanation in verdict.text
 
 
-@pytest.mark.parametrize("name", list(exercises()))
+@EVERY
+def test_the_solution_shows_the_working_and_no_wall(name):
+    text = solution(name).text
+    assert max(map(len, text.split())) < 90, "a wall of letters"
+    exercise = exercises()[name]
+    if isinstance(exercise.expected(), int | float):
+        assert f"`{exercise.working()}` = " in text
+
+
+@pytest.mark.parametrize("name", [n for n, e in exercises().items() if e.cases])
+def test_a_function_shown_as_a_solution_runs_as_it_stands(name):
+    source = solution(name).text.split("```")[1].removeprefix("python\n")
+    scope = {"json": json, "re": re}
+    exec(source, scope)
+    assert check(name, list(scope.values())[-1]).right
+
+
+@pytest.mark.parametrize("name", [n for n, e in exercises().items() if e.working])
+def test_the_working_gives_the_answer(name):
+    exercise = exercises()[name]
+    lesson = importlib.import_module(f"kit.course.exercises.lesson{name[:2]}")
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", exercise.working())
+    text = text.translate(str.maketrans("×−", "*-"))
+    assert exercise.accepts(eval(text, {**vars(lesson), "kit": kit}))
+
+
+@EVERY
 def test_the_hint_does_not_give_it_away(name):
     from kit.course.check import _shown
 
@@ -42,8 +104,71 @@ def test_a_number_is_right_within_its_tolerance():
     exercise = Exercise("x", "?", lambda: 100.0, "", "", tolerance=0.05)
     assert exercise.accepts(104)
     assert not exercise.accepts(106)
-    assert not exercise.accepts("100")
     assert not exercise.accepts(True)
+
+
+HUNDRED = Exercise("x", "?", lambda: 100, "", "")
+SHARE = Exercise("x", "?", lambda: 0.25, "", "")
+LETTERS = Exercise("x", "?", lambda: {"b", "d"}, "", "")
+FLAGS = Exercise("x", "?", lambda: {"--node-rank", "--tp-size"}, "", "")
+CALLS = Exercise("x", "?", lambda: [("f", {"n": 1}), ("g", {})], "", "")
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (HUNDRED, 100.0),
+        (HUNDRED, np.int64(100)),
+        (HUNDRED, np.array(100.0)),
+        (HUNDRED, Decimal(100)),
+        (HUNDRED, Fraction(200, 2)),
+        (HUNDRED, " 100 "),
+        (HUNDRED, "1e2"),
+        (SHARE, np.float32(0.25)),
+        (SHARE, Fraction(1, 4)),
+        (SHARE, Decimal("0.25")),
+        (SHARE, ".25"),
+        (LETTERS, ["B", "d"]),
+        (LETTERS, ("d", "b")),
+        (LETTERS, frozenset("bd")),
+        (LETTERS, {"b": 1, "d": 2}.keys()),
+        (LETTERS, np.array(["b", "d"])),
+        (LETTERS, "b, D"),
+        (LETTERS, "db"),
+        (FLAGS, "--tp-size --node-rank"),
+        (CALLS, (["f", {"n": 1}], ["g", {}])),
+    ],
+)
+def test_an_answer_may_have_any_reasonable_type(exercise, answer):
+    assert exercise.accepts(answer)
+    assert not exercise.complaint(answer)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "says"),
+    [
+        (HUNDRED, "about 100", "a number is wanted, and this is a str"),
+        (HUNDRED, "1,00", "a number is wanted, and this is a str"),
+        (HUNDRED, "", "a number is wanted, and this is a str"),
+        (HUNDRED, [100], "a number is wanted, and this is a list"),
+        (HUNDRED, True, "a number is wanted, and this is a bool"),
+        (HUNDRED, len, "a number is wanted, and this is a function"),
+        (HUNDRED, np.array([100, 100]), "a number is wanted, and this is a ndarray"),
+        (HUNDRED, 1j, "a number is wanted, and this is a complex"),
+        (LETTERS, 3, "a set is wanted, and this is an int"),
+        (LETTERS, [["b"]], "a set is wanted, and this is a list"),
+        (CALLS, {"f": 1}, "a list is wanted, and this is a dict"),
+    ],
+)
+def test_a_wrong_type_is_said(exercise, answer, says):
+    assert not exercise.accepts(answer)
+    assert says in exercise.complaint(answer)
+
+
+@pytest.mark.parametrize("answer", [float("nan"), float("inf"), Decimal("NaN"), Decimal("-inf")])
+def test_no_number_is_no_answer(answer):
+    assert not HUNDRED.accepts(answer)
+    assert not SHARE.accepts(answer)
 
 
 def test_a_mistake_is_found():
@@ -78,7 +203,20 @@ def test_a_function_is_judged_by_what_it_gives():
         (lambda n: n, "gives 4; 2.0 is wanted"),
         (lambda n: n / 0, "raises ZeroDivisionError"),
         (lambda: 2.0, "raises TypeError"),
+        (lambda n: print(n) if n > 4 else n / 2, "does it end with `return`?"),
+        (lambda n: str(n / 2), "gives '2.0'; 2.0 is wanted"),
     ],
 )
 def test_a_function_that_is_wrong_is_told_on_which_case(answer, says):
     assert says in FUNCTION.complaint(answer)
+
+
+def test_a_function_of_dots_alone_is_blank():
+    assert FUNCTION.blank(lambda n: None)
+    assert not FUNCTION.blank(lambda n: n)
+
+
+def test_a_function_that_changes_its_arguments_spoils_no_later_case():
+    last = Exercise("x", "?", lambda: lambda items: items[-1], "", "", cases=(([1, 2],),))
+    assert last.accepts(lambda items: items.pop())
+    assert last.accepts(lambda items: items.pop())

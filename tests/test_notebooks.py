@@ -68,7 +68,7 @@ def test_it_closes_with_exercises_and_key_points(name):
     assert "## Exercises" in text
     assert "## Key points" in text
     assert "**Next:**" in text
-    assert sum("check(" in cell.source for cell in code(name)) >= 2
+    assert sum("check(" in cell.source for cell in code(name)) >= 3
 
 
 @EVERY

@@ -2,6 +2,7 @@
 
 lessons      which there are, run headlessly; which server one starts
 check        exercises that check themselves
+answers      answers of any reasonable type, compared
 exercises/   the exercises of each lesson
 drawings/    pictures to ask about, and what is in them
 sample_logs  logs of real servers, to read where none can be started

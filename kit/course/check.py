@@ -12,16 +12,19 @@ untouched `...` is no error: the course also runs headlessly.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
-import math
 import pkgutil
 import textwrap
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from kit.course.answers import kind as _kind
+from kit.course.answers import plain, same
 from kit.errors import UnknownName
 
 
@@ -39,8 +42,9 @@ class Exercise:
 
     `expected` computes the right answer; a whole number is right as it is, another number within
     `tolerance` (relative), a text without regard to case and spaces, a set in any order. Where
-    `cases` are given, the answer is a function: it is called with each of them (its arguments),
-    and right where it gives what the function that `expected` returns gives.
+    `cases` are given, the answer is a function: it is called with a copy of each of them (its
+    arguments), and right where it gives what the function that `expected` returns gives.
+    `working` is the expression that leads to the answer, with this exercise's numbers in it.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Exercise:
     tolerance: float = 0.01
     mistakes: tuple[Mistake, ...] = ()
     cases: tuple[tuple[Any, ...], ...] = ()
+    working: Callable[[], str] | None = None
 
     def accepts(self, answer: Any) -> bool:
         return self._alike(answer, self.expected())
@@ -63,17 +68,32 @@ class Exercise:
         """The usual mistake that `answer` is, if it is one."""
         return next((m for m in self.mistakes if self._alike(answer, m.answer())), None)
 
+    def blank(self, answer: Any) -> bool:
+        """Nothing was answered: dots, or a function that has only dots in it."""
+        if _nothing(answer):
+            return True
+        return (
+            bool(self.cases)
+            and callable(answer)
+            and all(_nothing(_result(answer, case)) for case in self.cases)
+        )
+
     def complaint(self, answer: Any) -> str:
-        """What a function does otherwise than it should, or what the answer should be; or ""."""
+        """What is wrong with the answer's type, or with what a function gives; or ""."""
+        expected = self.expected()
         if not self.cases:
-            return ""
+            wanted = _kind(expected)
+            if _kind(plain(answer, wanted)) == wanted:
+                return ""
+            return f"{_article(wanted)} is wanted, and this is {_article(_type(answer))}."
         if not callable(answer):
-            return f"a function is wanted, and this is {_article(type(answer).__name__)}."
-        right = self.expected()
+            return f"a function is wanted, and this is {_article(_type(answer))}."
         for case in self.cases:
-            gives, wanted = _result(answer, case), right(*case)
-            if not _same(gives, wanted, self.tolerance):
+            gives, wanted = _result(answer, case), _result(expected, case)
+            if not same(gives, wanted, self.tolerance, exact=True):
                 call = f"{answer.__name__}({', '.join(map(_short, case))})"
+                if gives is None:
+                    return f"`{call}` gives nothing: does it end with `return`?"
                 said = gives if isinstance(gives, _Raised) else f"gives {_short(gives)}"
                 return f"`{call}` {said}; {_short(wanted)} is wanted."
         return ""
@@ -81,9 +101,9 @@ class Exercise:
     def _alike(self, answer: Any, expected: Any) -> bool:
         """The same answer; of functions, the same result for every case."""
         if not self.cases:
-            return _same(answer, expected, self.tolerance)
+            return same(answer, expected, self.tolerance)
         return callable(answer) and all(
-            _same(_result(answer, case), _result(expected, case), self.tolerance)
+            same(_result(answer, case), _result(expected, case), self.tolerance, exact=True)
             for case in self.cases
         )
 
@@ -108,7 +128,7 @@ class Verdict:
 def check(name: str, answer: Any) -> Verdict:
     """Is `answer` right for the exercise `name` ("00-1")? Raises UnknownName."""
     exercise = _find(name)
-    if answer is ... or answer is None:
+    if exercise.blank(answer):
         return Verdict("○", f"{exercise.question} Put your answer in place of the dots.")
     if exercise.accepts(answer):
         return Verdict("✓", f"Right. {exercise.solution}", right=True)
@@ -127,7 +147,11 @@ def hint(name: str) -> Verdict:
 def solution(name: str) -> Verdict:
     """The answer to the exercise `name`, and why."""
     exercise = _find(name)
-    shown = _shown(exercise.expected())
+    expected = exercise.expected()
+    shown = _shown(expected)
+    if exercise.working is not None:
+        working = f"`{exercise.working()}`"
+        shown = working if isinstance(expected, list | dict) else f"{working} = {shown}"
     return Verdict("=", f"{shown}{'' if exercise.cases else '. '}{exercise.solution}")
 
 
@@ -151,29 +175,19 @@ def _find(name: str) -> Exercise:
     return known[name]
 
 
-def _same(answer: Any, expected: Any, tolerance: float) -> bool:
-    if isinstance(expected, bool) or isinstance(answer, bool):
-        return answer is expected
-    if isinstance(expected, int):
-        return isinstance(answer, int | float) and answer == expected
-    if isinstance(expected, float):
-        return isinstance(answer, int | float) and math.isclose(answer, expected, rel_tol=tolerance)
-    if isinstance(expected, str):
-        return isinstance(answer, str) and _plain(answer) == _plain(expected)
-    if isinstance(expected, set | frozenset):
-        return isinstance(answer, set | frozenset | list | tuple) and set(answer) == set(expected)
-    return bool(answer == expected)
-
-
 class _Raised(str):
     """What a function raised in place of giving something, in words."""
 
 
 def _result(function: Any, case: tuple[Any, ...]) -> Any:
     try:
-        return function(*case)
+        return function(*deepcopy(case))
     except Exception as error:  # noqa: BLE001 - a learner's function may raise anything
         return _Raised(f"raises {type(error).__name__}: {error}")
+
+
+def _nothing(value: Any) -> bool:
+    return value is ... or value is None
 
 
 def _short(value: Any) -> str:
@@ -181,21 +195,41 @@ def _short(value: Any) -> str:
     return text if len(text) <= 90 else f"{text[:87]}…"
 
 
+def _type(value: Any) -> str:
+    return "function" if callable(value) else type(value).__name__
+
+
 def _article(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
 def _shown(value: Any) -> str:
     if inspect.isfunction(value):
-        return f"\n```python\n{textwrap.dedent(inspect.getsource(value))}```\n"
+        return f"\n```python\n{_source(value)}\n```\n"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, set | frozenset):
         return ", ".join(sorted(map(str, value)))
     return str(value)
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes the annotations off: their names need not be known where a learner tries the code."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        assert node.value is not None
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+
+def _source(function: Any) -> str:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return ast.unparse(_Bare().visit(tree))

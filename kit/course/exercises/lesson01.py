@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kit.course.check import Exercise
 from kit.models import model
 
 _LARGE = model("397b")
-_DENSE = model("27b")
 _FEWER = 8
 
 
 def _active_b() -> float:
     p = _LARGE.parameters()
     return (p.text - p.routed_experts * (1 - _FEWER / _LARGE.num_experts)) / 1e9
+
+
+def _working_active() -> str:
+    p = _LARGE.parameters()
+    rest = (p.text - p.routed_experts) / 1e9
+    return f"{rest:.2f} + {p.routed_experts / 1e9:.2f} × {_FEWER} / {_LARGE.num_experts}"
 
 
 def _share_of_active_b() -> float:
@@ -23,8 +30,33 @@ def _experts_alone_b() -> float:
     return _LARGE.parameters().routed_experts * _FEWER / _LARGE.num_experts / 1e9
 
 
-def _kv_bytes() -> int:
-    return _DENSE.kv_bytes_per_token(mtp=False)
+def kv_bytes(config: Mapping[str, int]) -> int:
+    layers = config["num_hidden_layers"] // config["full_attention_interval"]
+    return layers * config["num_key_value_heads"] * config["head_dim"] * 2 * 2
+
+
+def _every_layer(config: Mapping[str, int]) -> int:
+    return kv_bytes({**config, "full_attention_interval": 1})
+
+
+def _key_alone(config: Mapping[str, int]) -> int:
+    return kv_bytes(config) // 2
+
+
+def _values(config: Mapping[str, int]) -> int:
+    return kv_bytes(config) // 4
+
+
+def _one_head(config: Mapping[str, int]) -> int:
+    return kv_bytes(config) // config["num_key_value_heads"]
+
+
+_FIELDS = ("num_hidden_layers", "full_attention_interval", "num_key_value_heads", "head_dim")
+
+
+def config_of(size: str) -> dict[str, int]:
+    """The four fields of a model's configuration that its KV cache follows from."""
+    return {field: int(getattr(model(size), field)) for field in _FIELDS}
 
 
 def _crossing(ssm_dtype: str = "float32") -> float:
@@ -39,6 +71,7 @@ EXERCISES = (
         hint="Only the routed experts shrink; attention, DeltaNet and the rest stay as they are.",
         solution="Two experts fewer in each layer; whatever is no routed expert is used as before.",
         tolerance=0.003,
+        working=_working_active,
     )
     .wrong(
         _share_of_active_b,
@@ -48,21 +81,20 @@ EXERCISES = (
     .wrong(lambda: _LARGE.active_params / 1e9, "that is with all ten."),
     Exercise(
         "01-2",
-        "How many bytes of KV cache does a token take in the 27B, without MTP?",
-        _kv_bytes,
+        "Write a function of a configuration (a dict with the four fields): how many bytes of KV "
+        "cache does one token take, in BF16 and without MTP?",
+        lambda: kv_bytes,
         hint="Layers with full attention × KV heads × head_dim, a key and a value, two bytes each.",
-        solution="Every fourth layer keeps a cache, of four KV heads: twice the 397B's bytes, "
-        "in a model a fifteenth of its size.",
+        solution="Four fields decide what a long request costs; the size of the model is not "
+        "among them.",
+        cases=tuple((config_of(size),) for size in ("397b", "27b", "9b", "0.8b")),
     )
     .wrong(
-        lambda: _kv_bytes() * _DENSE.full_attention_interval,
-        "that counts every layer; three of four keep a state and no cache.",
+        lambda: _every_layer, "that counts every layer; three of four keep a state and no cache."
     )
-    .wrong(lambda: _kv_bytes() // 2, "a key and a value: you counted one of them.")
-    .wrong(
-        lambda: _DENSE.kv_bytes_per_token(mtp=True),
-        "that has the MTP head's layer in it, which keeps a cache of its own.",
-    ),
+    .wrong(lambda: _key_alone, "a key and a value, of two bytes each: a factor of two is missing.")
+    .wrong(lambda: _values, "those are numbers, not bytes: a key and a value, two bytes each.")
+    .wrong(lambda: _one_head, "that is the cache of one KV head; a layer has several."),
     Exercise(
         "01-3",
         "From how many tokens on does the KV cache of a request outweigh its GDN state?",
@@ -70,6 +102,9 @@ EXERCISES = (
         hint="Divide the bytes of the state by the bytes of KV cache that a token takes.",
         solution="Below it, a request costs mostly state; above it, mostly cache.",
         tolerance=0.005,
+        working=lambda: (
+            f"{_LARGE.state_bytes_per_request():,} / {_LARGE.kv_bytes_per_token(mtp=False):,}"
+        ),
     )
     .wrong(
         lambda: _crossing("bfloat16"),

@@ -1,4 +1,4 @@
-"""Lesson 02: GPUs for FP8, a state in tokens of cache, and which pool runs out."""
+"""Lesson 02: GPUs for a smaller model, a state in tokens of cache, and which pool runs out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LARGE = model("397b")
 _TOKENS = 32_768
 
 
-def _fewest(precision: str) -> int:
-    return next(n for n in _LARGE.tp_sizes if plan(Profile.of("397b", precision, "h100", n)).fits)
+def _fewest(size: str, gpu: str) -> int:
+    return next(n for n in model(size).tp_sizes if plan(Profile.of(size, "bf16", gpu, n)).fits)
 
 
 def _plan() -> MemoryPlan:
@@ -28,17 +28,21 @@ def _state_in_tokens(mtp: bool = True) -> float:
 EXERCISES = (
     Exercise(
         "02-1",
-        "How many H100s does the FP8 checkpoint of the 397B need?",
-        lambda: _fewest("fp8"),
-        hint='`plan(Profile.of("397b", "fp8", "h100", n)).fits` answers for n GPUs.',
-        solution="Half the bytes of most weights, half the GPUs: one node instead of two.",
+        "How many H200s does the 122B need in BF16?",
+        lambda: _fewest("122b", "h200"),
+        hint='`plan(Profile.of("122b", "bf16", "h200", n)).fits` answers for n GPUs.',
+        solution="Its weights alone would go onto two, with next to nothing left for requests; and "
+        "three ranks do not divide its heads.",
+        working=lambda: (
+            'next(n for n in model("122b").tp_sizes '
+            'if plan(Profile.of("122b", "bf16", "h200", n)).fits)'
+        ),
     )
-    .wrong(lambda: _fewest("bf16"), "that is BF16; FP8 takes half the bytes a weight.")
+    .wrong(lambda: 2, "the weights go onto two, and then there is no room for what serves them.")
+    .wrong(lambda: 3, "enough memory by the sum, but three ranks do not divide the model's heads.")
     .wrong(
-        lambda: _fewest("fp8") // 2,
-        "then a rank would have to hold more weights than a GPU has memory.",
-    )
-    .wrong(lambda: 6, "enough memory by the sum, but six ranks do not divide the model's heads."),
+        lambda: _fewest("397b", "h200"), "that is the 397B; this model has a third of its bytes."
+    ),
     Exercise(
         "02-2",
         "On a rank of h200x8, with MTP: how many tokens of KV cache does a request's state weigh?",
@@ -46,6 +50,10 @@ EXERCISES = (
         hint="Both sides on one rank: the state is split over the ranks, a KV head is copied.",
         solution="The state shrinks with every rank; the cache of a token stopped at two.",
         tolerance=0.005,
+        working=lambda: (
+            f"{_LARGE.state_bytes_per_rank(8):,.0f} / "
+            f"{_LARGE.kv_bytes_per_token_per_rank(8, mtp=True):,.0f}"
+        ),
     )
     .wrong(
         lambda: _LARGE.state_bytes_per_request() / _LARGE.kv_bytes_per_token(mtp=True),
@@ -62,6 +70,9 @@ EXERCISES = (
         lambda: _plan().requests_at(_TOKENS),
         hint="There are two caps, and the smaller one holds: state slots, and tokens of cache.",
         solution="At this length the cache runs out long before the state slots do.",
+        working=lambda: (
+            f"min({_plan().max_running_requests}, {_plan().kv_tokens:,} // {_TOKENS:,})"
+        ),
     )
     .wrong(
         lambda: _plan().max_running_requests,

@@ -1,13 +1,15 @@
-"""Lesson 03: two nodes, a capped server, and the way to 64 requests at once."""
+"""Lesson 03: a log read by a program, a capped server, and the way to 64 requests at once."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kit.course.check import Exercise
 from kit.course.sample_logs import recorded
 from kit.hardware import Profile, profile
-from kit.launch import flag_differences, launch_plan
+from kit.launch import flag_differences
 from kit.server.failures import failures
 from kit.sizing import plan
 
@@ -32,10 +34,29 @@ def _holding() -> set[str]:
     return {name for name, way in WAYS.items() if plan(way).max_running_requests >= WANTED}
 
 
-def _differing() -> set[str]:
-    two = launch_plan(profile("h100x16"))
-    first, second = ({flag.words for flag in two.node_flags(rank)} for rank in (0, 1))
-    return {words[0] for words in first ^ second}
+def pools(lines: Sequence[str]) -> tuple[int, int] | None:
+    for line in reversed(lines):
+        tokens = re.search(r"max_total_num_tokens=(\d+)", line)
+        requests = re.search(r"max_running_requests=(\d+)", line)
+        if tokens and requests:
+            return int(requests[1]), int(tokens[1])
+    return None
+
+
+def _swapped(lines: Sequence[str]) -> tuple[int, int] | None:
+    found = pools(lines)
+    return found and (found[1], found[0])
+
+
+def _as_text(lines: Sequence[str]) -> tuple[str, str] | None:
+    found = pools(lines)
+    return found and (str(found[0]), str(found[1]))
+
+
+def _asked_for(lines: Sequence[str]) -> tuple[int, int] | None:
+    found = re.search(r"max_running_requests\W+(\d+)", "\n".join(lines))
+    admitted = pools(lines)
+    return admitted and (int(found[1]) if found else admitted[0], admitted[1])
 
 
 def _capped() -> dict[str, int]:
@@ -52,24 +73,18 @@ def _with_one_slot() -> int:
 EXERCISES = (
     Exercise(
         "03-1",
-        "Which flags differ between the two nodes of h100x16? Write a set of their names.",
-        _differing,
-        hint="Compare `two.shell(0)` with `two.shell(1)`, line by line.",
-        solution="One flag: everything else must be the same, or the ranks never agree.",
+        "Write a function of the lines of a log: how many requests at once, and how many tokens of "
+        "KV cache, does the server really have? Give a pair of whole numbers; None where the log "
+        "does not say it.",
+        lambda: pools,
+        hint="One line has both max_total_num_tokens= and max_running_requests=, with numbers. "
+        "What was asked for stands in another line.",
+        solution="A dashboard, or a check after each start, needs no more than this.",
+        cases=tuple((recorded(name).lines(),) for name in ("slot-cap", "start", "port-taken")),
     )
-    .wrong(
-        lambda: {"--node-rank", "--dist-init-addr"},
-        "the ranks meet at one address, the first node's: it is the same on both.",
-    )
-    .wrong(
-        lambda: {"--dist-init-addr"},
-        "that is where they meet, the same for both; how does a node know which it is?",
-    )
-    .wrong(
-        lambda: {"--node-rank", "--port"},
-        "only rank 0 answers HTTP, but the command gives both the same port.",
-    )
-    .wrong(lambda: {"--node-rank", "--nnodes"}, "both nodes must know how many there are."),
+    .wrong(lambda: _swapped, "the other way round: requests first, then tokens.")
+    .wrong(lambda: _as_text, "those are texts; `int(…)` makes numbers of them.")
+    .wrong(lambda: _asked_for, "that is what the command asked for; the server admits fewer."),
     Exercise(
         "03-2",
         "How many would the recorded server run at once with --disable-radix-cache added?",
@@ -77,6 +92,7 @@ EXERCISES = (
         hint="Without a prefix cache a request takes one state slot. The log says how many "
         "slots there are, and the command how many requests were asked for.",
         solution="One slot per request, so as many requests as slots: still fewer than asked for.",
+        working=lambda: f"min({_ASKED}, {_capped()['slots']})",
     )
     .wrong(
         lambda: _capped()["cap"],
@@ -96,8 +112,8 @@ EXERCISES = (
         "request fewer slots, and ask for them.",
     )
     .wrong(lambda: {"a"}, "the flag alone raises the limit; the state slots still end sooner.")
-    .wrong(lambda: {"c"}, "yes, and one other way.")
-    .wrong(lambda: {"d"}, "yes, and one other way.")
+    .wrong(lambda: {"c"}, "yes, with a state of half the size; and one other way.")
+    .wrong(lambda: {"d"}, "yes, with one slot per request; and one other way.")
     .wrong(
         lambda: {"c", "d", "e"},
         "without --max-running-requests SGLang takes its own limit for MTP.",

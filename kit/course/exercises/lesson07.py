@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 
-from kit.bench import published, simulate
+from kit.bench import published
 from kit.course.check import Exercise
-from kit.hardware import SGLANG, Profile
-from kit.launch import flag_differences
 from kit.sizing import plan
 
 _RUN = published("cookbook-throughput")
 _ALONE = published("cookbook-latency")
-_BASE = replace(_RUN.profile, radix_cache=True)  # as 0.5.23 starts it
-_ASKED = 128
-_SHORT_MS = 1000.0
-WAYS: dict[str, Profile] = {
-    "a": replace(_BASE, max_running_requests=_ASKED),
-    "b": replace(_BASE, max_running_requests=_RUN.workload.max_concurrency, radix_cache=False),
-    "c": replace(_BASE, max_running_requests=_ASKED, ssm_dtype="bfloat16"),
-    "d": replace(_BASE, radix_cache=False),
-    "e": replace(_BASE, max_running_requests=_ASKED, mem_fraction_static=0.85),
-    "f": replace(_BASE, max_running_requests=_ASKED, radix_cache=False),
-}
-
-
-def ways() -> str:
-    """the flags that each way adds to the command of the published run, one way per line."""
-    return flag_differences(_BASE, WAYS)
 
 
 def _row(key: str) -> float:
@@ -44,14 +26,39 @@ def _waiting() -> float:
     return _in_part(_row("mean_ttft_ms"))
 
 
-@cache
-def _short() -> frozenset[str]:
-    return frozenset(name for name, way in WAYS.items() if _ttft_ms(way) < _SHORT_MS)
+Bounds = tuple[float, float]
 
 
-def _ttft_ms(way: Profile) -> float:
-    report = simulate(way, _RUN.workload, SGLANG, accept_length=_RUN.accept_length)
-    return report.ttft.mean or 0.0
+def goodput(
+    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
+) -> float:
+    pairs = zip(ttft_ms, tpot_ms, strict=True)
+    return sum(t <= bounds[0] and p <= bounds[1] for t, p in pairs) / seconds
+
+
+def _throughput(
+    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
+) -> float:
+    return len(ttft_ms) / seconds
+
+
+def _share(
+    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
+) -> float:
+    return goodput(ttft_ms, tpot_ms, bounds, seconds) * seconds / len(ttft_ms)
+
+
+def _either(
+    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
+) -> float:
+    pairs = zip(ttft_ms, tpot_ms, strict=True)
+    return sum(t <= bounds[0] or p <= bounds[1] for t, p in pairs) / seconds
+
+
+def _count(
+    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
+) -> float:
+    return goodput(ttft_ms, tpot_ms, bounds, 1)
 
 
 def _chunk_gap_ms() -> float:
@@ -68,6 +75,7 @@ EXERCISES = (
         hint="Little's law on a part of a request's life: requests per second, times the seconds "
         "that each spends waiting. Both are rows of the table.",
         solution="Half of the clients were in the queue at any time, and none of it was work.",
+        working=lambda: f"{_row('request_throughput')} × {_row('mean_ttft_ms')} / 1000",
     )
     .wrong(
         lambda: _in_part(_row("mean_e2e_latency_ms")),
@@ -89,28 +97,23 @@ EXERCISES = (
     ),
     Exercise(
         "07-2",
-        f"Which ways bring the mean TTFT of that run under {_SHORT_MS / 1e3:g} s "
-        f"on SGLang {SGLANG}? Write a set of letters.",
-        lambda: set(_short()),
-        hint="All hundred clients have to run at once: `plan(WAYS['a']).max_running_requests`, "
-        "or simulate the run.",
-        solution="The limit has to be raised, and each request has to take fewer state slots: "
-        "one without the prefix cache, against five with it. And no higher than there are clients, "
-        "since slots take their memory from the KV cache.",
+        "Write an SLO check: a function of the TTFTs and the TPOTs of a run (two lists in ms, one "
+        "entry per request), the two bounds in ms, and the seconds that the run took. It gives the "
+        "goodput, in requests per second.",
+        lambda: goodput,
+        hint="A request is good if it keeps both bounds. Count the good ones; a rate is a count "
+        "over a time.",
+        solution="A request that keeps one bound and breaks the other was not served as promised.",
+        cases=(
+            ([300.0] * 4, [20.0] * 4, (400, 20), 2.0),
+            ([300.0, 900.0, 350.0, 390.0], [15.0, 15.0, 30.0, 19.0], (400, 20), 4.0),
+            ([500.0, 500.0], [30.0, 30.0], (400, 20), 5.0),
+        ),
     )
-    .wrong(lambda: {"a"}, "the flag alone: the state slots end long before.")
-    .wrong(
-        lambda: {"b", "c"},
-        "half the state gives twice the slots, and that is still less than a hundred.",
-    )
-    .wrong(
-        lambda: {"b", "d"}, "without --max-running-requests SGLang keeps its own limit under MTP."
-    )
-    .wrong(
-        lambda: {"b", "f"},
-        "more slots than clients leave too few tokens of KV cache for those that run.",
-    )
-    .wrong(lambda: set(WAYS), "simulate each: most of them leave a queue."),
+    .wrong(lambda: _throughput, "those are all requests per second; only the good ones count.")
+    .wrong(lambda: _share, "that is a share of the requests; a rate is wanted, per second.")
+    .wrong(lambda: _either, "both bounds have to be kept, not one of them.")
+    .wrong(lambda: _count, "that is how many were good; divide by the seconds of the run."),
     Exercise(
         "07-3",
         "The cookbook's throughput command, typed today as it stands: how many tokens "
@@ -119,6 +122,9 @@ EXERCISES = (
         hint="The lengths are drawn from a seed, and its default has changed: "
         "`replace(load, seed=…)`.",
         solution="Another seed, other requests: whoever compares adds --seed 1.",
+        working=lambda: (
+            'replace(published("cookbook-throughput").workload, seed=42).total_output_tokens'
+        ),
     )
     .wrong(
         lambda: _RUN.workload.total_output_tokens,
@@ -142,6 +148,7 @@ EXERCISES = (
         solution="The same server, the same run, three times the ITL: compare the definition "
         "before the figure.",
         tolerance=0.05,
+        working=lambda: f"{_ALONE.report['mean_itl_ms']} × {_ALONE.report['accept_length']}",
     )
     .wrong(
         lambda: float(_ALONE.report["mean_itl_ms"]),
@@ -150,5 +157,6 @@ EXERCISES = (
     .wrong(
         lambda: _ALONE.report["mean_itl_ms"] / _ALONE.report["accept_length"],
         "you divided; it was divided already.",
-    ),
+    )
+    .wrong(lambda: _chunk_gap_ms() / 1000, "that is in seconds; the question asks for ms."),
 )

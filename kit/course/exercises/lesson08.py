@@ -1,33 +1,55 @@
-"""Lesson 08: an accept length by hand, experts in a verify step, and where MTP breaks even."""
+"""Lesson 08: an accept length by hand, experts in a verify step, and a speed-up."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kit.course.check import Exercise
 from kit.hardware import profile
-from kit.speed.speculation import accept_length, experts_touched, step_cost
+from kit.speed.speculation import accept_length, experts_touched
 
 CHANCES = (0.9, 0.8, 0.7)  # of each draft token, given those before it
 REQUESTS = 8
-_PROFILE = profile("h200x8")
-_LARGE = _PROFILE.model
+_LARGE = profile("h200x8").model
 _VERIFIED = 4  # tokens per request: three drafts, and its last one
-AT_ONCE = 16
 
 
-def _break_even(requests: int = AT_ONCE) -> float:
-    return step_cost(_PROFILE, requests).ratio
+def speed_up(chances: Sequence[float], plain_ms: float, verify_ms: float) -> float:
+    tokens, all_right = 1.0, 1.0
+    for chance in chances:
+        all_right *= chance
+        tokens += all_right
+    return tokens * plain_ms / verify_ms
+
+
+def _price_forgotten(chances: Sequence[float], plain_ms: float, verify_ms: float) -> float:
+    return speed_up(chances, 1, 1)
+
+
+def _upside_down(chances: Sequence[float], plain_ms: float, verify_ms: float) -> float:
+    return speed_up(chances, verify_ms, plain_ms)
+
+
+def _summed(chances: Sequence[float], plain_ms: float, verify_ms: float) -> float:
+    return (1 + sum(chances)) * plain_ms / verify_ms
+
+
+def _drafts_alone(chances: Sequence[float], plain_ms: float, verify_ms: float) -> float:
+    return speed_up(chances, plain_ms, verify_ms) - plain_ms / verify_ms
 
 
 EXERCISES = (
     Exercise(
         "08-1",
         "Three drafts are right with chances of "
-        f"{', '.join(map(str, CHANCES))}, each given those before it. What is the accept length?",
+        f"{', '.join(map(str, CHANCES))}, each given those before it. "
+        "What is the accept length, in tokens per step?",
         lambda: accept_length(CHANCES),
         hint="The first draft counts with its own chance, the second only if both are right. "
         "And one token comes in any case.",
         solution="1 + p₁ + p₁·p₂ + p₁·p₂·p₃: a draft after a miss is worth nothing.",
         tolerance=0.005,
+        working=lambda: "1 + 0.9 + 0.9 × 0.8 + 0.9 × 0.8 × 0.7",
     )
     .wrong(
         lambda: accept_length(CHANCES) - 1,
@@ -54,6 +76,7 @@ EXERCISES = (
         "token. `experts_touched(model, tokens)` does the rest.",
         solution="Tokens choose alike now and then, so it is fewer than ten for each; "
         "and several times what a plain step of the same requests touches.",
+        working=lambda: f"512 × (1 − (1 − 10 / 512) ** ({REQUESTS} × {_VERIFIED}))",
     )
     .wrong(
         lambda: experts_touched(_LARGE, REQUESTS),
@@ -69,17 +92,24 @@ EXERCISES = (
     ),
     Exercise(
         "08-3",
-        f"{AT_ONCE} requests of 1,000 tokens decode on {_PROFILE.name}. "
-        "From which accept length on is MTP worth it?",
-        _break_even,
-        hint="A verify step costs so many plain ones; `step_cost` says how many.",
-        solution="Below it every token costs more than without, however many are accepted.",
-        tolerance=0.005,
+        "Write a function of the chances of the drafts (each given those before it), and of the "
+        "times of a plain and of a verify step in ms: how many times faster is a token with MTP?",
+        lambda: speed_up,
+        hint="A verify step gives as many tokens as the accept length says. What would they have "
+        "taken in plain steps?",
+        solution="Accept length × plain step ÷ verify step. Below one, leave MTP off.",
+        cases=(
+            ((0.9, 0.8, 0.7), 8.0, 10.0),
+            ((0.5, 0.5, 0.5), 10.0, 22.0),
+            ((0.8,), 5.0, 6.0),
+        ),
     )
-    .wrong(lambda: 1 / _break_even(), "the other way round: verify over plain.")
-    .wrong(lambda: _break_even(1), "that is one request alone; more of them touch more experts.")
+    .wrong(lambda: _price_forgotten, "that is the accept length; a verify step takes longer.")
     .wrong(
-        lambda: 1.0,
-        "at 1 per step gives what a plain one gives, and it costs more than a plain one.",
+        lambda: _upside_down, "you multiplied by the price: it is verify over plain that divides."
+    )
+    .wrong(lambda: _summed, "you added the chances: then a draft would count even after a miss.")
+    .wrong(
+        lambda: _drafts_alone, "the model's own token comes with every step: it counts as well."
     ),
 )

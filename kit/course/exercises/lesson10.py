@@ -82,6 +82,7 @@ EXERCISES = (
         "request out?",
         solution="So a replica for so many requests serves several times as many people; as long "
         "as they do think.",
+        working=lambda: f"{USERS} × {_ANSWER_S:g} / ({_ANSWER_S:g} + {THINK_S:g})",
     )
     .wrong(lambda: float(USERS), "that is all of them, as if nobody read what he gets.")
     .wrong(

@@ -24,6 +24,10 @@ def questions() -> str:
     return "\n".join(f"{letter}  {text}" for letter, text in QUESTIONS.items())
 
 
+def _digits_below_half() -> int:
+    return next(n for n in range(1, 99) if RIGHT_DIGIT**n < 0.5)
+
+
 EXERCISES = (
     Exercise(
         "11-1",
@@ -35,6 +39,7 @@ EXERCISES = (
         solution="A small error in each step is a large one after many: so one gives the model a "
         "tool, and its call is short.",
         tolerance=0.02,
+        working=lambda: f"{SUMS} × {RIGHT_DIGIT} ** {DIGITS}",
     )
     .wrong(lambda: SUMS * RIGHT_DIGIT, "that is one digit; a sum needs all of them.")
     .wrong(
@@ -64,4 +69,16 @@ EXERCISES = (
         lambda: set("ABDEF"),
         "a fact has to be in the weights, and there is no room for many in so few.",
     ),
+    Exercise(
+        "11-3",
+        f"The model of the first exercise ({RIGHT_DIGIT:.0%} per digit): from how many digits on "
+        "does it get fewer than half of the sums right?",
+        _digits_below_half,
+        hint="Multiply by the same share again and again, and count: when is less than half left?",
+        solution="An edge like this is found by asking, with longer and longer questions.",
+        working=lambda: f"next(n for n in range(1, 99) if {RIGHT_DIGIT} ** n < 0.5)",
+    )
+    .wrong(lambda: _digits_below_half() - 1, "at that length slightly more than half are right.")
+    .wrong(lambda: 10, "you added the errors up: ten times five percent is not how they combine.")
+    .wrong(lambda: 11, "you added the errors up, and went one digit on."),
 )
