@@ -1,8 +1,11 @@
 """A plan from a trace: Mooncake's format and bench_serving's, and what is neither."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kit.capacity import Target, capacity_plan, read_trace
 from kit.capacity.trace import BLOCK_TOKENS, MOST_ROWS
@@ -84,6 +87,8 @@ def test_a_trace_that_comes_too_fast_is_shared_out(tmp_path):
         [{"timestamp": "now", "input_length": 5, "output_length": 3}],
         [{"timestamp": float("nan"), "input_length": 5, "output_length": 3}],
         [{"input_length": 5, "output_length": 3}],
+        [{"timestamp": 10**400, "input_length": 5, "output_length": 3}],
+        [{"timestamp": 1, "input_length": 5, "output_length": 3, "hash_ids": 7}],
         [{"input_lens": [1, 2], "output_lens": [1]}],
         [{"input_lens": "many", "output_lens": [1]}],
         [{"input_lens": [5], "output_lens": [0]}],
@@ -94,6 +99,34 @@ def test_a_trace_that_comes_too_fast_is_shared_out(tmp_path):
 def test_another_format_is_refused_in_two_lines(tmp_path, lines):
     with pytest.raises(KitError) as refused:
         read_trace(write(tmp_path, lines))
+    assert len(str(refused.value).splitlines()) == 2
+
+
+KEYS = st.sampled_from(
+    ["timestamp", "input_length", "output_length", "hash_ids", "input_lens", "output_lens"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.dictionaries(KEYS, VALUES, max_size=5), max_size=3))
+def test_any_json_is_a_trace_or_refused(tmp_path_factory, lines):
+    path = write(tmp_path_factory.mktemp("any"), [json.dumps(line) for line in lines])
+    with contextlib.suppress(KitError):
+        assert read_trace(path).rows
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_trace_or_two_lines(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("any") / "trace"
+    path.write_bytes(content)
+    with pytest.raises(KitError) as refused:
+        read_trace(path)
     assert len(str(refused.value).splitlines()) == 2
 
 

@@ -66,10 +66,12 @@ def _readme(plan: CapacityPlan, option: Option) -> str:
         f"{option.verdict}: {replicas(option)} of {option.candidate.title}, {option.gpus} GPUs; "
         f"each takes {amount(t, option.capacity)}",
         "",
-        f"1. Start replica.* on each of {option.replicas} machines (one form is enough).",
+        f"1. Start replica.* {option.replicas} times, each on {option.candidate.gpus} GPUs of its "
+        "own (one form is enough).",
+        "   Two on one machine: CUDA_VISIBLE_DEVICES for each, and another --port for the second.",
     ]
     if option.replicas > 1:
-        lines.append("2. Put their addresses for REPLICA1_IP … in router.*, and start it.")
+        lines.append("2. Put their addresses for REPLICA1_IP … into router.*, and start it.")
     lines += ["", str(option.provenance), ""]
     return "\n".join(lines)
 

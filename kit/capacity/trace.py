@@ -12,10 +12,10 @@ rate.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
 from kit.errors import InvalidValue
@@ -24,6 +24,7 @@ from kit.text_file import read_text
 BLOCK_TOKENS = 512  # of a hash id. Source: Mooncake's FAST25 trace release, README
 MOST_ROWS = 2000  # requests of a trace that are simulated: those that came closest together
 MOST_TOKENS = 10_000_000
+MOST_MS = 1e15  # a timestamp: thirty thousand years
 _HINT = (
     "give Mooncake's JSON lines (timestamp, input_length, output_length, hash_ids), or a result "
     "line of bench_serving --output-details"
@@ -70,7 +71,7 @@ def read_trace(path: Path) -> Trace:
     rows = [_request(path, at[0], line) for at, line in zip(lines, found, strict=True)]
     prefixes = _Prefixes()
     ordered = sorted(zip(rows, found, strict=True), key=lambda pair: pair[0].arrival_s)
-    with_prefix = [prefixes.of(row, line.get("hash_ids") or ()) for row, line in ordered]
+    with_prefix = [prefixes.of(row, line.get("hash_ids") or []) for row, line in ordered]
     busiest = _busiest(with_prefix)
     return Trace(path.name, busiest, True, len(rows) - len(busiest))
 
@@ -89,8 +90,11 @@ def _request(path: Path, number: int, line: Mapping[str, Any]) -> Row:
     where = f"{path}, line {number}"
     tokens = [_tokens(where, line, key) for key in ("input_length", "output_length")]
     at_ms = line.get("timestamp")
-    if isinstance(at_ms, bool) or not isinstance(at_ms, int | float) or not math.isfinite(at_ms):
+    number_given = isinstance(at_ms, int | float) and not isinstance(at_ms, bool)
+    if not number_given or not abs(at_ms) < MOST_MS:
         raise InvalidValue(f"{where} has no timestamp in milliseconds", _HINT)
+    if not isinstance(line.get("hash_ids", []), list | NoneType):
+        raise InvalidValue(f"{where} has hash_ids that are no list", _HINT)
     return Row(tokens[0], tokens[1], at_ms / 1e3)
 
 
