@@ -90,8 +90,7 @@ def _request(path: Path, number: int, line: Mapping[str, Any]) -> Row:
     where = f"{path}, line {number}"
     tokens = [_tokens(where, line, key) for key in ("input_length", "output_length")]
     at_ms = line.get("timestamp")
-    number_given = isinstance(at_ms, int | float) and not isinstance(at_ms, bool)
-    if not number_given or not abs(at_ms) < MOST_MS:
+    if isinstance(at_ms, bool) or not isinstance(at_ms, int | float) or not abs(at_ms) < MOST_MS:
         raise InvalidValue(f"{where} has no timestamp in milliseconds", _HINT)
     if not isinstance(line.get("hash_ids", []), list | NoneType):
         raise InvalidValue(f"{where} has hash_ids that are no list", _HINT)
