@@ -210,7 +210,7 @@ def connect(
         endpoint = _twin(*settings, "because the twin was asked for")
     elif named:
         why = "because its URL was given" if url else "because KIT_BASE_URL names it"
-        endpoint = _open(base_url(named), checked_key(key) if key else None, model, why)
+        endpoint = open_endpoint(base_url(named), checked_key(key) if key else None, model, why)
     else:
         found = _local(model)
         endpoint = _twin(*settings, found) if isinstance(found, str) else found
@@ -253,7 +253,7 @@ def _local(model: str | None) -> Endpoint | str:
     for port in _LOCAL_PORTS:
         try:
             why = f"because it answers on localhost:{port}"
-            return _open(f"http://127.0.0.1:{port}", None, model, why, _LOCAL_TIMEOUT_S)
+            return open_endpoint(f"http://127.0.0.1:{port}", None, model, why, _LOCAL_TIMEOUT_S)
         except EndpointError as problem:
             locked = locked or (f"localhost:{port}" if _REFUSED in problem.what else "")
     if locked:
@@ -261,10 +261,13 @@ def _local(model: str | None) -> Endpoint | str:
     return "because no URL was given, and nothing answers on localhost:30000 or :8000"
 
 
-def _open(
+def open_endpoint(
     url: str, key: str | None, model: str | None, why: str, timeout_s: float = TIMEOUT_S
 ) -> Endpoint:
-    """The server at `url`, within `timeout_s` in all."""
+    """The server at `url`, asked within `timeout_s` in all; `connect` for a reader says which.
+
+    Raises as `connect` does.
+    """
     until_s = time.monotonic() + timeout_s
     reply = get(f"{url}/v1/models", key, timeout_s)
     chosen = _choose(url, reply, model)
@@ -362,7 +365,7 @@ def _twin(profile: str, speed: float, sglang: str, model: str | None, why: str) 
             if not _twins:
                 atexit.register(_end)
             running = _twins[settings] = twin_process.start(*settings)
-    return _open(running.url, None, model, why)
+    return open_endpoint(running.url, None, model, why)
 
 
 def _end(url: str | None = None) -> None:

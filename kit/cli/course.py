@@ -1,4 +1,4 @@
-"""Commands of the course: one question, the lessons headless, the lessons in JupyterLab."""
+"""Commands of the course: what runs here, one question, the lessons headless and in JupyterLab."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit import load_data
-from kit.cli.shared import Add, connected, endpoint_options, json_option, print_json
-from kit.errors import UNSHOWABLE, visible
+from kit.cli.shared import Add, connected, endpoint_options, json_option, print_figures, print_json
+from kit.errors import UNSHOWABLE, LessonError, visible
 
 if TYPE_CHECKING:
     from kit.views.reply import Reply, Tally
@@ -20,6 +20,9 @@ OWN_COPY = "qwen35-course"
 
 
 def add(add_command: Add) -> None:
+    sub = add_command("doctor", _doctor, "what is here, what is missing, which lessons run")
+    json_option(sub)
+
     sub = add_command("chat", _chat, "ask one question and watch the answer stream")
     sub.add_argument("text")
     sub.add_argument("--no-thinking", action="store_true", help="instruct mode")
@@ -47,6 +50,14 @@ def add(add_command: Add) -> None:
         f"notebooks/; where there is no clone, {OWN_COPY}/)",
     )
     sub.add_argument("arguments", nargs="*", help="after --, for jupyter lab itself")
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from kit.course.doctor import examine
+
+    report = examine()
+    print_figures(report, args)
+    return 0 if report.fine else 1
 
 
 def _chat(args: argparse.Namespace) -> int:
@@ -156,11 +167,15 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _lab(args: argparse.Namespace) -> int:
-    from jupyterlab.labapp import LabApp
-
     from kit.course.copies import lay_out
+    from kit.course.doctor import examine
     from kit.course.lessons import NOTEBOOKS, PACKAGED, lessons
 
+    print(examine(quick=True).first_lines(), flush=True)
+    try:
+        from jupyterlab.labapp import LabApp
+    except ModuleNotFoundError as missing:
+        raise LessonError(f"JupyterLab cannot start: {missing}", "kit doctor") from missing
     folder, arguments = args.folder, args.arguments
     if folder and folder.startswith("-"):  # kit lab -- --no-browser
         folder, arguments = None, [folder, *arguments]
