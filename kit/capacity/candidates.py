@@ -49,6 +49,7 @@ class Candidate:
     replicas: int
     least_replicas: int
     wider: Profile | None = None
+    widened: bool = False  # its slots were chosen here
 
     @property
     def gpus(self) -> int:
@@ -109,7 +110,8 @@ def candidates(
         for profile in _profiles(target, name, recipe.key, gpu_name, sglang)
         if most_gpus is None or profile.tp_size <= most_gpus
     ]
-    found = [*first, *(candidate_of(target, c.wider, sglang) for c in first if c.wider)]
+    more = (candidate_of(target, c.wider, sglang) for c in first if c.wider)
+    found = [*first, *(replace(candidate, widened=True) for candidate in more)]
     return tuple(sorted(found, key=lambda c: (c.about_gpus, -c.users / c.gpus, c.title)))
 
 
@@ -154,9 +156,7 @@ def candidate_of(target: Target, profile: Profile, sglang: str) -> Candidate:
     about = _Arithmetic.of(target, profile, sglang)
     memory = plan(profile, sglang)
     fast = _most(about.keeps, MOST_USERS)
-    room = min(
-        memory.max_running_requests, memory.kv_tokens // (target.mean_input + target.mean_output)
-    )
+    room = min(memory.max_running_requests, memory.kv_tokens // target.mean_tokens)
     users = max(1, min(fast, int(room)))
     best = replace(about, prefill_s=about.more_s, unsure=dict.fromkeys(about.unsure, 1.0))
     waiting = (target.ttft_ms or math.inf) / 1e3 / best.life_s(1)  # as long as the bound allows
@@ -263,7 +263,7 @@ def _wider(target: Target, memory: MemoryPlan, fast: int) -> Profile | None:
 
     def holds(number: int) -> bool:
         then = plan(with_slots(number), memory.sglang)
-        enough = then.kv_tokens >= number * (target.mean_input + target.mean_output)
+        enough = then.kv_tokens >= number * target.mean_tokens
         return then.max_running_requests >= number and enough
 
     found = _most(holds, most)

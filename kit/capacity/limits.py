@@ -12,10 +12,12 @@ from typing import Literal
 
 from kit.capacity.judge import Option, Point
 from kit.hardware import Gpu
+from kit.sizing import plan
 from kit.speed import SpeedModel
 
 Resource = Literal["slots", "KV cache", "bandwidth", "FLOPs", "launches"]
 _QUEUE = 0.5  # waiting requests of an average step: more is no coincidence
+_MORE = 8  # slots beyond those that were chosen
 _HELPS = 0.88  # of its time that a step still takes: above, the resource is not short
 
 
@@ -35,22 +37,41 @@ def limit(option: Option) -> Limit:
     was tried, else at the load that it has."""
     point = option.beyond or option.point
     out, memory = point.outcome, option.candidate.memory
+    if point.tightest == "ttft" and out.queued > _QUEUE and _could_have_more(option):
+        found = _steps(option, option.most or option.point, "tpot")
+        slots = memory.max_running_requests
+        return Limit(
+            found.resource, f"its {slots} slots are what it serves in time; {found.reason}"
+        )
     if point.tightest == "ttft" and out.queued > _QUEUE:
         load = f"{out.queued:,.0f} wait while {out.running:,.0f} run"
         if out.most_running >= memory.max_running_requests:
             return Limit("slots", f"{load}: the {memory.max_running_requests} slots are taken")
         used = f"{out.kv_tokens:,.0f} of {memory.kv_tokens:,} tokens held, the rest promised"
         return Limit("KV cache", f"{load}: {used}")
-    return _steps(option, point)
+    return _steps(option, point, point.tightest)
 
 
-def _steps(option: Option, point: Point) -> Limit:
+def _could_have_more(option: Option) -> bool:
+    """Whether memory would give more slots than the search chose, by what steps serve in time."""
+    p, t = option.profile, option.target
+    if not option.candidate.widened or p.max_running_requests is None:
+        return False
+    number = p.max_running_requests + _MORE
+    then = plan(replace(p, max_running_requests=number), option.candidate.memory.sglang)
+    return then.max_running_requests >= number and then.kv_tokens >= number * t.mean_tokens
+
+
+def _steps(option: Option, point: Point, metric: str) -> Limit:
     gpu = option.profile.gpu
-    wider = _share(option, point, replace(gpu, bandwidth_gb_s=2 * gpu.bandwidth_gb_s))
-    faster = _share(option, point, replace(gpu, flops={k: 2 * v for k, v in gpu.flops.items()}))
-    what = "its prefills" if point.tightest == "ttft" else "its steps"
+    changed = (
+        replace(gpu, bandwidth_gb_s=2 * gpu.bandwidth_gb_s),
+        replace(gpu, flops={k: 2 * v for k, v in gpu.flops.items()}),
+    )
+    wider, faster = (_share(option, point, metric, other) for other in changed)
+    what = "its prefills" if metric == "ttft" else "its steps"
     told = (
-        f"{point.tightest.upper()} is nearest to its bound, and {what} take {wider:.0%} of their "
+        f"{metric.upper()} is nearest to its bound, and {what} take {wider:.0%} of their "
         f"time with twice the bandwidth, {faster:.0%} with twice the FLOP/s"
     )
     if min(wider, faster) > _HELPS:
@@ -58,7 +79,7 @@ def _steps(option: Option, point: Point) -> Limit:
     return Limit("bandwidth" if wider < faster else "FLOPs", told)
 
 
-def _share(option: Option, point: Point, gpu: Gpu) -> float:
+def _share(option: Option, point: Point, metric: str, gpu: Gpu) -> float:
     """What steps as this load has them take on another GPU, of what they take on its own."""
     own = option.candidate.speed
     other = SpeedModel(replace(own.profile, gpu=gpu), own.sglang, own.constants)
@@ -66,7 +87,7 @@ def _share(option: Option, point: Point, gpu: Gpu) -> float:
     running, held = max(1, round(out.running)), round(out.kv_tokens)
     tokens, requests = max(1, round(out.prefill_tokens)), max(1, round(out.prefill_requests))
     prefills = other.prefill_s(tokens, requests) / own.prefill_s(tokens, requests)
-    if point.tightest == "ttft":
+    if metric == "ttft":
         return prefills
     steps = other.step_s(running, held) / own.step_s(running, held)
     return (1 - out.prefill_share) * steps + out.prefill_share * prefills

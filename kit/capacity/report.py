@@ -60,12 +60,12 @@ def replicas(option: Option) -> str:
 
 def next_steps(plan: CapacityPlan, option: Option) -> Iterator[str]:
     """What to change when more is asked, or this does not hold: each from figures of the plan."""
-    if option.verdict != "does not hold":
+    if option.verdict != "does not hold" and plan.target.kind != "trace":
         more = amount(plan.target, option.capacity * (option.replicas + 1))
-        if plan.target.kind != "trace":
-            yield (
-                f"one replica more behind the router, {option.candidate.gpus} GPUs: up to {more}"
-            )
+        yield (
+            f"one replica more behind the router, {option.candidate.gpus} GPUs"
+            f"{_node(option)}: up to {more}"
+        )
     if plan.limit(option).resource in ("slots", "KV cache"):
         for remedy in explain(option.candidate.memory).remedies[:2]:
             yield f"more room: {remedy.action} ({remedy.gives})"
@@ -83,6 +83,13 @@ def next_steps(plan: CapacityPlan, option: Option) -> Iterator[str]:
         if better and q.gpu != p.gpu and q.model == p.model:
             yield f"another GPU: {q.title}, {other.gpus} GPUs in place of {option.gpus}"
             break
+
+
+def _node(option: Option) -> str:
+    """Which node the next replica begins, where it begins one."""
+    per_node = option.profile.gpu.gpus_per_node
+    now, then = (-(-n // per_node) for n in (option.gpus, option.gpus + option.candidate.gpus))
+    return f" and so node {then} of {per_node}" if then > now else ""
 
 
 def option_json(plan: CapacityPlan, number: int, option: Option) -> dict[str, Any]:

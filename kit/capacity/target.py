@@ -130,6 +130,11 @@ class Target:
         return sum(row.output_tokens for row in self.rows) / len(self.rows)
 
     @property
+    def mean_tokens(self) -> float:
+        """Of a request, prompt and answer."""
+        return self.mean_input + self.mean_output
+
+    @property
     def most_replicas(self) -> int:
         """With more, a replica would have less than one user, or hardly a request at a time."""
         if self.users is not None:
