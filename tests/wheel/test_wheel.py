@@ -1,6 +1,7 @@
 """The built wheel in an environment of its own, far from the clone: what `make test-wheel` runs."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,27 @@ def test_its_data_came_along(installed, tmp_path):
     code = "import kit; print(kit.__file__)"
     where = run(installed / "python", "-c", code, cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parent)
+
+
+def test_setup_without_make_fills_an_environment_and_does_nothing_the_second_time(tmp_path):
+    for name in ("requirements.txt", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "kit", tmp_path / "kit")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    said = run(sys.executable, "-m", "kit.setup", cwd=tmp_path)
+    assert said.splitlines()[0].startswith("1/2")
+    kit = tmp_path / ".venv" / BIN / "kit"
+    assert str(kit) in said.splitlines()[-1]
+    assert "--speculative-algorithm" in run(kit, "command", "h200x8", cwd=tmp_path)
+    again = run(sys.executable, "-m", "kit.setup", cwd=tmp_path)
+    assert len(again.splitlines()) == 1
+
+
+@pytest.mark.parametrize("system", ["linux", "windows", "macos"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.14"])
+def test_the_lock_has_a_wheel_of_everything(system, version, tmp_path):
+    """Nothing is compiled on a learner's machine. Asked of the package index, not installed."""
+    uv = Path(sys.executable).with_name("uv")
+    where = ("--target", tmp_path / "x", "--python-version", version, "--python-platform", system)
+    how = ("--dry-run", "--quiet", "--require-hashes", "--only-binary", ":all:")
+    run(uv, "pip", "install", *how, *where, "-r", ROOT / "requirements.txt", cwd=tmp_path)
