@@ -63,6 +63,14 @@ def test_it_opens_with_title_aims_minutes_and_a_picture_or_output_soon(name):
 
 
 @EVERY
+def test_its_head_says_which_earlier_lessons_it_needs(name):
+    found = re.search(r"\*\d+ minutes .* Needs ([^.]*)\.", prose(name)[0])
+    needed = re.findall(r"\d\d", found[1])
+    assert needed or name.startswith("00"), found[1]
+    assert all(number < name[:2] for number in needed)
+
+
+@EVERY
 def test_it_closes_with_exercises_and_key_points(name):
     text = "\n".join(prose(name))
     assert "## Exercises" in text

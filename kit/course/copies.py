@@ -20,7 +20,7 @@ RECORD = ".copied.json"
 
 
 def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> None:
-    """Copy the lessons of `source`, and their pictures, into `folder`.
+    """Copy the lessons of `source`, their pictures and the glossary, into `folder`.
 
     Says where, and which newer versions lie beside a changed file. Raises LessonError where
     `folder` is a file, KitError where it cannot be written.
@@ -48,8 +48,8 @@ def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> N
 
 
 def _files(source: Path) -> Iterator[str]:
-    """Names of the lessons and their pictures, relative to `source`."""
-    for path in sorted([*source.glob("*.ipynb"), *source.glob("images/*")]):
+    """Names of the lessons, their pictures and the glossary, relative to `source`."""
+    for path in sorted([*source.glob("*.ipynb"), *source.glob("*.md"), *source.glob("images/*")]):
         if path.is_file():
             yield path.relative_to(source).as_posix()
 
