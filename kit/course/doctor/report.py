@@ -31,14 +31,16 @@ WHERE = {"here": "here, computed", "twin": "on the twin", "server": "on your ser
 
 QUICK: Mapping[str, Check] = {
     "Python": packages.python,
-    "packages": packages.packages,
+    "packages": partial(packages.packages, beneath=False),
     "loopback": checks.loopback,
     "disk": checks.disk,
     "memory": checks.memory,
     "proxies": checks.proxies,
     **{f"port {number}": partial(checks.port, number=number) for number in checks.ports()},
 }
-SLOW: Mapping[str, Check] = {
+FULL: Mapping[str, Check] = {
+    **QUICK,
+    "packages": packages.packages,
     "server": checks.endpoint,
     "GPU": gpus.gpus,
     "SGLang": checks.sglang,
@@ -142,7 +144,7 @@ def examine(
     Each check runs in a thread of its own: one that hangs, or breaks, becomes a row that says so.
     """
     here = machine or Machine()
-    chosen = QUICK if quick else {**QUICK, **SLOW}
+    chosen = QUICK if quick else FULL
     found: dict[str, Finding] = {}
     threads = {
         name: threading.Thread(target=_look, args=(name, check, here, found), daemon=True)
@@ -155,7 +157,8 @@ def examine(
     for thread in threads.values():
         thread.join(max(0.0, until_s - time.monotonic()))
     late = f"could not be checked: no answer within {limit_s:g} s"
-    rows = tuple(found.get(name) or Finding(name, "unknown", late) for name in chosen)
+    again = "kit doctor" + ("" if quick else ", when the machine is less busy")
+    rows = tuple(found.get(name) or Finding(name, "unknown", late, again) for name in chosen)
     return Report(rows, tuple(_lessons(rows, here)))
 
 
