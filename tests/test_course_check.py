@@ -1,3 +1,4 @@
+import functools
 import importlib
 import json
 import re
@@ -149,6 +150,8 @@ def test_an_answer_may_have_any_reasonable_type(exercise, answer):
     [
         (HUNDRED, "about 100", "a number is wanted, and this is a str"),
         (HUNDRED, "1,00", "a number is wanted, and this is a str"),
+        (HUNDRED, "100 GB", "a number is wanted, and this is a str"),
+        (HUNDRED, "1" * 5000, "a number is wanted, and this is a str"),
         (HUNDRED, "", "a number is wanted, and this is a str"),
         (HUNDRED, [100], "a number is wanted, and this is a list"),
         (HUNDRED, True, "a number is wanted, and this is a bool"),
@@ -165,7 +168,9 @@ def test_a_wrong_type_is_said(exercise, answer, says):
     assert says in exercise.complaint(answer)
 
 
-@pytest.mark.parametrize("answer", [float("nan"), float("inf"), Decimal("NaN"), Decimal("-inf")])
+@pytest.mark.parametrize(
+    "answer", [float("nan"), float("inf"), 10**400, Decimal("NaN"), Decimal("-inf")]
+)
 def test_no_number_is_no_answer(answer):
     assert not HUNDRED.accepts(answer)
     assert not SHARE.accepts(answer)
@@ -203,6 +208,7 @@ def test_a_function_is_judged_by_what_it_gives():
         (lambda n: n, "gives 4; 2.0 is wanted"),
         (lambda n: n / 0, "raises ZeroDivisionError"),
         (lambda: 2.0, "raises TypeError"),
+        (functools.partial(halves_rounded), "`your function(5)` gives 2; 2.5 is wanted"),
         (lambda n: print(n) if n > 4 else n / 2, "does it end with `return`?"),
         (lambda n: str(n / 2), "gives '2.0'; 2.0 is wanted"),
     ],

@@ -91,7 +91,8 @@ class Exercise:
         for case in self.cases:
             gives, wanted = _result(answer, case), _result(expected, case)
             if not same(gives, wanted, self.tolerance, exact=True):
-                call = f"{answer.__name__}({', '.join(map(_short, case))})"
+                name = getattr(answer, "__name__", "your function")
+                call = f"{name}({', '.join(map(_short, case))})"
                 if gives is None:
                     return f"`{call}` gives nothing: does it end with `return`?"
                 said = gives if isinstance(gives, _Raised) else f"gives {_short(gives)}"
