@@ -34,7 +34,9 @@ def seeing(counts_images: bool = True, reads_images: bool = True):
         yield OK
         for total in range(1, asked.body["max_tokens"] + 1):
             yield chunked(chat_delta({"content": "word "}, total))
-        yield chunked(b"data: %s\n\n" % json.dumps({"choices": [], "usage": usage}).encode()) + END
+        yield chunked(chat_delta({}, finish="stop"))
+        yield chunked(b"data: %s\n\n" % json.dumps({"choices": [], "usage": usage}).encode())
+        yield chunked(b"data: [DONE]\n\n") + END
 
     return answer
 

@@ -100,7 +100,7 @@ def test_unknown_ends_are_overcommitted_and_retracted():
 def test_memory_is_never_overdrawn(machine, radix_cache):
     scheduler = server(machine, kv_tokens=3000, running=200, radix_cache=radix_cache)
     for i in range(60):
-        request = Request(str(i), 10 + i % 37, 300 + i % 90, i * 0.12, max_tokens=390)
+        request = Request(str(i), 10 + i % 37, 300 + i % 90, i * 0.09, max_tokens=390)
         scheduler.submit(request)
     now, most = 0.0, 0
     while scheduler.wake_s() is not None or scheduler.running or scheduler.queued:

@@ -153,7 +153,7 @@ def test_a_stream_without_an_end_is_ended():
         yield OK + b"".join(map(chunked, WHOLE if asked.number == 0 else []))
         while asked.number:
             yield chunked(WORDS[0] * 500)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         yield END
 
     async def main():
