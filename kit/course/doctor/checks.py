@@ -25,7 +25,7 @@ from kit.server.preflight import cached_gb, hub_cache
 GIB = 2**30
 JUPYTER_PORT = 8888
 ASKED_WITHIN_S = 0.5  # as long as `connect` waits for a port that nobody named
-NAMED_WITHIN_S = 3.5
+NAMED_WITHIN_S = 2.5
 ENGINE_WITHIN_S = 2.0
 LOOPBACK = {"localhost", "127.0.0.1"}
 # Free space: a lesson's page and a picture's cache; the two environments of the course.
@@ -86,8 +86,19 @@ def endpoint(machine: Machine) -> Finding:
     return Finding("server", "ok", f"{there}, which KIT_BASE_URL names", serves=there.kind)
 
 
-def disk(machine: Machine, notebooks: Path = NOTEBOOKS) -> Finding:
+def notebooks(machine: Machine, folder: Path = NOTEBOOKS) -> Finding:
+    """The lessons' own files."""
+    there = {path.name[:2] for path in folder.glob("[0-9][0-9]_*.ipynb")}
+    if missing := tuple(number for number in EVERY if number not in there):
+        found = f"{', '.join(missing)} not in {folder}"
+        remedy = "git checkout notebooks, in a clone; else install the course anew"
+        return Finding("notebooks", "fail", found, remedy, missing)
+    return Finding("notebooks", "ok", f"{len(there)} in {folder}")
+
+
+def disk(machine: Machine, folder: Path = NOTEBOOKS) -> Finding:
     """Room where the lessons lie and where pages and logs go."""
+    notebooks = next(path for path in (folder, *folder.parents) if path.exists())
     folders = {"notebooks": notebooks, "temporary files": Path(tempfile.gettempdir())}
     free = {what: machine.free_bytes(folder) for what, folder in folders.items()}
     what = min(free, key=lambda one: free[one])
@@ -140,13 +151,16 @@ def docker(machine: Machine) -> Finding:
     """The docker engine, for those who serve in a container."""
     if machine.which("docker") is None:
         return Finding("docker", "ok", "none: only kit serve --docker and compose want it")
-    said = machine.run(["docker", "info", "--format", "{{.ServerVersion}}"], ENGINE_WITHIN_S)
+    remedy = "start its engine (sudo systemctl start docker, Docker Desktop); no lesson needs it"
+    try:
+        said = machine.run(["docker", "info", "--format", "{{.ServerVersion}}"], ENGINE_WITHIN_S)
+    except KitError as problem:
+        return Finding("docker", "unknown", f"could not be checked: {problem.what}", remedy)
     version = said.text.strip().splitlines()
     if said.code == 0 and version and version[-1][:1].isdigit():
         return Finding("docker", "ok", f"engine {version[-1]}")
     lines = [line for line in said.errors.splitlines() if line.strip()]
     why = lines[0][:160] if lines else "no engine"
-    remedy = "start its engine (sudo systemctl start docker, Docker Desktop); no lesson needs it"
     return Finding("docker", "warn", f"the command is here; {why}", remedy)
 
 
