@@ -9,11 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
 
+from kit.course.lessons import lessons
 from kit.hardware import profile
 from kit.launch import launch_plan
 from kit.launch.render import render
@@ -146,3 +149,15 @@ def test_the_images_steps_make_a_course_that_opens(tmp_path):
     assert opened.returncode == 0, opened.stderr
     assert "0.0.0.0" in opened.stdout
     assert len(list((tmp_path / "work").glob("*.ipynb"))) >= 12
+
+
+def test_every_lesson_gets_a_badge_that_opens_it_and_one_only():
+    spec = spec_from_file_location("badges", ROOT / "deploy" / "badges.py")
+    badges = module_from_spec(spec)
+    spec.loader.exec_module(badges)
+    once = badges.with_badges((ROOT / "README.md").read_text(), "somebody/course")
+    assert badges.with_badges(once, "somebody/course") == once
+    opened = re.findall(r"mybinder\.org/v2/gh/somebody/course/HEAD\?urlpath=([^)]+)\)", once)
+    assert [unquote(path) for path in opened] == [
+        f"lab/tree/notebooks/{lesson.name}" for lesson in lessons()
+    ]
