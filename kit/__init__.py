@@ -2,6 +2,7 @@
 
 The line that runs through it, left to right; a module imports what stands left of it:
 
+    python_floor  the oldest Python that will do
     errors      what went wrong, and what to type next
     provenance  computed · simulated · published · measured, and who wrote a text
     load_data   the files of kit/data, and when a rule in them holds
@@ -35,6 +36,8 @@ from __future__ import annotations
 
 import importlib
 from typing import Any
+
+from kit import python_floor  # noqa: F401, before all else: an older Python ends there
 
 __version__ = "0.1.0"
 

@@ -20,6 +20,7 @@ from kit.cli import main
 from kit.course.doctor import Finding, Machine, Report, checks, examine, gpus, machine, packages
 from kit.course.lessons import lessons
 from kit.errors import EndpointError
+from kit.python_floor import FLOOR
 from kit.twin import process as twin_process
 
 ROOT = Path(__file__).parents[1]
@@ -78,9 +79,19 @@ def test_an_old_python_stops_every_lesson() -> None:
     assert "3.10.14" in report.first_lines()
 
 
+def test_on_an_old_python_the_kit_ends_in_two_lines_before_it_breaks() -> None:
+    older = "import sys; sys.version_info = (3, 10, 14, 'final', 0); import kit"
+    done = subprocess.run(
+        [sys.executable, "-c", older], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "this is 3.10.14" in done.stderr
+    assert done.stderr.splitlines()[1].startswith("→ install Python 3.11 or newer")
+
+
 def test_the_oldest_python_is_the_one_that_the_kit_declares() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["requires-python"] == f">={'.'.join(map(str, packages.FLOOR))}"
+    assert project["requires-python"] == f">={'.'.join(map(str, FLOOR))}"
 
 
 def without(name: str) -> Callable[[str], str | None]:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kit.course.doctor.machine import EVERY, SERVED, Finding, Machine
+from kit.python_floor import FLOOR, LEAST, REMEDY
 
 KIT = "qwen35-serving-kit"
 ROOT = Path(__file__).resolve().parents[3]
-FLOOR = (3, 11)
 # What no lesson in JupyterLab imports: `kit run` and the tests do.
 HEADLESS = {"papermill", "nbval", "nbconvert"}
 # What only lessons that ask a server import, or the twin that answers them.
@@ -35,11 +35,9 @@ Floors = dict[str, str]  # a package and the oldest version that will do; "" for
 def python(machine: Machine) -> Finding:
     """Python itself, against the oldest that the kit runs on."""
     version = ".".join(map(str, machine.python))
-    if machine.python[: len(FLOOR)] >= FLOOR:
+    if machine.python >= FLOOR:
         return Finding("Python", "ok", f"{version} on {sys.platform}, {sys.prefix}")
-    least = ".".join(map(str, FLOOR))
-    remedy = f"install Python {least} or newer, then: make setup PYTHON=python{least}"
-    return Finding("Python", "fail", f"{version}; the kit needs {least}", remedy, EVERY)
+    return Finding("Python", "fail", f"{version}; the kit needs {LEAST}", REMEDY, EVERY)
 
 
 def packages(machine: Machine, root: Path = ROOT, beneath: bool = True) -> Finding:
