@@ -66,8 +66,8 @@ def _capped() -> dict[str, int]:
     return {name: int(value) for name, value in found.groupdict().items()}
 
 
-def _with_one_slot() -> int:
-    return min(_ASKED, _capped()["slots"])
+def _with_half_states() -> int:
+    return min(_ASKED, 2 * _capped()["slots"] // _capped()["each"])
 
 
 EXERCISES = (
@@ -87,21 +87,20 @@ EXERCISES = (
     .wrong(lambda: _asked_for, "that is what the command asked for; the server admits fewer."),
     Exercise(
         "03-2",
-        "How many would the recorded server run at once with --disable-radix-cache added?",
-        _with_one_slot,
-        hint="Without a prefix cache a request takes one state slot. The log says how many "
-        "slots there are, and the command how many requests were asked for.",
-        solution="One slot per request, so as many requests as slots: still fewer than asked for.",
-        working=lambda: f"min({_ASKED}, {_capped()['slots']})",
+        f"The capped server was asked for {_ASKED} requests at once. How many would it run if its "
+        "states took half the bytes, so that the same memory held twice the slots?",
+        _with_half_states,
+        hint="The log says how many slots there are, and how many a request takes with the "
+        "prefix cache on.",
+        solution="Twice the slots, at the same number per request: still fewer than asked for.",
+        working=lambda: f"min({_ASKED}, 2 × {_capped()['slots']} // {_capped()['each']})",
     )
+    .wrong(lambda: _capped()["cap"], "that is what it ran with the states as they are.")
+    .wrong(lambda: _ASKED, "that was asked for; there are still fewer slots than that takes.")
+    .wrong(lambda: 2 * _capped()["slots"], "those are slots; a request takes several of them.")
     .wrong(
-        lambda: _capped()["cap"],
-        "that is what it ran with the prefix cache, at several slots per request.",
-    )
-    .wrong(lambda: _ASKED, "that was asked for; there are fewer slots than that.")
-    .wrong(
-        lambda: _capped()["slots"] * _capped()["each"],
-        "you multiplied; a slot holds one state, never several requests.",
+        lambda: _with_half_states() + 1,
+        "the last one would have some of its slots only: round down.",
     ),
     Exercise(
         "03-3",
