@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from kit.twin import process as twin_process
 
 ROOT = Path(__file__).parents[1]
 GIB = 2**30
+INSTALLED, REQUIRES = cache(machine.installed), cache(machine.requires)  # of a hundred packages
 H100 = "NVIDIA H100 80GB HBM3, 81559, 580.95.05, 9.0"
 
 
@@ -48,6 +50,8 @@ def quiet(**broken: object) -> Machine:
         listens=lambda port: False,
         loopback=lambda: None,
         ask=refused,
+        installed=INSTALLED,
+        requires=REQUIRES,
     )
     return replace(plain, **broken)
 
@@ -95,7 +99,7 @@ def test_the_oldest_python_is_the_one_that_the_kit_declares() -> None:
 
 
 def without(name: str) -> Callable[[str], str | None]:
-    return lambda asked: None if asked == name else machine.installed(asked)
+    return lambda asked: None if asked == name else INSTALLED(asked)
 
 
 def test_a_missing_package_is_named_with_the_lessons_that_need_it() -> None:
@@ -120,7 +124,7 @@ def test_what_only_headless_runs_need_stops_no_lesson() -> None:
 
 
 def test_a_package_that_is_too_old_is_named_with_its_floor() -> None:
-    old = quiet(installed=lambda name: "1.9.3" if name == "openai" else machine.installed(name))
+    old = quiet(installed=lambda name: "1.9.3" if name == "openai" else INSTALLED(name))
     found = packages.packages(old)
     assert "openai 1.9.3 is older than 3.54" in found.found
 
