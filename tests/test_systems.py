@@ -100,3 +100,13 @@ def test_what_only_linux_has_is_on_the_list():
     assert set(used) == set(listed)
     for file, names in used.items():
         assert names == set(re.findall(r"`([^`]+)`", listed[file])), file
+
+
+def test_every_text_file_is_opened_in_an_encoding_that_is_named():
+    """The default is the system's: code page 1252 on many a Windows."""
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--preview", "--no-cache"]
+    done = subprocess.run(
+        [*ruff, "--select", "PLW1514", "kit", "notebooks"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
