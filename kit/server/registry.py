@@ -66,7 +66,8 @@ def keep_key(port: int, key: str) -> Path:
     forget_key(port)
     private_folder()
     file = _key_file(port)
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(opened, "w", encoding="utf-8") as out:
         out.write(f"api-key: {json.dumps(key)}\n")
     return file
 
