@@ -169,7 +169,16 @@ def test_a_wrong_type_is_said(exercise, answer, says):
 
 
 @pytest.mark.parametrize(
-    "answer", [float("nan"), float("inf"), 10**400, Decimal("NaN"), Decimal("-inf")]
+    "answer",
+    [
+        float("nan"),
+        float("inf"),
+        10**400,
+        Fraction(10**400, 3),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("-inf"),
+    ],
 )
 def test_no_number_is_no_answer(answer):
     assert not HUNDRED.accepts(answer)
@@ -226,3 +235,14 @@ def test_a_function_that_changes_its_arguments_spoils_no_later_case():
     last = Exercise("x", "?", lambda: lambda items: items[-1], "", "", cases=(([1, 2],),))
     assert last.accepts(lambda items: items.pop())
     assert last.accepts(lambda items: items.pop())
+
+
+def test_a_function_is_called_at_most_once_for_each_case():
+    calls = []
+
+    def per_million(gpus, gpu_hour, tokens_per_s):
+        calls.append(gpus)
+        return gpus * gpu_hour / (tokens_per_s * 3600) * 1e6 * (gpus < 16)
+
+    assert not check("10-3", per_million).right
+    assert sorted(calls) == [1, 8, 16]

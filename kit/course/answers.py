@@ -89,8 +89,11 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _number(value: Any, exact: bool) -> Any:
-    if isinstance(value, Decimal | Fraction) and math.isfinite(value):
-        return int(value) if value == int(value) else float(value)
+    if isinstance(value, Decimal | Fraction):
+        try:
+            return int(value) if value == int(value) else float(value)
+        except (ArithmeticError, ValueError):  # no number, or beyond all floats
+            return math.nan
     if isinstance(value, str) and not exact:
         text = value.strip()
         if len(text) < 40 and any(c.isdigit() for c in text) and _NUMBER.fullmatch(text):

@@ -129,6 +129,8 @@ class Verdict:
 def check(name: str, answer: Any) -> Verdict:
     """Is `answer` right for the exercise `name` ("00-1")? Raises UnknownName."""
     exercise = _find(name)
+    if exercise.cases and callable(answer):
+        answer = _Tried(answer)
     if exercise.blank(answer):
         return Verdict("○", f"{exercise.question} Put your answer in place of the dots.")
     if exercise.accepts(answer):
@@ -180,7 +182,28 @@ class _Raised(str):
     """What a function raised in place of giving something, in words."""
 
 
+class _Tried:
+    """A function that is called once for each case, however often its result is looked at."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__name__ = getattr(function, "__name__", "your function")
+        self._function = function
+        self._results: list[tuple[tuple[Any, ...], Any]] = []
+
+    def __call__(self, *case: Any) -> Any:
+        return self._function(*case)
+
+    def result(self, case: tuple[Any, ...]) -> Any:
+        for known, result in self._results:
+            if known is case:
+                return result
+        self._results.append((case, _result(self._function, case)))
+        return self._results[-1][1]
+
+
 def _result(function: Any, case: tuple[Any, ...]) -> Any:
+    if isinstance(function, _Tried):
+        return function.result(case)
     try:
         return function(*deepcopy(case))
     except Exception as error:  # noqa: BLE001 - a learner's function may raise anything
