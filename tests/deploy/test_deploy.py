@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from kit.course.lessons import lessons
 from kit.hardware import profile
 from kit.launch import launch_plan
 from kit.launch.render import render
+from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 LINT = ROOT / ".venv-lint"
@@ -128,7 +130,7 @@ def test_compose_serves_what_the_kit_computes_and_points_the_course_at_it():
     assert all(published.startswith("127.0.0.1:") for published in course["ports"])
 
 
-def test_the_images_steps_make_a_course_that_opens(tmp_path):
+def test_the_images_steps_make_a_course_that_opens_and_is_healthy(tmp_path):
     """No engine here: the Dockerfile's own RUN lines, in a plain environment instead."""
     course = tmp_path / "course"
     uv = Path(sys.executable).with_name("uv")
@@ -140,14 +142,24 @@ def test_the_images_steps_make_a_course_that_opens(tmp_path):
     for options in installs:
         words = options.replace("requirements.txt", "binder/requirements.txt").split()
         said(uv, "pip", "install", "--quiet", "--python", course / "bin" / "python", *words)
-    (command,) = (json.loads(value) for name, value in instructions() if name == "CMD")
+    port = str(free_port())
+    (start,) = (value for name, value in instructions() if name == "CMD")
+    (check,) = (value for name, value in instructions() if name == "HEALTHCHECK")
+    command = json.loads(start.replace("8888", port))
+    health = json.loads(check.replace("8888", port)[check.index("CMD") + 3 :])
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("KIT_", "PYTHON"))}
-    opened = subprocess.run(
-        [course / "bin" / command[0], *command[1:], "--show-config"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert opened.returncode == 0, opened.stderr
-    assert "0.0.0.0" in opened.stdout
+    environment["PATH"] = f"{course / 'bin'}{os.pathsep}{environment['PATH']}"
+    with open(tmp_path / "log", "wb") as log:
+        lab = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    try:
+        ends = time.monotonic() + 60
+        while subprocess.run(health, env=environment, capture_output=True).returncode:
+            assert lab.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < ends, (tmp_path / "log").read_text()
+            time.sleep(0.5)
+    finally:
+        lab.terminate()
+        lab.wait(20)
     assert len(list((tmp_path / "work").glob("*.ipynb"))) >= 12
 
 
