@@ -194,7 +194,8 @@ def _name(point: _Point) -> dict[str, Any]:
         xanchor="left",
         yanchor="top",
         xshift=8,
-        yshift=-6,
+        yshift=-8,
+        bgcolor=theme.VEIL,
     )
 
 
