@@ -1,6 +1,7 @@
 """The stream view: bytes on the wire and kernel time per token, in a real IPython kernel.
 
-python benchmarks/stream_view.py            about a minute
+python benchmarks/stream_view.py                    about a minute
+python benchmarks/stream_view.py --sizes 1000,100000   flat out only; the kernel's memory too
 
 A stream that has everything already is run through the whole path of `StreamView.run()`: events,
 counts, gathered messages, the full text at the end, the Markdown that the notebook keeps. Every
@@ -11,6 +12,7 @@ itself (its JavaScript and CSS, sent once when it opens) is given apart.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import functools
 import json
@@ -21,6 +23,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from kit.chat import Stream
 
@@ -116,7 +120,9 @@ async def inside(tokens: int, rate: int) -> dict[str, float]:
     finally:
         kernel.iopub_socket = shell.display_pub.pub_socket = socket
     widget.close()
+    peak_mb = psutil.Process().memory_info().rss / 2**20
     return {
+        "mb": peak_mb,
         "us": spent_s / tokens * 1e6,
         "bytes": counted.bytes / tokens,
         "messages": counted.messages,
@@ -152,13 +158,19 @@ print(json.dumps([await stream_view.inside({tokens}, {rate}) for _ in range({ROU
 
 
 def main() -> None:
-    head = f"{'tokens':>8} {'tokens/s':>9} {'bytes/token':>12} {'µs/token':>9} {'messages':>9}"
-    print(head)
-    for tokens, rate in [(n, FLAT_OUT) for n in SIZES] + [(SIZES[-1], rate) for rate in RATES]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sizes", help="tokens, separated by commas")
+    sizes = parser.parse_args().sizes
+    columns = ("tokens/s", "bytes/token", "µs/token", "messages", "kernel MB")
+    print(f"{'tokens':>8} " + " ".join(f"{one:>11}" for one in columns))
+    runs = [(n, FLAT_OUT) for n in SIZES] + [(SIZES[-1], rate) for rate in RATES]
+    if sizes:
+        runs = [(int(n), FLAT_OUT) for n in sizes.split(",")]
+    for tokens, rate in runs:
         got = measure(tokens, rate)
         pace = f"{rate}" if rate else "flat out"
-        row = f"{tokens:>8,} {pace:>9} {got['bytes']:>12.1f} {got['us']:>9.1f}"
-        print(f"{row} {got['messages']:>9.0f}", flush=True)
+        row = f"{tokens:>8,} {pace:>11} {got['bytes']:>11.1f} {got['us']:>11.1f}"
+        print(f"{row} {got['messages']:>11.0f} {got['mb']:>11.0f}", flush=True)
     print(f"the widget itself, once: {got['widget'] / 1e3:.0f} kB")
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(f"measured · medians of {ROUNDS} on {where}")
