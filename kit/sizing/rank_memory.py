@@ -106,8 +106,10 @@ def divide(d: Demand, rules: Accounting) -> Pools:
         return NOTHING
     snapshots = _snapshots(d, rules, slots) if d.state else 0
     budgeted = d.state * (_with(snapshots, counted) * d.drafts + _with(slots, counted))
-    tokens = max(d.budget - budgeted, 0) // d.cell
-    tokens = tokens // d.page_size * d.page_size
+    if d.cell:
+        tokens = max(d.budget - budgeted, 0) // d.cell // d.page_size * d.page_size
+    else:  # without an attention layer no token costs a byte
+        tokens = slots * d.context_tokens
     running = _running(d, slots, tokens)
     if running < 1:
         return NOTHING

@@ -116,12 +116,23 @@ def _is_plain(formula: str) -> bool:
             len(w) == 1 or w in _PLAIN["tex_commands"]
             for w in re.findall(r"\\([A-Za-z]+)", formula)
         )
-        and all(
-            e in _PLAIN["tex_environments"]
-            for e in re.findall(r"\\(?:begin|end)\s*\{([^}]*)\}?", formula)
-        )
+        and _closes_environments(formula)
         and _depth(formula) <= _FORMULA_DEPTH
     )
+
+
+def _closes_environments(formula: str) -> bool:
+    """Whether each `\\begin` of a listed environment has its `\\end` here: MathJax takes one
+    without for the beginning of a formula that goes on in the text after it."""
+    begun: list[str] = []
+    for sign, name in re.findall(r"\\(begin|end)\b\s*(?:\{([^}]*)\}?)?", formula):
+        if name not in _PLAIN["tex_environments"]:
+            return False
+        if sign == "begin":
+            begun.append(name)
+        elif not begun or begun.pop() != name:
+            return False
+    return not begun
 
 
 def _depth(formula: str) -> int:
