@@ -99,7 +99,7 @@ def audit() -> int:
         print(f"{row['name']} {row['version']}: {one['id']}; mended in {mended}")
     print(f"{len(seen)} of {len(rows)} packages looked up, {len(wrong)} findings")
     if not seen:
-        print("the index in use knows of no vulnerabilities: run it where pypi.org can be reached")
+        print("the index in use knows of no vulnerabilities: ask the public one")
         return 3
     return 1 if wrong else 0
 
