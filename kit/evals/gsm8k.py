@@ -16,6 +16,7 @@ from kit.evals.extract import last_integer
 from kit.evals.lines import json_lines
 from kit.evals.problems import Problem, ProblemSet
 from kit.http import NoReply, fetch
+from kit.text_file import write_bytes
 
 URL = "https://raw.githubusercontent.com/openai/grade-school-math/master/grade_school_math/data/test.jsonl"
 SHA256 = "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14"
@@ -46,7 +47,9 @@ def read(path: Path, shots: int = SHOTS) -> ProblemSet:
         if answer is None:
             raise KitError(f"{path}, line {at}: no number in its answer", _OWN_FILE)
         doubled += question in problems
-        problems.setdefault(question, Problem(str(at - 1), question, str(answer), worked=worked))
+        problems.setdefault(
+            question, Problem(str(at - 1), question, str(answer), "integer", worked=worked)
+        )
     rows = tuple(problems.values())
     if not rows:
         raise KitError(f"{path} holds no problem", _OWN_FILE)
@@ -73,9 +76,7 @@ def cached() -> Path:
     if reply.status != 200 or hashlib.sha256(reply.content).hexdigest() != SHA256:
         raise KitError(f"what {URL} sends is not GSM8K's test file ({reply.summary})", _OWN_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(reply.content)
-    part.replace(path)
+    write_bytes(path, reply.content)
     return path
 
 

@@ -10,13 +10,15 @@ from typing import Literal
 
 from kit.errors import InvalidValue
 
-AnswerKind = Literal["number", "choice", "open"]
+AnswerKind = Literal["integer", "number", "choice", "open"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem. `answer` is a number, the letter of an option, or a short text; `worked` the
-    reference solution, which few-shot prompts show; `images` are URLs, data: or http."""
+    """One problem. `kind` says how an answer is read: "integer" as SGLang's GSM8K script does,
+    digits alone, "number" with sign and decimals. `answer` is a number, the letter of an option,
+    or a short text; `worked` the reference solution, which few-shot prompts show; `images` are
+    URLs, data: or http."""
 
     id: str
     question: str

@@ -10,6 +10,7 @@ twin is refused: its replies are authored, and authored text has no accuracy.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,9 +21,9 @@ from kit import chat
 from kit.errors import EndpointError, InvalidValue, KitError
 from kit.evals import gsm8k, mmmu
 from kit.evals.judge import judge
-from kit.evals.lines import Appender
 from kit.evals.problems import Problem, ProblemSet
 from kit.evals.report import Answered, EvalReport, read_report
+from kit.text_file import append_line
 
 if TYPE_CHECKING:
     from kit.endpoint import Endpoint
@@ -68,15 +69,9 @@ async def run(
     if before is not None:
         before.insist_on(head, out)
     answers = {one.id: one for one in before.answers} if before is not None else {}
-    file = Appender(out) if out is not None else None
-    try:
-        if file is not None and before is None:
-            file.add(head)
-        asker = _Asker(endpoint, problems, settings, answers, file, on_progress)
-        await asker.run()
-    finally:
-        if file is not None:
-            file.close()
+    if out is not None and before is None:
+        append_line(out, json.dumps(head, ensure_ascii=False))
+    await _Asker(endpoint, problems, settings, answers, out, on_progress).run()
     return EvalReport(
         head, tuple(answers[one.id] for one in problems.problems if one.id in answers)
     )
@@ -114,7 +109,7 @@ class _Asker:
     problems: ProblemSet
     settings: Settings
     answers: dict[str, Answered]
-    file: Appender | None
+    out: Path | None
     on_progress: OnProgress | None
     failures: int = 0
 
@@ -147,22 +142,17 @@ class _Asker:
             return
         self.failures = 0
         ended_s = time.perf_counter() - start_s
-        predicted, right = judge(problem, text, sglang_rule=self._sglang_rule)
+        predicted, right = judge(problem, text)
         answer = Answered(
             problem.id, problem.group, text, predicted, problem.answer, right, tokens, finish,
             round(asked_s, 3), round(ended_s, 3), session,
         )  # fmt: skip
         self.answers[problem.id] = answer
-        if self.file is not None:
-            self.file.add(asdict(answer))
+        if self.out is not None:
+            append_line(self.out, json.dumps(asdict(answer), ensure_ascii=False))
         if self.on_progress is not None:
             rights = sum(one.right for one in self.answers.values())
             self.on_progress(len(self.answers), rights, len(self.problems.problems))
-
-    @property
-    def _sglang_rule(self) -> bool:
-        """GSM8K's own problems are read as SGLang's script reads them."""
-        return bool(self.problems.licence == gsm8k.LICENCE)
 
     async def _ask(self, problem: Problem) -> tuple[str, int | None, str | None]:
         """(text, output tokens, finish reason). Raises EndpointError."""
@@ -211,7 +201,7 @@ class _Asker:
 
 def content(problem: Problem, shots: tuple[Problem, ...]) -> Any:
     """The user's message: text, or parts where the problem has pictures."""
-    if problem.kind == "number" and not problem.images:
+    if problem.kind in ("integer", "number") and not problem.images:
         return gsm8k.prompt(problem, shots) if shots else problem.question
     text = mmmu.prompt(problem)
     if not problem.images:

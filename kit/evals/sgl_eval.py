@@ -50,7 +50,7 @@ async def run(endpoint: Endpoint, problems: ProblemSet, settings: Settings) -> E
     command = installed()
     if command is None:
         raise KitError("sgl-eval is not installed here", _INSTALL)
-    if any(one.kind != "number" or one.images for one in problems.problems):
+    if any(one.kind not in ("integer", "number") or one.images for one in problems.problems):
         raise KitError("sgl-eval is given number problems only", "take gsm8k or word-problems")
     with tempfile.TemporaryDirectory(prefix="kit-sgl-eval-") as folder:
         data = data_file(problems, Path(folder) / "problems.jsonl")
