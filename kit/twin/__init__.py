@@ -28,5 +28,6 @@ counters          counts and times of the requests
 metrics           /metrics, by prometheus_client
 server_info       /v1/models, /model_info, /server_info
 faults            faults on purpose: refused keys, rate limits, broken streams
+event_forms       an answer's events in another form: split, joined, one more or less
 faulty_response   what a fault does to a response
 """

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kit import load_data
 from kit.errors import InvalidValue, KitError, UnknownName
+from kit.twin import event_forms
 from kit.twin import faulty_response as response
 from kit.twin.errors import error
 from kit.twin.faulty_response import Answer, Wire
@@ -140,7 +141,7 @@ class WithFaults:
                 await response.one_more(b"data: %s\n\n" % kind.event.encode(), wire, answer)
             else:
                 await response.other_form(
-                    response.FORMS.get(kind.wire, response.as_it_is), wire, answer
+                    event_forms.FORMS.get(kind.wire, event_forms.as_it_is), wire, answer
                 )
         finally:
             await answer.end()
