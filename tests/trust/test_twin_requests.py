@@ -6,9 +6,7 @@ import http.client
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +20,8 @@ from kit.twin.app import app
 from kit.twin.process import TwinProcess, start
 from kit.twin.server import Twin
 from kit.twin.tokenizer import vocabulary
+
+from .twin_client import ping_s, resident_mib, send
 
 CHAT, TEXT, NATIVE = "/v1/chat/completions", "/v1/completions", "/generate"
 JSON = {"content-type": "application/json"}
@@ -57,29 +57,6 @@ def deep(levels: int) -> Any:
     for _ in range(levels):
         value = {"properties": {"a": value}}
     return value
-
-
-def send(twin: TwinProcess, path: str, content: Any, wait_s: float = 30) -> tuple[int, bytes]:
-    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    connection = http.client.HTTPConnection(twin.url.removeprefix("http://"), timeout=wait_s)
-    try:
-        connection.request("POST", path, raw, JSON)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def ping_s(twin: TwinProcess) -> float:
-    began_s = time.monotonic()
-    with urllib.request.urlopen(f"{twin.url}/health", timeout=10) as answer:
-        answer.read()
-    return time.monotonic() - began_s
-
-
-def resident_mib(twin: TwinProcess) -> float:
-    pages = Path(f"/proc/{twin.pid}/statm").read_text().split()[1]
-    return int(pages) * 4096 / 2**20
 
 
 HOSTILE: dict[str, tuple[tuple[str, Any], int]] = {
