@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: setup lab run test test-browser test-wheel trust check wheel licences audit bench test-reference lock clean help
+.PHONY: setup course lab run test test-browser test-wheel trust check wheel licences audit bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
 include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk deploy/lint/rules.mk pocket/rules.mk
@@ -12,25 +12,19 @@ include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(VENV)/.ready  ## the environment in .venv, from the hashed lock
+setup:           ## the environment of the course and its tests in .venv, from the hashed lock
+	@$(PYTHON) -m kit.setup --tests
+
+course:
+	@$(PYTHON) -m kit.setup
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or newer is needed; this is $$($(PYTHON) -V 2>&1)."; \
-	  echo "→ make setup PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+	@$(PYTHON) -m kit.setup --tests
 
-$(VENV)/.ready: requirements.txt pyproject.toml $(UV)
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
-
-lab: setup       ## open the course in JupyterLab, on the embedded twin
+lab: course      ## open the course in JupyterLab, on the embedded twin
 	$(BIN)/kit lab
 
-run: setup       ## execute the whole course headlessly; pages in build/
+run: course      ## execute the whole course headlessly; pages in build/
 	$(BIN)/kit run
 
 test: setup      ## unit tests, and every lesson

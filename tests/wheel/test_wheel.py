@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import __version__
+from kit import __version__, setup
 from kit.course.lessons import lessons
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,7 @@ def test_its_data_came_along(installed, tmp_path):
 def test_setup_without_make_fills_an_environment_and_does_nothing_the_second_time(tmp_path):
     for name in ("requirements.txt", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "binder", tmp_path / "binder")
     shutil.copytree(ROOT / "kit", tmp_path / "kit")
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     said = run(sys.executable, "-m", "kit.setup", cwd=tmp_path)
@@ -83,6 +84,10 @@ def test_setup_without_make_fills_an_environment_and_does_nothing_the_second_tim
     assert "--speculative-algorithm" in run(kit, "command", "h200x8", cwd=tmp_path)
     again = run(sys.executable, "-m", "kit.setup", cwd=tmp_path)
     assert len(again.splitlines()) == 1
+    stated = setup.COURSE.disk_mb
+    if (sys.platform, sys.version_info[:2]) == ("linux", (3, 11)):
+        assert setup.size_mb(tmp_path / ".venv") == pytest.approx(stated, rel=0.1)
+    assert f"{stated} MB on disk" in said
 
 
 @pytest.mark.parametrize("system", ["linux", "windows", "macos"])
