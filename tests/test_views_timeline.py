@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kit.errors import InvalidValue
@@ -37,3 +39,14 @@ def test_answers_without_times_are_left_out_and_none_at_all_is_an_error():
     assert len(figure.data[0].y) == 1
     with pytest.raises(InvalidValue, match="times"):
         timeline([reply(0, 1, rate=None)])
+
+
+def test_an_answer_that_ended_in_its_thinking_has_no_first_word():
+    begun = replace(reply(60, 0), answer="")
+    stopped = timeline([replace(begun, finish_reason="stopped"), reply(0, 100)])
+    assert "thinking: none, stopped by you after 0.8 s" in stopped.layout.title.subtitle.text
+    assert "instruct: 0.2 s" in stopped.layout.title.subtitle.text
+    cut = timeline([replace(begun, finish_reason="length")])
+    assert "none, the limit of tokens reached" in cut.layout.title.subtitle.text
+    broken = timeline([replace(begun, finish_reason=None)])
+    assert "none, ended after 0.8 s" in broken.layout.title.subtitle.text

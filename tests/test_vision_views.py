@@ -75,10 +75,18 @@ def test_a_change_of_a_control_is_a_change_of_the_price() -> None:
     field = upload(drawings.chart())
     files, cap = field.controls().children
     assert (files.description, cap.description) == ("Choose pictures", "the model sees at most")
-    cap.value = CAPS["the least there is"]
+    cap.value = "the least there is"
     assert field.parts[0].tokens < 100
     files.value = (file("me.jpg"),)
     assert field.parts[0].name == "me.jpg"
+    cap.value = "as it is"
+    assert cap.index == 0
+    assert field.max_pixels is None
+
+
+def test_the_cap_that_the_field_began_with_is_the_one_it_shows() -> None:
+    for cap, label in ((None, "as it is"), (640 * 360, "360p"), (100_000, "100,000 pixels")):
+        assert upload(max_pixels=cap).controls().children[1].value == label
 
 
 def test_a_hostile_name_stays_text() -> None:

@@ -1,7 +1,7 @@
 """A server's log → what went wrong, and what to change, flag by flag.
 
     >>> diagnose(Path("server.log").read_text())[0].remedies[0]
-    'raise --mem-fraction-static: at the start it is too low, not too high'
+    'raise --mem-fraction-static: the share left after the weights is too small'
 
 The same exception means different things at different stages, so the log is
 read from the top: what the server prints, or the functions in a traceback, say

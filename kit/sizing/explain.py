@@ -286,8 +286,8 @@ def _fraction(memory: MemoryPlan) -> Iterator[str]:
     p = memory.profile
     least = memory.minimum_fraction / aiter_share(p)
     yield (
-        f"out of memory at start: raise --mem-fraction-static (this model needs more than "
-        f"{least:.3f}); out of memory while serving: lower it"
+        "no memory for states or KV cache at the start: raise --mem-fraction-static (this model "
+        f"needs more than {least:.3f}); out of memory at graph capture or while serving: lower it"
     )
     spare = (p.gpu.memory_gib - context_gib(p)) * (1 - memory.mem_fraction_static)
     wanted = headroom(p).reserved_mib / 1024

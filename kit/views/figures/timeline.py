@@ -14,7 +14,7 @@ from kit.errors import InvalidValue
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis
-from kit.views.reply import TRUSTED_SPEED, Reply
+from kit.views.reply import STOPPED, TRUSTED_SPEED, Reply
 
 _PARTS = (
     ("before the first token", theme.PALE),
@@ -26,7 +26,7 @@ _PARTS = (
 def timeline(replies: Sequence[Reply]) -> Figure:
     """Replies as stacked bars, one under the other. Raises InvalidValue where none has times."""
     timed = [
-        ("thinking" if reply.thinking else "instruct", spans_s)
+        ("thinking" if reply.thinking else "instruct", spans_s, reply)
         for reply in replies
         if (spans_s := _spans_s(reply))
     ]
@@ -38,19 +38,19 @@ def timeline(replies: Sequence[Reply]) -> Figure:
     bars = [
         go.Bar(
             name=part,
-            y=[name for name, _ in timed],
-            x=[spans_s[i] for _, spans_s in timed],
+            y=[name for name, *_ in timed],
+            x=[spans_s[i] for _, spans_s, _ in timed],
             orientation="h",
             marker={"color": colour, "line": {"color": theme.QUIET, "width": 1}},
             hovertemplate="%{y}, " + part + ": %{x:.2f} s<extra></extra>",
         )
         for i, (part, colour) in enumerate(_PARTS)
     ]
-    provenance = next(reply.provenance for reply in replies if _spans_s(reply))
-    first_words = [(name, f"{spans_s[0] + spans_s[1]:.1f} s") for name, spans_s in timed]
+    provenance = timed[0][2].provenance
+    first_words = [f"{name}: {_first_word(reply, spans_s)}" for name, spans_s, reply in timed]
     layout = theme.layout(
         "How long until the first word of the answer",
-        "; ".join(f"{name}: {after}" for name, after in first_words),
+        "; ".join(first_words),
         provenance,
         barmode="stack",
         height=190 + 70 * len(timed),
@@ -59,10 +59,19 @@ def timeline(replies: Sequence[Reply]) -> Figure:
         xaxis=axis("seconds since the question"),
         yaxis={"autorange": "reversed", "showgrid": False},
     )
-    sentence = "; ".join(f"{name}: first word after {after}" for name, after in first_words)
     head = ("seconds", *(part for part, _ in _PARTS), "in all")
-    rows = tuple((name, *(f"{s:.2f}" for s in (*spans, sum(spans)))) for name, spans in timed)
-    return Figure(bars, layout, FigureTable(f"{sentence}.", head, rows, provenance))
+    rows = tuple((name, *(f"{s:.2f}" for s in (*spans, sum(spans)))) for name, spans, _ in timed)
+    said = f"The first word of the answer, {'; '.join(first_words)}."
+    return Figure(bars, layout, FigureTable(said, head, rows, provenance))
+
+
+def _first_word(reply: Reply, spans_s: tuple[float, float, float]) -> str:
+    """When the answer began; for one that ended before that, when and why it ended."""
+    if reply.answer.strip():
+        return f"{spans_s[0] + spans_s[1]:.1f} s"
+    ended = {STOPPED: "stopped by you", "length": "the limit of tokens reached"}
+    why = ended.get(reply.finish_reason or "", "ended")
+    return f"none, {why} after {sum(spans_s):.1f} s"
 
 
 def _spans_s(reply: Reply) -> tuple[float, float, float] | None:

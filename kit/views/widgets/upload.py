@@ -73,15 +73,17 @@ class Upload(ControlledOutput):
         files = w.FileUpload(
             accept="image/*", multiple=True, description="Choose pictures", layout=wide["layout"]
         )
-        caps = list(CAPS.values())
+        # chosen by label: a Dropdown shows nothing where its value is None
+        own = self.max_pixels
+        caps = CAPS if own in CAPS.values() else {**CAPS, f"{own:,} pixels": own}
         cap = w.Dropdown(
-            options=list(CAPS.items()),
-            index=caps.index(self.max_pixels) if self.max_pixels in caps else 0,
+            options=list(caps),
+            value=next(label for label, pixels in caps.items() if pixels == own),
             description="the model sees at most",
             **wide,
         )
         files.observe(lambda change: self.set(files=change["new"]), names="value")
-        cap.observe(lambda change: self.set(max_pixels=change["new"]), names="value")
+        cap.observe(lambda change: self.set(max_pixels=caps[change["new"]]), names="value")
         return w.HBox([files, cap]).add_class("kit-upload")
 
     def _lines(self) -> list[str]:
