@@ -20,6 +20,7 @@ A module imports those above it, never those below:
     external_tools the benchmarks of SGLang and vLLM, run on the same server
     published      runs and cells that others published
     simulated      a workload on the scheduler, in virtual time
+    prefix_reuse   chats whose prompts begin alike, in virtual time
     replay         a run's schedule kept, its times worked out for other constants
     fit            constants of the speed model from runs
     fit_published  the kit's constants from the published cells

@@ -21,6 +21,7 @@
     live_bench        a benchmark that is watched while it runs, and can be stopped
     run_figure        a run afterwards: tokens/s and requests over time, TTFT and ITL
     sweep, little     throughput against latency, with its knee; a long TTFT shown to be a queue
+    prefix_reuse      what a chat's turns wait for, with the prefix cache and without
     pareto            what a promise costs: GPUs or money against latency, by profile
     compare_reports   reports side by side; `explained`: every row of one, and what it means
     progress          a bar for what takes longer
@@ -46,6 +47,7 @@ _HOMES = {
     "figures.parameters": "parts",
     "figures.pocket": "abilities acceptance",
     "figures.speculation": "accept_lengths draft_steps experts speedup",
+    "figures.prefix_reuse": "prefix_reuse",
     "figures.tables": "claims family image_costs on_card tips",
     "figures.timeline": "timeline",
     "live": "progress",
