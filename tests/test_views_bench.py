@@ -45,21 +45,22 @@ def points() -> list[Report]:
 def test_over_time_no_token_and_no_second_is_lost(run: Report) -> None:
     series = RunSeries.of(run.records, run.duration_s)
     widths = np.diff(time_edges(run.duration_s))
-    assert (series.tokens_per_s * widths).sum() == pytest.approx(run.total_output_tokens)
-    in_flight = ((series.waiting + series.receiving) * widths).sum() / run.duration_s
+    assert np.dot(series.tokens_per_s, widths) == pytest.approx(run.total_output_tokens)
+    held = np.add(series.waiting, series.receiving)
+    in_flight = np.dot(held, widths) / run.duration_s
     assert in_flight == pytest.approx(run.concurrency)
 
 
 def test_chunks_without_a_count_share_the_tokens_of_their_answer() -> None:
     record = Record(0.0, 10, [1.0, 2.0, 3.0, 4.0], (), 8, 4.0)
     series = RunSeries.of([record], 4.0)
-    assert (series.tokens_per_s * np.diff(time_edges(4.0))).sum() == pytest.approx(8)
+    assert np.dot(series.tokens_per_s, np.diff(time_edges(4.0))) == pytest.approx(8)
 
 
 @pytest.mark.parametrize("duration_s", [0.004, 0.9, 4.0, 100.5, 285.1, 86_400.0])
 def test_bins_of_time_are_round_few_and_end_with_the_run(duration_s: float) -> None:
     edges = time_edges(duration_s)
-    assert 10 <= edges.size - 1 <= 125
+    assert 10 <= len(edges) - 1 <= 125
     assert edges[0] == 0
     assert edges[-1] == pytest.approx(duration_s)
     assert np.all(np.diff(edges) > 0)

@@ -2,6 +2,7 @@
 
 A module imports those above it, never those below:
 
+    without_numpy  random numbers and percentiles as numpy's
     workload       how many requests, how long, when, as sglang.bench_serving draws them; images
     record         one request as its client saw it
     goodput        how many of the requests kept an SLO

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.bench.metric_list import HEADLINE
-from kit.bench.metrics import Array
 from kit.bench.published import PublishedRun
-from kit.bench.replay import Schedule
+from kit.bench.replay import Array, Schedule
 from kit.bench.simulated import simulate
 from kit.speed import Constants, ConstantSource, SpeedModel
 from kit.speed.constants import machine

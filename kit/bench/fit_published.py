@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kit.bench.fit import descend, residuals, robust, rounded
-from kit.bench.metrics import Array
 from kit.bench.published import TODAY, PublishedRun, published_cells
-from kit.bench.replay import Schedule
+from kit.bench.replay import Array, Schedule
 from kit.scheduler.acceptance import Acceptance, Requests
 from kit.speed import Constants, SpeedModel
 from kit.speed.constants import NAMES

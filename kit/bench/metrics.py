@@ -21,16 +21,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+from itertools import accumulate, chain
 
 from kit.bench.record import Record
 from kit.bench.report import Report, Stats
+from kit.bench.without_numpy import gaps
 from kit.bench.workload import Workload
 from kit.provenance import Provenance
-
-Array = npt.NDArray[np.float64]
 
 
 def report(
@@ -88,14 +85,14 @@ def report(
     )
 
 
-def _gaps(done: Sequence[Record], counted: bool) -> tuple[Array, Array]:
+def _gaps(done: Sequence[Record], counted: bool) -> tuple[list[float], list[float]]:
     """All gaps between chunks, and the same per token (empty where tokens are not counted)."""
-    gaps = [np.diff(r.times_s) for r in done if len(r.times_s) > 1]
-    per_chunk = np.concatenate(gaps) if gaps else np.zeros(0)
-    if not counted or not gaps:
-        return per_chunk, np.zeros(0)
-    counts = np.concatenate([np.asarray(r.tokens[1:]) for r in done if len(r.times_s) > 1])
-    return per_chunk, np.repeat(per_chunk / counts, counts)
+    per_chunk = [gap for r in done for gap in gaps(r.times_s)]
+    if not counted:
+        return per_chunk, []
+    counts = chain.from_iterable(r.tokens[1:] for r in done)
+    per_token = [[gap / n] * n if n else [] for gap, n in zip(per_chunk, counts, strict=True)]
+    return per_chunk, list(chain.from_iterable(per_token))
 
 
 def _vision(done: Sequence[Record], workload: Workload | None) -> tuple[int, str]:
@@ -122,20 +119,29 @@ def _peaks(done: Sequence[Record], counted: bool) -> tuple[float | None, int | N
         return None, None
     start_s = min(r.sent_s for r in done)
     seconds = math.ceil(max(r.ended_s for r in done) - start_s) + 1
-    overlap = np.zeros(seconds + 1, dtype=np.int64)
+    change = [0] * (seconds + 1)
     for r in done:
-        overlap[int(r.sent_s - start_s)] += 1
-        overlap[min(int(r.ended_s - start_s) + 1, seconds)] -= 1
-    requests_peak = int(np.cumsum(overlap)[:seconds].max())
+        change[int(r.sent_s - start_s)] += 1
+        change[min(int(r.ended_s - start_s) + 1, seconds)] -= 1
+    requests_peak = max(list(accumulate(change))[:seconds])
     if not counted:
         return None, requests_peak
-    times = np.concatenate([_token_times(r, start_s) for r in done])
-    return float(np.bincount(times.astype(np.int64)).max()), requests_peak
+    tokens: Counter[int] = Counter()
+    for r in done:
+        _count_tokens(tokens, r, start_s)
+    return float(max(tokens.values())), requests_peak
 
 
-def _token_times(record: Record, start_s: float) -> Array:
-    """When each token came; those of one chunk are spread over the gap before it."""
-    times = np.asarray(record.times_s)
-    counts = np.asarray(record.tokens[1:], dtype=np.int64)
-    steps = np.repeat(np.diff(times) / counts, counts)
-    return np.concatenate([[times[0]], times[0] + np.cumsum(steps)]) - start_s
+def _count_tokens(tokens: Counter[int], record: Record, start_s: float) -> None:
+    """Add each token to its second; those of one chunk are spread over the gap before it."""
+    before_s = record.times_s[0] - start_s
+    tokens[int(before_s)] += 1
+    for time_s, count in zip(record.times_s[1:], record.tokens[1:], strict=True):
+        at_s = time_s - start_s
+        if int(before_s) == int(at_s):
+            tokens[int(at_s)] += count
+        else:
+            step_s = (at_s - before_s) / max(count, 1)
+            for number in range(1, count + 1):
+                tokens[int(before_s + number * step_s)] += 1
+        before_s = at_s

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kit.bench.metrics import Array
 from kit.bench.published import PublishedRun
 from kit.bench.simulated import drive
 from kit.scheduler import Acceptance, Scheduler, Step
 from kit.speed import SpeedModel
 
+Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 _TOKENS = 1000  # of KV a request, to find how a step's time grows with it: evenly
 

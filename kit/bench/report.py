@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from kit.bench.goodput import Goodput, Slo
 from kit.bench.metric_list import METRICS, PRINTED, Metric
 from kit.bench.record import Record
+from kit.bench.without_numpy import percentile
 from kit.bench.workload import Workload
 from kit.errors import InvalidValue
 from kit.provenance import Provenance
@@ -53,20 +52,23 @@ class Stats:
     max: float | None = None
 
     @classmethod
-    def of(cls, seconds: Iterable[float] | npt.NDArray[np.float64]) -> Stats:
+    def of(cls, seconds: Iterable[float]) -> Stats:
         """Percentiles interpolate; the standard deviation is the population's."""
-        values = np.asarray(seconds if isinstance(seconds, np.ndarray) else list(seconds)) * 1e3
-        if values.size == 0:
+        counts = Counter(seconds)  # a batch shares its steps: far fewer values than gaps
+        if not counts:
             return cls()
-        p90, p95, p99 = (float(p) for p in np.percentile(values, (90, 95, 99)))
+        each = [(1e3 * value, counts[value]) for value in sorted(counts)]
+        values = [value for value, count in each for _ in range(count)]
+        mean = math.fsum(value * count for value, count in each) / len(values)
+        square = math.fsum((value - mean) ** 2 * count for value, count in each)
         return cls(
-            mean=float(values.mean()),
-            median=float(np.median(values)),
-            std=float(values.std()),
-            p90=p90,
-            p95=p95,
-            p99=p99,
-            max=float(values.max()),
+            mean=mean,
+            median=percentile(values, 50),
+            std=math.sqrt(square / len(values)),
+            p90=percentile(values, 90),
+            p95=percentile(values, 95),
+            p99=percentile(values, 99),
+            max=values[-1],
         )
 
 

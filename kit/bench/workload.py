@@ -19,15 +19,14 @@ from __future__ import annotations
 import functools
 import io
 import math
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-import numpy as np
-import numpy.typing as npt
-
+from kit.bench.without_numpy import LegacyRandom
 from kit.errors import InvalidValue
 from kit.models.image_tokens import DELIMITERS, image_tokens
-
-Array = npt.NDArray[np.float64]
 
 PLAIN_TOKENS = 248_044  # Qwen3.5's ids below this are text; the special tokens stand above
 DATASETS = ("random", "random-ids", "image")
@@ -137,10 +136,10 @@ class Workload:
             return (0.0,) * self.num_prompts
         rng, _ = self._draw()
         if self.dataset == "random-ids":
-            rng.randint(0, PLAIN_TOKENS, self.num_prompts)  # the offsets come before the gaps
+            rng.integers(0, PLAIN_TOKENS, self.num_prompts)  # the offsets come before the gaps
         if self.ramp is None:
             gaps = rng.exponential(1 / self.request_rate, self.num_prompts)
-            return (0.0, *np.cumsum(gaps)[:-1].tolist())
+            return (0.0, *accumulate(gaps[:-1]))
         return _on_ramp(rng.exponential(1.0, self.num_prompts), *self.ramp)
 
     def prompt(self, index: int) -> list[int]:
@@ -162,13 +161,13 @@ class Workload:
     @functools.cached_property
     def _offsets(self) -> list[int]:
         rng, _ = self._draw()
-        return [int(offset) for offset in rng.randint(0, PLAIN_TOKENS, self.num_prompts)]
+        return rng.integers(0, PLAIN_TOKENS, self.num_prompts)
 
-    def _draw(self) -> tuple[np.random.RandomState, list[list[int]]]:
+    def _draw(self) -> tuple[LegacyRandom, list[list[int]]]:
         """The generator as it stands once bench_serving has drawn the lengths, and these."""
-        rng = np.random.RandomState(self.seed)
+        rng = LegacyRandom(self.seed)
         return rng, [
-            rng.randint(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts).tolist()
+            rng.integers(max(int(full * self.range_ratio), 1), full + 1, self.num_prompts)
             for full in (self.input_len, self.output_len)  # all inputs first, then all outputs
         ]
 
@@ -204,20 +203,23 @@ def noise_jpeg(resolution: str, seed: tuple[int, ...]) -> bytes:
     from PIL import Image
 
     width, height = image_size(resolution)
-    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    noise = random.Random(repr(seed)).randbytes(3 * width * height)
     file = io.BytesIO()
-    Image.fromarray(noise).save(file, format="jpeg", quality=JPEG_QUALITY)
+    Image.frombytes("RGB", (width, height), noise).save(file, format="jpeg", quality=JPEG_QUALITY)
     return file.getvalue()
 
 
-def _on_ramp(gaps: Array, first: float, last: float) -> tuple[float, ...]:
+def _on_ramp(gaps: Sequence[float], first: float, last: float) -> tuple[float, ...]:
     """Arrivals of a Poisson process whose rate goes evenly from `first` to `last`, then stays.
 
     `gaps` are those of rate 1. Request k comes when the expected count, the integral of the
     rate, reaches the sum of its gaps; the ramp ends where that count is all of them.
     """
-    due = np.concatenate([[0.0], np.cumsum(gaps)[:-1]])
-    late = np.maximum(due - len(gaps), 0.0)
     slope = (last**2 - first**2) / 2 / len(gaps)
-    rising = 2 * (due - late) / (first + np.sqrt(first**2 + 2 * slope * (due - late)))
-    return tuple((rising + late / last).tolist())
+
+    def arrival(due: float) -> float:
+        late = max(due - len(gaps), 0.0)
+        rising = 2 * (due - late) / (first + math.sqrt(first**2 + 2 * slope * (due - late)))
+        return rising + late / last
+
+    return (0.0, *map(arrival, accumulate(gaps[:-1])))

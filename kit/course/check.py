@@ -158,23 +158,33 @@ def solution(name: str) -> Verdict:
     return Verdict("=", f"{shown}{'' if exercise.cases else '. '}{exercise.solution}")
 
 
-@cache
 def exercises() -> dict[str, Exercise]:
     """Every exercise of the course by name, in the lessons' order."""
+    lessons = (_of_lesson(number) for number in _lessons())
+    return {name: exercise for lesson in lessons for name, exercise in lesson.items()}
+
+
+@cache
+def _lessons() -> list[str]:
+    """The numbers of the lessons that have exercises."""
     import kit.course.exercises as package
 
-    found: dict[str, Exercise] = {}
-    names = (m.name for m in pkgutil.iter_modules(package.__path__))
-    for module in sorted(name for name in names if name.startswith("lesson")):
-        for exercise in importlib.import_module(f"kit.course.exercises.{module}").EXERCISES:
-            found[exercise.name] = exercise
-    return found
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name[6:] for name in names if name.startswith("lesson"))
+
+
+@cache
+def _of_lesson(number: str) -> dict[str, Exercise]:
+    """Those of one lesson; the modules of other lessons are not loaded."""
+    module = importlib.import_module(f"kit.course.exercises.lesson{number}")
+    return {exercise.name: exercise for exercise in module.EXERCISES}
 
 
 def _find(name: str) -> Exercise:
-    known = exercises()
+    number = name.partition("-")[0]
+    known = _of_lesson(number) if number in _lessons() else exercises()
     if name not in known:
-        raise UnknownName("exercise", name, known)
+        raise UnknownName("exercise", name, exercises())
     return known[name]
 
 

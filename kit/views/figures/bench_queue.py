@@ -106,7 +106,7 @@ def _steps(name: str, times_s: Sequence[float], colour: str, dash: str) -> go.Sc
     at, count = cumulative(times_s, points=600)
     return go.Scatter(
         x=rounded(at, 2),
-        y=[int(n) for n in count],
+        y=count,
         name=name,
         xaxis="x2",
         yaxis="y2",

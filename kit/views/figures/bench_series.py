@@ -6,15 +6,14 @@ Pure: seconds and counts in, arrays out.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from itertools import accumulate, chain, pairwise
 
 from kit.bench.record import Record
-
-Array = npt.NDArray[np.float64]
+from kit.bench.without_numpy import evenly, gaps, weighted_histogram
 
 POINTS = 50  # of a line over time, at least; at most two and a half times as many
 BARS = 24  # of a distribution, at most
@@ -37,24 +36,20 @@ class DurationHistogram:
     """Durations counted as they come, in fine logarithmic bins; what it costs never grows."""
 
     def __init__(self, seconds: Iterable[float] = ()) -> None:
-        self._counts = np.zeros(_PER_DECADE * _DECADES, dtype=np.int64)
+        self._counts = [0] * (_PER_DECADE * _DECADES)
         self._sum_s = 0.0
         self.add(seconds)
 
     def add(self, seconds: Iterable[float]) -> None:
-        values = np.asarray(
-            seconds if isinstance(seconds, np.ndarray) else list(seconds), dtype=np.float64
-        )
-        if values.size == 0:
-            return
-        place = _PER_DECADE * (np.log10(np.maximum(values * 1e3, _LOW_MS)) - math.log10(_LOW_MS))
-        place = np.minimum(place.astype(np.int64), self._counts.size - 1)
-        self._counts += np.bincount(place, minlength=self._counts.size)
-        self._sum_s += float(values.sum())
+        low = math.log10(_LOW_MS)
+        for value, count in Counter(seconds).items():  # the tokens of a chunk share their gap
+            place = int(_PER_DECADE * (math.log10(max(value * 1e3, _LOW_MS)) - low))
+            self._counts[min(place, len(self._counts) - 1)] += count
+            self._sum_s += value * count
 
     @property
     def count(self) -> int:
-        return int(self._counts.sum())
+        return sum(self._counts)
 
     @property
     def mean_ms(self) -> float:
@@ -73,21 +68,21 @@ class DurationHistogram:
         if not self.count:
             return Bars((), ())
         lowest = self._place(0.5) - int(_PER_DECADE * math.log10(_FOLD))
-        first = max(int(np.flatnonzero(self._counts)[0]), lowest)
+        first = max(next(at for at, count in enumerate(self._counts) if count), lowest)
         last = self._place(0.999) + 1
         room = max(0, _PER_DECADE // 2 - (last - first))
         first = max(0, first - room // 2)
-        last = min(self._counts.size, max(last, first + _PER_DECADE // 2))
+        last = min(len(self._counts), max(last, first + _PER_DECADE // 2))
         step = math.ceil((last - first) / BARS)
         starts = range(first, last, step)
-        counts = [int(self._counts[at : at + step].sum()) for at in starts]
-        counts[0] += int(self._counts[:first].sum())
-        counts[-1] += int(self._counts[starts[-1] + step :].sum())
+        counts = [sum(self._counts[at : at + step]) for at in starts]
+        counts[0] += sum(self._counts[:first])
+        counts[-1] += sum(self._counts[starts[-1] + step :])
         return Bars(tuple(_edge_ms(at) for at in (*starts, starts[-1] + step)), tuple(counts))
 
     def _place(self, share: float) -> int:
         """The fine bin up to which `share` of all lie."""
-        return int(np.searchsorted(np.cumsum(self._counts), share * self.count))
+        return bisect_left(list(accumulate(self._counts)), share * self.count)
 
 
 @dataclass(frozen=True)
@@ -97,28 +92,27 @@ class RunSeries:
     `waiting`: sent, no token yet. `receiving`: from its first token to its last.
     """
 
-    time_s: Array
-    tokens_per_s: Array
-    waiting: Array
-    receiving: Array
+    time_s: Sequence[float]
+    tokens_per_s: Sequence[float]
+    waiting: Sequence[float]
+    receiving: Sequence[float]
 
     @classmethod
     def of(cls, records: Sequence[Record], duration_s: float) -> RunSeries:
         edges = time_edges(duration_s)
-        sent = np.array([r.sent_s for r in records])
-        ended = np.array([r.ended_s for r in records])
-        first = np.array([r.times_s[0] if len(r.times_s) else r.ended_s for r in records])
-        times, tokens = _tokens(records)
-        given, _ = np.histogram(times, edges, weights=tokens)
+        sent = sorted(r.sent_s for r in records)
+        ended = sorted(r.ended_s for r in records)
+        first = sorted(r.times_s[0] if len(r.times_s) else r.ended_s for r in records)
+        given = weighted_histogram(*_tokens(records), edges)
         return cls(
-            (edges[:-1] + edges[1:]) / 2,
-            given / np.diff(edges),
+            [(begin + end) / 2 for begin, end in pairwise(edges)],
+            [tokens / width for tokens, width in zip(given, gaps(edges), strict=True)],
             _held(sent, first, edges),
             _held(first, ended, edges),
         )
 
 
-def time_edges(duration_s: float) -> Array:
+def time_edges(duration_s: float) -> list[float]:
     """Bins of a round width; the last ends with the run.
 
     POINTS of them or some more, fewer where they would be shorter than half a second.
@@ -127,56 +121,48 @@ def time_edges(duration_s: float) -> Array:
     power = 10.0 ** math.floor(math.log10(most_s))
     width_s = next(power * n for n in (5, 2, 1) if power * n <= most_s * 1.001)
     whole = max(1, round(duration_s / width_s))
-    edges = np.arange(whole + 1, dtype=np.float64) * width_s
-    edges[-1] = max(duration_s, 1e-3)
-    return edges
+    return [*(number * width_s for number in range(whole)), max(duration_s, 1e-3)]
 
 
-def cumulative(times_s: Iterable[float], points: int = 2 * POINTS) -> tuple[Array, Array]:
+def cumulative(times_s: Iterable[float], points: int = 2 * POINTS) -> tuple[list[float], list[int]]:
     """(time, how many by then), thinned evenly to `points`."""
-    at = np.sort(np.fromiter(times_s, dtype=np.float64))
-    keep = np.unique(np.linspace(0, at.size - 1, min(points, at.size)).astype(np.int64))
-    return at[keep], (keep + 1).astype(np.float64)
+    at = sorted(times_s)
+    keep = evenly(len(at), points)
+    return [at[place] for place in keep], [place + 1 for place in keep]
 
 
-def gaps_s(records: Sequence[Record]) -> Array:
+def gaps_s(records: Sequence[Record]) -> list[float]:
     """Gaps between chunks; where their tokens are counted, divided by them and repeated."""
     done = [r for r in records if r.ok and len(r.times_s) > 1]
-    if not done:
-        return np.zeros(0)
-    gaps = np.concatenate([np.diff(r.times_s) for r in done])
+    between = [gap for r in done for gap in gaps(r.times_s)]
     if not all(r.tokens for r in records if r.ok):
-        return gaps
-    tokens = np.concatenate([np.asarray(r.tokens[1:]) for r in done])
-    return np.repeat(gaps / tokens, tokens)
+        return between
+    tokens = chain.from_iterable(r.tokens[1:] for r in done)
+    each = ([gap / n] * n if n else [] for gap, n in zip(between, tokens, strict=True))
+    return list(chain.from_iterable(each))
 
 
-def _tokens(records: Sequence[Record]) -> tuple[Array, Array]:
+def _tokens(records: Sequence[Record]) -> tuple[list[float], list[float]]:
     """When tokens came, and how many: of each chunk, or on average where they are not counted."""
-    times, tokens = [np.zeros(0)], [np.zeros(0)]
+    times: list[float] = []
+    tokens: list[float] = []
     for r in records:
-        if r.ok and len(r.times_s):
-            times.append(np.asarray(r.times_s))
-            chunks = len(r.times_s)
-            counted = len(r.tokens) == chunks
-            tokens.append(
-                np.asarray(r.tokens) if counted else np.full(chunks, r.output_tokens / chunks)
-            )
-    return np.concatenate(times), np.concatenate(tokens).astype(np.float64)
+        if r.ok and (chunks := len(r.times_s)):
+            times += r.times_s
+            tokens += r.tokens if len(r.tokens) == chunks else [r.output_tokens / chunks] * chunks
+    return times, tokens
 
 
-def _held(begin_s: Array, end_s: Array, edges: Array) -> Array:
-    """How many intervals are open, on average over each bin."""
-    return np.diff(_area(begin_s, edges) - _area(end_s, edges)) / np.diff(edges)
+def _held(begin_s: list[float], end_s: list[float], edges: list[float]) -> list[float]:
+    """How many intervals are open, on average over each bin. Begins and ends are sorted."""
+    areas = [b - e for b, e in zip(_area(begin_s, edges), _area(end_s, edges), strict=True)]
+    return [area / width for area, width in zip(gaps(areas), gaps(edges), strict=True)]
 
 
-def _area(begin_s: Array, edges: Array) -> Array:
+def _area(ordered: list[float], edges: list[float]) -> list[float]:
     """Σ max(0, t − begin) at each edge t."""
-    ordered = np.sort(begin_s)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    before = np.searchsorted(ordered, edges)
-    area: Array = before * edges - sums[before]
-    return area
+    sums = [0.0, *accumulate(ordered)]
+    return [(before := bisect_left(ordered, edge)) * edge - sums[before] for edge in edges]
 
 
 def _edge_ms(place: float) -> float:
