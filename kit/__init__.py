@@ -51,6 +51,9 @@ _HOME = {
     "explain": "sizing",
     "launch_plan": "launch",
     "connect": "endpoint",
+    "author": "chat.author",
+    "fold": "views.fold",
+    "guess": "views.widgets.guess",
 }
 _MODULES = {
     "bench",

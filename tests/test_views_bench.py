@@ -229,7 +229,7 @@ def test_what_failed_and_what_is_missing_is_in_the_sentence() -> None:
         assert "1 failed: HTTP 503" in shown
         assert "Missing: 8 of 10 requests" in shown
     nothing = reported(records[1:], 1.0, measured("a test"))
-    assert "1 failed: HTTP 503" in results(nothing)._repr_html_()
+    assert "1 failed: HTTP 503" in results(nothing).html()
 
 
 # --- sweep and queue ------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_columns_carry_kind_version_ratio_and_source(both: tuple[Report, Report]
     assert versions[1:] == ["0.5.9", "0.5.9"]
     assert all("×" in row[2] for row in rows if "–" not in row)
     assert both[0].provenance.source in labels
-    for text in (str(table), table._repr_markdown_(), table._repr_html_()):
+    for text in (str(table), table.markdown(), table.html()):
         for report in both:
             assert report.provenance.source in text
             assert f"{report.output_throughput:,.0f}" in text
@@ -351,7 +351,7 @@ def test_a_predicted_figure_shows_its_band_wherever_it_stands(
     table = compare_reports(given, predicted)
     row = next(row for row in table.cells if row[0] == "Mean TPOT (ms)")
     assert (band in row[1], band in row[2]) == (False, True)
-    for text in (str(table), table._repr_markdown_(), table._repr_html_()):
+    for text in (str(table), table.markdown(), table.html()):
         assert band in text
         assert "P10–P90" in text
     assert "P10–P90" not in str(compare_reports(given))
@@ -365,7 +365,7 @@ def test_a_predicted_figure_shows_its_band_wherever_it_stands(
 def test_a_published_median_is_compared_with_a_median() -> None:
     cell = published("cookbook-0516", H200X8)
     table = compare_reports(cell.report, predict(H200X8, like=cell))
-    first, _ = table._repr_html_().split("<details>")
+    first, _ = table.html().split("<details>")
     assert "Median TPOT" in first
     assert "Mean TPOT" not in first
     assert table.cells[1][1] == "0.5.16"
@@ -393,7 +393,7 @@ def test_no_report_is_an_error_of_two_lines(reports: tuple[object, ...]) -> None
 
 
 def test_the_long_table_opens_with_the_rows_that_matter(both: tuple[Report, Report]) -> None:
-    html = compare_reports(*both)._repr_html_()
+    html = compare_reports(*both).html()
     first, folded = html.split("<details>")
     assert "Mean TTFT" in first
     assert "Median TTFT" not in first

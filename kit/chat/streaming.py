@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from kit.chat.author import author_of
 from kit.chat.ending import ending
 from kit.chat.errors import cut, explain, failures
 from kit.chat.events import Answer, Event, Finish, Thinking, ToolCall, Usage, WasThinking
@@ -15,8 +16,7 @@ from kit.chat.request import most_pieces, request_body
 from kit.chat.sse import EventDecoder
 from kit.chat.waiting import drain, in_time
 from kit.errors import EndpointError, KitError
-from kit.pocket import SERVED_NAME
-from kit.provenance import Author, AuthorKind, Provenance
+from kit.provenance import Author, Provenance
 
 if TYPE_CHECKING:
     import openai
@@ -157,7 +157,7 @@ class Stream:
     def _opened(self, chunks: openai.Stream[object] | openai.AsyncStream[object]) -> None:
         self._open = chunks
         headers = chunks.response.headers
-        self.author = _author(headers.get("x-kit-author"), self.endpoint)
+        self.author = author_of(headers.get("x-kit-author"), self.endpoint.model)
         self.held_s = _seconds(headers.get("x-kit-held-s"))
         self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
@@ -352,19 +352,6 @@ class Stream:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _author(header: str | None, endpoint: Endpoint) -> Author:
-    """Who writes: the twin says so in a header; behind any other server it is its model, which
-    may be the pocket model, by its name."""
-    if header is None:
-        kind = AuthorKind.POCKET if endpoint.model == SERVED_NAME else AuthorKind.MODEL
-        return Author(kind, endpoint.model)
-    named, _, name = header.partition(";")
-    try:
-        return Author(AuthorKind(named.strip()), name.strip())
-    except ValueError:  # a header of somebody else's
-        return Author(AuthorKind.MODEL, endpoint.model)
 
 
 def _seconds(header: str | None) -> float:

@@ -191,6 +191,12 @@ def entry(index: int, kind: str, what: Json, stop: Stop | None = None) -> Json:
     }
 
 
+def response_id(turn: AssistantTurn) -> str:
+    """32 hex digits, as SGLang's ids; the first twelve say what kind of author wrote the answer."""
+    mark = turn.author.kind.mark
+    return mark + uuid.uuid4().hex[len(mark) :]
+
+
 @dataclass(eq=False)
 class Choice:
     """One generation of a response, which the engine gives its tokens."""
@@ -204,7 +210,7 @@ class Choice:
     aborted: bool = False
 
     def __post_init__(self) -> None:
-        self.rid = uuid.uuid4().hex
+        self.rid = response_id(self.response.script.turn)
 
     @property
     def stop(self) -> Stop:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from starlette.responses import Response
 from kit.twin import request as incoming
 from kit.twin.authored import MEASURES_TIME, AssistantTurn, completion_of, filler, notice
 from kit.twin.body import read_json
-from kit.twin.chat_completions import metadata, usage
+from kit.twin.chat_completions import metadata, response_id, usage
 from kit.twin.chat_format import TURN
 from kit.twin.errors import Refused, native, not_served
 from kit.twin.protocol import AbortReq, TokenizeRequest
@@ -132,7 +131,7 @@ class TextResponse:
     finished: bool = False
 
     def __post_init__(self) -> None:
-        self.rid = self.asked.rid or uuid.uuid4().hex
+        self.rid = self.asked.rid or response_id(self.script.turn)
         self.created_s = time.time()
 
     def prepare(self, tokens: int, finished: bool, due_s: float) -> None:

@@ -1,6 +1,7 @@
 """A figure, and a table that says the same under a sentence.
 
-A reader who cannot see the figure, or whose page draws none, loses nothing.
+A reader who cannot see the figure, or whose page draws none, loses nothing. In a notebook a
+provenance is in full where it is new, and short from then on, with the full text behind a click.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kit.provenance import Provenance
+from kit.provenance import Kind, Provenance
 from kit.views.safe_markdown import escape, html_text
-from kit.views.theme import CONFIG
+from kit.views.theme import CONFIG, FOOT, foot
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,36 @@ class FigureTable:
         columns = zip(*self.rows, strict=True)
         return tuple(i > 0 and all(map(_is_number, column)) for i, column in enumerate(columns))
 
-    def _repr_markdown_(self) -> str:
-        return escape(f"{self.sentence}\n\n{self.markdown}\n\n*{self.provenance}*")
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        label = self.provenance.short
+        return {
+            "text/plain": self.text(label),
+            "text/html": self.html(label),
+            "text/markdown": self.in_markdown(label),
+        }
 
-    def _repr_html_(self) -> str:
+    def in_markdown(self, label: str = "") -> str:
+        """The sentence and the table in Markdown; `label` in place of the whole provenance."""
+        return escape(f"{self.sentence}\n\n{self.markdown}\n\n*{label or self.provenance}*")
+
+    def html(self, label: str = "") -> str:
         """The sentence, and the table: folded away under it, or open and alone."""
         sides = ["right" if right else "left" for right in self._right()]
         body = "".join(_row("td", row, sides) for row in self.rows)
         table = (
             f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
-            f"<p><em>{html_text(str(self.provenance))}</em></p>"
+            f"{provenance_html(self.provenance, label)}"
         )
         if self.folded:
             table = f"<details><summary>The same as a table</summary>{table}</details>"
         return f"<p>{html_text(self.sentence)}</p>{table}"
 
+    def text(self, label: str = "") -> str:
+        """The sentence, and where it comes from."""
+        return f"{self.sentence} ({label or self.provenance})"
+
     def __str__(self) -> str:
-        return f"{self.sentence} ({self.provenance})"
+        return self.text()
 
     __repr__ = __str__
 
@@ -75,13 +89,31 @@ class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
         """The sentence and the table that say what the figure shows."""
         return self._table
 
+    def label_foot(self) -> None:
+        """Write under the figure what a notebook shows of its provenance: all, or its number."""
+        for note in self.layout.annotations:
+            if note.name == FOOT:
+                source = self.layout.meta["provenance"]
+                provenance = Provenance(Kind(source["kind"]), source["source"])
+                note.text = foot(provenance.short)
+                note.hovertext = foot(str(provenance))
+
     def _ipython_display_(self) -> None:
         import plotly.io
         from IPython.display import display
 
+        self.label_foot()
         plotly.io.show(self, config=CONFIG)
         if self._table is not None:
             display(self._table)
+
+
+def provenance_html(provenance: Provenance, label: str = "") -> str:
+    """The label of a provenance, in full or short; a short one opens at a click."""
+    whole = str(provenance)
+    if label and " · " not in label:
+        return f"<details><summary><em>{label}</em></summary><em>{html_text(whole)}</em></details>"
+    return f"<p><em>{html_text(label or whole)}</em></p>"
 
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:

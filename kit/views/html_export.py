@@ -4,7 +4,7 @@ nbconvert's own page loads MathJax, require.js and mermaid from elsewhere. In th
 drawn as MathML by a script that it carries, diagrams stand as their source, and its policy lets
 the browser load nothing that is not in the file. Plotly figures come alive: nbconvert shows one
 only where it carries HTML, and a notebook keeps it as JSON, 700 times smaller; the library is put
-into the page once.
+into the page once. What a cell printed piece by piece stands in one piece.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ _TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
 def page(node: NotebookNode, name: str, folder: Path) -> str:
     """The executed notebook as HTML. `folder` is where its pictures lie; `name` is the title."""
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
     resources = {
         "metadata": {"name": name, "path": str(folder)},
         "kit_page_script": (STATIC / "page.js").read_text(encoding="utf-8"),
     }
     exporter = HTMLExporter(embed_images=True, raw_template=_TEMPLATE)
-    body, _ = exporter.from_notebook_node(with_live_plots(node), resources=resources)
+    whole, _ = CoalesceStreamsPreprocessor().preprocess(with_live_plots(node), resources)
+    body, _ = exporter.from_notebook_node(whole, resources=resources)
     return str(body)
 
 

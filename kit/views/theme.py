@@ -72,6 +72,7 @@ TEMPLATE = go.layout.Template(
     }
 )
 
+FOOT = "provenance"  # the annotation that holds it
 _FOOT_CHARACTERS = 120
 
 
@@ -79,6 +80,11 @@ def flat(colours: Sequence[str]) -> list[list[Any]]:
     """A colour scale of flat steps: level i of a heatmap from 0 to n-1 gets colour i."""
     n = len(colours)
     return [[(i + side) / n, c] for i, c in enumerate(colours) for side in (0, 1)]
+
+
+def foot(label: str) -> str:
+    """The label of a provenance as lines under a figure."""
+    return "<br>".join(textwrap.wrap(label, _FOOT_CHARACTERS))
 
 
 def layout(
@@ -90,9 +96,9 @@ def layout(
     travels in `layout.meta`; `more` goes to plotly's layout as it is.
     """
     left = more.get("margin", {}).get("l", _MARGIN["l"])
-    foot = "<br>".join(textwrap.wrap(str(provenance), _FOOT_CHARACTERS))
     note = {
-        "text": foot,
+        "name": FOOT,
+        "text": foot(str(provenance)),
         "showarrow": False,
         "xref": "paper",
         "yref": "paper",

@@ -105,6 +105,7 @@ def results(report: Report, folded: bool = False) -> FigureTable:
 
 def bundle(figure: Figure) -> dict[str, Any]:
     """The figure as an output that can take another's place."""
+    figure.label_foot()
     plotly = {**json.loads(figure.to_json()), "config": theme.CONFIG}
     return {"application/vnd.plotly.v1+json": plotly, "text/plain": str(figure.table)}
 

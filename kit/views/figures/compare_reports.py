@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kit.bench import published_cells, published_runs
 from kit.bench.metric_list import BY_KEY, Metric
 from kit.bench.report import BANDS, Report
 from kit.errors import InvalidValue
 from kit.provenance import Kind, Provenance
-from kit.views.figure import FigureTable
+from kit.views.figure import FigureTable, provenance_html
 from kit.views.safe_markdown import escape, html_text
 
 ROWS = tuple(
@@ -56,9 +58,13 @@ OPEN = (  # the others are behind a click
 
 @dataclass(frozen=True)
 class ReportComparison:
-    """A table of reports: HTML or Markdown in a notebook, text anywhere else."""
+    """A table of reports: HTML or Markdown in a notebook, text anywhere else.
+
+    `names` stand over the columns, where the label of a column does not tell it from the next.
+    """
 
     reports: tuple[Report, ...]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.reports:
@@ -70,18 +76,32 @@ class ReportComparison:
                 raise InvalidValue(
                     f"{type(one).__name__} is no report", "of a published run, give its .report"
                 )
+        if self.names and len(self.names) != len(self.reports):
+            raise InvalidValue(
+                f"{len(self.names)} names for {len(self.reports)} reports", "give one for each"
+            )
 
     @property
     def cells(self) -> list[list[str]]:
         """The table: a head, one row per figure with its ratio to the first report, the labels."""
-        kinds = ["", *(str(report.provenance.kind) for report in self.reports)]
+        return self._cells([str(report.provenance) for report in self.reports])
+
+    def _cells(self, labels: Sequence[str]) -> list[list[str]]:
+        marks = map(_mark, labels)
+        names = self.names or ("",) * len(self.reports)
+        kinds = ["", *(f"{name} {mark}".strip() for name, mark in zip(names, marks, strict=True))]
         versions = ["SGLang", *(version(report) or "–" for report in self.reports)]
         body = [
             [row.short, *(f"{text} ({ratio})" if ratio else text for text, ratio in pairs)]
             for row in self._rows()
             for pairs in [self._pairs(row)]
         ]
-        return [kinds, versions, *body, ["from", *(r.provenance.source for r in self.reports)]]
+        sources = map(_source, labels)
+        return [kinds, versions, *body, ["from", *sources]]
+
+    def _labelled(self, labels: Sequence[str]) -> Iterator[tuple[Report, str]]:
+        """Each report with what a notebook shows of its provenance, or all of it."""
+        return zip(self.reports, labels, strict=True)
 
     def _rows(self) -> list[Metric]:
         """Those that at least one report has."""
@@ -112,26 +132,40 @@ class ReportComparison:
             for i, value in enumerate(values)
         ]
 
-    def _repr_markdown_(self) -> str:
-        head, *rows = self.cells
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        labels = [report.provenance.short for report in self.reports]
+        return {
+            "text/plain": self.text(labels),
+            "text/html": self.html(labels),
+            "text/markdown": self.markdown(labels),
+        }
+
+    def markdown(self, labels: Sequence[str] = ()) -> str:
+        """The whole table; `labels` are in place of the whole provenances."""
+        head, *rows = self._cells(labels) if labels else self.cells
         lines = [head, ["---"] + ["---:"] * len(self.reports), *rows]
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return escape(f"{table}\n\n{self._note}" if self._note else table)
 
-    def _repr_html_(self) -> str:
+    def html(self, labels: Sequence[str] = ()) -> str:
         """The first rows open, all of them behind a click; each column under its label."""
+        labels = labels or [str(report.provenance) for report in self.reports]
         rows = self._rows()
         first = self._open_rows()
-        more = self._table(rows) if len(rows) > len(first) else ""
+        more = self._table(rows, labels) if len(rows) > len(first) else ""
         folded = f"<details><summary>All {len(rows)} rows</summary>{more}</details>" if more else ""
-        return self._table(first) + folded + self._sources()
+        return self._table(first, labels) + folded + self._sources(labels)
 
-    def _table(self, rows: list[Metric]) -> str:
+    def _table(self, rows: list[Metric], labels: Sequence[str]) -> str:
+        names = self.names or ("",) * len(self.reports)
         heads = "".join(
-            f'<th style="{_CELL}"><span style="{_BADGE}{_LINE[r.provenance.kind]}">'
-            f"{html_text(str(r.provenance.kind))}</span><br>"
-            f'<span style="{_QUIET}">{html_text(_named(r, i))}</span></th>'
-            for i, r in enumerate(self.reports, 1)
+            f'<th style="{_CELL}">{f"{html_text(name)}<br>" if name else ""}'
+            f'<span style="{_BADGE}{_LINE[r.provenance.kind]}">'
+            f"{html_text(_mark(label))}</span><br>"
+            f'<span style="{_QUIET}">{html_text(_named(r, i, label))}</span></th>'
+            for i, (name, (r, label)) in enumerate(
+                zip(names, self._labelled(labels), strict=True), 1
+            )
         )
         body = "".join(
             f'<tr><th scope="row" style="{_NAME}">{html_text(row.short)}</th>'
@@ -150,19 +184,28 @@ class ReportComparison:
             f"</thead><tbody>{body}</tbody></table>"
         )
 
-    def _sources(self) -> str:
-        items = "".join(f"<li>{html_text(str(r.provenance))}</li>" for r in self.reports)
-        return f'<ol style="{_QUIET}">{items}</ol>' + (
-            f'<p style="{_QUIET}">{self._note}</p>' if self._note else ""
-        )
+    def _sources(self, labels: Sequence[str]) -> str:
+        """A source per column by its number, or each by the mark that a notebook gave it."""
+        marked = any(_mark(label) != r.provenance.kind for r, label in self._labelled(labels))
+        if marked:
+            first: dict[Provenance, str] = {}
+            for report, label in self._labelled(labels):
+                first.setdefault(report.provenance, label)
+            notes = "".join(provenance_html(*each) for each in first.items())
+            sources = f'<div style="{_QUIET}">{notes}</div>'
+        else:
+            items = "".join(f"<li>{html_text(label)}</li>" for label in labels)
+            sources = f'<ol style="{_QUIET}">{items}</ol>'
+        return sources + (f'<p style="{_QUIET}">{self._note}</p>' if self._note else "")
 
     @property
     def _note(self) -> str:
         return f"In brackets: {BANDS}." if any(r.bands for r in self.reports) else ""
 
-    def __str__(self) -> str:
-        *body, labels = self.cells
-        widths = [max(len(line[i]) for line in body) for i in range(len(labels))]
+    def text(self, labels: Sequence[str] = ()) -> str:
+        """The table as lines, and a line for the source of each column."""
+        *body, sources = self._cells(labels) if labels else self.cells
+        widths = [max(len(line[i]) for line in body) for i in range(len(sources))]
         text = [
             "  ".join(
                 c.ljust(w) if i == 0 else c.rjust(w)
@@ -170,8 +213,11 @@ class ReportComparison:
             ).rstrip()
             for line in body
         ]
-        sources = (f"{h}: {s}" for h, s in zip(body[0][1:], labels[1:], strict=True))
-        return "\n".join([*text, *sources, *([self._note] if self._note else [])])
+        notes = (f"{h}: {s}" for h, s in zip(body[0][1:], sources[1:], strict=True) if s)
+        return "\n".join([*text, *notes, *([self._note] if self._note else [])])
+
+    def __str__(self) -> str:
+        return self.text()
 
     __repr__ = __str__
 
@@ -189,14 +235,15 @@ _LINE = {
 }
 
 
-def compare_reports(*reports: Report) -> ReportComparison:
-    """Reports side by side; the first is what the others are compared with.
+def compare_reports(*reports: Report, names: Sequence[str] = ()) -> ReportComparison:
+    """Reports side by side; the first is what the others are compared with. `names` stand over the
+    columns.
 
     Each column says its kind (published, simulated, measured) and the version of SGLang, where
     that is known; ITL is compared per token with per token, and per chunk with per chunk.
-    Raises InvalidValue without a report, or for something else.
+    Raises InvalidValue without a report, for something else, or for more or fewer names.
     """
-    return ReportComparison(reports)
+    return ReportComparison(reports, tuple(names))
 
 
 def explained(report: Report, other: Report | None = None, *, shared: bool = False) -> FigureTable:
@@ -243,10 +290,22 @@ def version(report: Report) -> str | None:
     return found[1] if found else None
 
 
-def _named(report: Report, number: int) -> str:
-    """Under a column's kind: the version, and the number of its source below."""
+def _mark(label: str) -> str:
+    """What a column says of its kind: "simulated", in a notebook with the number of its source."""
+    return label.partition(" · ")[0]
+
+
+def _source(label: str) -> str:
+    """The source in full, or nothing where a notebook has shown it."""
+    return label.partition(" · ")[2]
+
+
+def _named(report: Report, number: int, label: str) -> str:
+    """Under a column's kind: the version, and the number of its source below where the kind has
+    none."""
     found = version(report)
-    return f"SGLang {found} · {number}" if found else str(number)
+    numbered = [str(number)] if _mark(label) == report.provenance.kind else []
+    return " · ".join([*([f"SGLang {found}"] if found else []), *numbered])
 
 
 def _row(

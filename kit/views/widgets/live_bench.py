@@ -207,4 +207,4 @@ def _show_results(live: LiveOutput, report: Report) -> None:
         live.replace(bundle(run_figure(report)))
         Output().show(table)
     else:
-        live.replace({"text/html": table._repr_html_(), "text/plain": str(table)})
+        live.replace(table._repr_mimebundle_())

@@ -139,7 +139,7 @@ def _bundle(
     head = ("", "phase", "after", "it says")
     table = FigureTable(_far(done, ended), head, rows, provenance, folded=False)
     return {
-        "text/html": table._repr_html_(),
-        "text/markdown": table._repr_markdown_(),
+        "text/html": table.html(),
+        "text/markdown": table.in_markdown(),
         "text/plain": "\n".join([*map(str, phases), str(provenance)]),
     }
