@@ -26,7 +26,9 @@ def test_the_changelog_begins_with_this_version():
 
 
 def test_the_readme_names_the_wheel_that_is_built():
-    wheels = set(re.findall(r"qwen35_serving_kit-([\d.]+)-py3-none-any\.whl", read("README.md")))
+    wheels = set(
+        re.findall(r"qwen35_serving_kit-([\d.]+)-py3-none-any\.whl", read("docs/where-it-runs.md"))
+    )
     assert wheels == {__version__}
 
 

@@ -1,4 +1,4 @@
-"""The README says what is so: its lessons, their minutes, its commands, its links."""
+"""The README and the pages beside it say what is so: lessons, minutes, commands, links."""
 
 import re
 import shlex
@@ -11,7 +11,9 @@ from kit.cli.main import parser
 from kit.course.lessons import lessons
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/command-line.md"]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+README, TEXT = TEXTS["README.md"], "\n".join(TEXTS.values())
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"```bash\n(.*?)```", TEXT, re.S)
@@ -20,7 +22,7 @@ COMMANDS = [
 
 
 def test_its_table_has_every_lesson_and_its_minutes():
-    rows = re.findall(r"^\| (\d\d) \| \[(\w+)\]\((.+?)\) \| (\d+) \|", TEXT, re.M)
+    rows = re.findall(r"^\| (\d\d) \| \[(\w+)\]\((.+?)\) \| (\d+) \|", README, re.M)
     said = {f"{number}_{name}": int(minutes) for number, name, _, minutes in rows}
     assert set(said) == {lesson.stem for lesson in lessons()}
     for lesson in lessons():
@@ -35,16 +37,21 @@ def test_its_commands_are_commands(line):
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_its_targets_are_targets(line):
-    rules = [ROOT / "Makefile", ROOT / "deploy" / "sglang-cpu" / "rules.mk"]
+    rules = [ROOT / "Makefile", *ROOT.glob("*/rules.mk"), *ROOT.glob("deploy/*/rules.mk")]
     targets = set(re.findall(r"^([a-z-]+):", "\n".join(r.read_text() for r in rules), re.M))
     assert line.split()[1] in targets
 
 
-def test_its_links_lead_somewhere():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXT)
+@pytest.mark.parametrize("page", PAGES)
+def test_its_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", TEXTS[page])
     assert links
     for link in links:
-        assert (ROOT / link).exists(), link
+        assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_the_readme_is_about_one_screen():
+    assert len(README.splitlines()) <= 45
 
 
 def test_every_picture_says_what_it_shows():
