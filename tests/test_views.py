@@ -373,7 +373,7 @@ def test_a_headless_notebook_keeps_text_and_no_widget() -> None:
     assert len(asked) == 1
     assert set(asked[0]["data"]) == {"text/markdown", "text/plain"}
     assert "hm" in asked[0]["data"]["text/plain"]
-    assert "simulated · a script in a test" in asked[0]["data"]["text/markdown"]
+    assert "simulated ¹ · a script in a test" in asked[0]["data"]["text/markdown"]
     assert "JupyterLab" in idle[0]["data"]["text/plain"]
     assert "thirty-" in cut[0]["data"]["text/plain"]
     assert "widgets" not in node.metadata

@@ -212,7 +212,7 @@ class Report:
         if self.bands:
             lines.append(f"In brackets: {BANDS}.")
         lines += [f"missing: {what}" for what in self.missing]
-        lines.append(str(self.provenance))
+        lines.append(self.provenance.short)
         return "\n".join(lines)
 
     __str__ = table

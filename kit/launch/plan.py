@@ -153,7 +153,7 @@ class LaunchPlan:
             for f in self.node_flags()
         )
         table = f"| flag | why | who says so |\n|---|---|---|\n{rows}"
-        return f"```bash\n{self.shell()}\n```\n\n{table}\n\n*{self.provenance}*"
+        return f"```bash\n{self.shell()}\n```\n\n{table}\n\n*{self.provenance.short}*"
 
 
 def launch_plan(

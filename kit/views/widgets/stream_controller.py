@@ -83,6 +83,7 @@ class StreamController:
         self.panes = list(panes)
         self._fixed = fixed
         self._live = LiveOutput()
+        self._labels: list[str] = []  # of the provenances, as they were first shown
         self._buffers: dict[int, DeltaBuffer] = {}
         self._streams: list[asyncio.Task[None]] = []
         self._asking: asyncio.Task[None] | None = None
@@ -208,7 +209,7 @@ class StreamController:
         if not answers:
             note = "A widget to type in: it comes alive in JupyterLab."
             return {"text/markdown": f"*{note}*", "text/plain": note}
-        return bundle(answers)
+        return bundle(answers, self._labels)
 
 
 class DeltaBuffer:

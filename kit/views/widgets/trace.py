@@ -59,6 +59,7 @@ class Trace:
         self.status = "running"
         self.error: KitError | None = None
         self._live = LiveOutput()
+        self._label = ""  # of the provenance, as it was first shown
         self._sent: dict[int, int] = {}  # row → characters that the page has
         self._growth = Throttle(self._send_growth)
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +100,8 @@ class Trace:
     @property
     def footing(self) -> str:
         """What the figures are worth, and who wrote the text."""
-        return f"{self._run.provenance} — {self.author or 'nobody answered'}"
+        self._label = self._label or self._run.provenance.short
+        return f"{self._label} — {self.author or 'nobody answered'}"
 
     @property
     def author(self) -> str:

@@ -9,15 +9,24 @@ from kit.views.reply import Reply
 from kit.views.safe_markdown import escape
 
 
-def bundle(replies: Sequence[tuple[str, Reply, KitError | None]]) -> dict[str, str]:
-    """The MIME bundle of answers, each with a title: text/markdown and text/plain."""
+def bundle(
+    replies: Sequence[tuple[str, Reply, KitError | None]], labels: list[str] | None = None
+) -> dict[str, str]:
+    """The MIME bundle of answers, each with a title: text/markdown and text/plain.
+
+    `labels` are what stands for their provenances; it grows here, and given again it keeps a
+    later bundle of the same answers as full as the first.
+    """
+    labels = [] if labels is None else labels
+    labels += [reply.provenance.short for _, reply, _ in replies[len(labels) :]]
+    labelled = [(*each, label) for each, label in zip(replies, labels, strict=False)]
     return {
-        "text/markdown": "\n\n---\n\n".join(_markdown(*each) for each in replies),
-        "text/plain": "\n\n".join(_plain(*each) for each in replies),
+        "text/markdown": "\n\n---\n\n".join(_markdown(*each) for each in labelled),
+        "text/plain": "\n\n".join(_plain(*each) for each in labelled),
     }
 
 
-def _markdown(title: str, reply: Reply, error: KitError | None) -> str:
+def _markdown(title: str, reply: Reply, error: KitError | None, label: str) -> str:
     parts = [f"**{escape(title)}** · {escape(_one_line(reply.prompt))}"]
     if reply.thinking.strip():
         quoted = "\n".join(f"> {line}" for line in escape(reply.thinking.strip()).splitlines())
@@ -29,11 +38,11 @@ def _markdown(title: str, reply: Reply, error: KitError | None) -> str:
         parts.append(escape(reply.remark))
     if error:
         parts.append(escape(f"**{error.what}**  \n→ {error.hint}"))
-    parts.append(f"{escape(figures(reply))}  \n*{escape(footing(reply))}*")
+    parts.append(f"{escape(figures(reply))}  \n*{escape(footing(reply, label))}*")
     return "\n\n".join(parts)
 
 
-def _plain(title: str, reply: Reply, error: KitError | None) -> str:
+def _plain(title: str, reply: Reply, error: KitError | None, label: str) -> str:
     parts = [f"{title} · {_one_line(reply.prompt)}"]
     if reply.thinking.strip():
         parts.append(f"[thinking]\n{reply.thinking.strip()}\n[/thinking]")
@@ -44,7 +53,7 @@ def _plain(title: str, reply: Reply, error: KitError | None) -> str:
         parts.append(reply.remark)
     if error:
         parts.append(str(error))
-    parts.append(f"{figures(reply)}\n{footing(reply)}")
+    parts.append(f"{figures(reply)}\n{footing(reply, label)}")
     return "\n\n".join(parts)
 
 
@@ -63,9 +72,9 @@ def figures(reply: Reply) -> str:
     return " · ".join(parts)
 
 
-def footing(reply: Reply) -> str:
+def footing(reply: Reply, label: str) -> str:
     """What the figures are worth, and who wrote the text."""
-    return f"{reply.provenance} — {reply.author or 'nobody answered'}"
+    return f"{label} — {reply.author or 'nobody answered'}"
 
 
 def _one_line(text: str, limit: int = 120) -> str:
