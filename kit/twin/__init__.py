@@ -23,6 +23,7 @@ token_script      an answer as tokens, and what each adds to the response
 fetch             images by address, from the public internet alone
 workers           threads for long texts, images and addresses
 tokenizer         Qwen3.5's vocabulary
+byte_pairs        the same without tiktoken
 sse               responses that the engine writes: server-sent events, or one JSON body
 counters          counts and times of the requests
 metrics           /metrics, by prometheus_client

