@@ -10,14 +10,13 @@ place. A key goes only to a server that was named, never to whatever listens on 
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import math
 import os
-import threading
 import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, suppress
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -40,12 +39,10 @@ from kit.http import (
     shown,
 )
 from kit.provenance import Provenance, measured, simulated
-from kit.twin import process as twin_process
 from kit.twin.process import TwinProcess
+from kit.twin.shared import held, let_go, measure_on
 
 if TYPE_CHECKING:
-    import asyncio
-
     import openai
 
 Closing = AsyncGenerator[None, None]
@@ -53,6 +50,7 @@ Closing = AsyncGenerator[None, None]
 TWIN = "twin"  # as a URL: the twin, whatever else there is
 _LOCAL_PORTS = (30000, 8000)
 _LOCAL_TIMEOUT_S = 0.5
+_LOOK_AGAIN_S = 0.2  # for a twin on which another notebook measures
 _ENDINGS = ("/chat/completions", "/models", "/v1")
 _REFUSED = "refused the key"
 _KEY_HINT = 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY'
@@ -94,8 +92,6 @@ class Endpoint:
     def async_client(self) -> openai.AsyncOpenAI:
         """A plain `openai.AsyncOpenAI`; the same one for as long as the event loop is, which
         closes it at its end."""
-        import asyncio
-
         import openai
 
         try:
@@ -133,11 +129,22 @@ class Endpoint:
         )
 
     def close(self) -> None:
-        """Close the connections; end the twin, where this session started it."""
+        """Close the connections, and let go of the twin: it ends where nobody else holds it."""
         if self._kept.client is not None:
             self._kept.client.close()
             self._kept.client = None
-        _end(self.base_url)
+        let_go(self.base_url)
+
+    async def measuring(self) -> AbstractContextManager[Any]:
+        """For the time of a benchmark: waits, with a word, for another notebook that measures on
+        the same twin, and keeps others waiting until it is closed."""
+        lock = measure_on(self.base_url)
+        if lock is None:
+            print("another notebook measures on this twin: waiting until it is done", flush=True)
+        while lock is None:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            lock = measure_on(self.base_url)
+        return lock
 
     @property
     def _sent_key(self) -> str:
@@ -150,9 +157,8 @@ class Endpoint:
         return urlsplit(self.base_url).hostname in LOOPBACK
 
     def __str__(self) -> str:
-        clock = f", clock ×{self.speed:g}" if self.speed != 1 else ""
         if self.kind == "twin":
-            what = f"SGLang {self.sglang} simulated on {self.profile}{clock}"
+            what = _simulated(f"{self.profile}", self.speed, f"{self.sglang} simulated")
         else:
             version = f"SGLang {self.sglang}" if self.sglang else "OpenAI-compatible"
             what = f"{self.model} · {version}"
@@ -187,17 +193,18 @@ def connect(
     key: str | None = None,
     model: str | None = None,
     *,
-    profile: str = "h200x8",
-    speed: float = 1.0,
-    sglang: str = hardware.SGLANG,
+    profile: str | None = None,
+    speed: float | None = None,
+    sglang: str | None = None,
     quiet: bool = False,
 ) -> Endpoint:
     """Find a server, and say in one line which and why.
 
     `url` may end in /v1 or not; "twin" is the twin. `model` is needed only where a server has
     several. `key` is KIT_API_KEY where none is given; it goes to the server that is named, by
-    `url` or KIT_BASE_URL, and to no other. `profile`, `speed` and `sglang` are what the twin
-    simulates, and how fast; they mean nothing to another server.
+    `url` or KIT_BASE_URL, and to no other. `profile` ("h200x8"), `speed` (1) and `sglang` (the
+    kit's) are what the twin simulates, and how fast; they mean nothing to another server. A twin
+    on a local port that simulates something else is left alone.
     Raises EndpointError for a server that cannot be reached, refuses the key or is no
     OpenAI-compatible server; UnknownName for a model or profile; LaunchError for a twin that
     does not start.
@@ -205,15 +212,15 @@ def connect(
     key = key or os.environ.get("KIT_API_KEY")
     model = model or os.environ.get("KIT_MODEL") or None
     named = url or os.environ.get("KIT_BASE_URL")
-    settings = (profile, speed, sglang, model)
+    asked = _Asked(profile, speed, sglang)
     if named == TWIN:
-        endpoint = _twin(*settings, "because the twin was asked for")
+        endpoint = _twin(asked, model, "because the twin was asked for")
     elif named:
         why = "because its URL was given" if url else "because KIT_BASE_URL names it"
         endpoint = open_endpoint(base_url(named), checked_key(key) if key else None, model, why)
     else:
-        found = _local(model)
-        endpoint = _twin(*settings, found) if isinstance(found, str) else found
+        found = _local(model, asked)
+        endpoint = _twin(asked, model, found) if isinstance(found, str) else found
     if not quiet:
         print(f"{endpoint}, {endpoint.why}")
     return endpoint
@@ -246,16 +253,50 @@ def base_url(url: str) -> str:
     return text
 
 
-def _local(model: str | None) -> Endpoint | str:
-    """A server on a port where they usually are, or why there is none. Nobody named it, so it is
-    asked without a key."""
-    locked = ""
+@dataclass(frozen=True)
+class _Asked:
+    """What a twin shall simulate; None is any."""
+
+    profile: str | None
+    speed: float | None
+    sglang: str | None
+
+    @property
+    def settings(self) -> tuple[str, float, str]:
+        name = hardware.profile(self.profile or "h200x8").name
+        speed = 1.0 if self.speed is None else float(self.speed)
+        return name, speed, self.sglang or hardware.SGLANG
+
+    def differs(self, found: Endpoint) -> str:
+        """How a twin differs from what is asked for; empty where it does not, or is no twin."""
+        given, theirs = astuple(self), (found.profile, found.speed, found.sglang)
+        same = (g is None or w == t for g, w, t in zip(given, self.settings, theirs, strict=True))
+        if found.kind != "twin" or all(same):
+            return ""
+        return f"{_simulated(*theirs)}, not {_simulated(*self.settings)}"
+
+
+def _simulated(profile: str | None, speed: float, sglang: str | None) -> str:
+    clock = f", clock ×{speed:g}" if speed != 1 else ""
+    return f"SGLang {sglang} on {profile}{clock}"
+
+
+def _local(model: str | None, asked: _Asked) -> Endpoint | str:
+    """A server on a port where they usually are, or why there is none to take. Nobody named it, so
+    it is asked without a key."""
+    locked = other = ""
     for port in _LOCAL_PORTS:
         try:
-            why = f"because it answers on localhost:{port}"
-            return open_endpoint(f"http://127.0.0.1:{port}", None, model, why, _LOCAL_TIMEOUT_S)
+            why, url = f"because it answers on localhost:{port}", f"http://127.0.0.1:{port}"
+            found = open_endpoint(url, None, model, why, _LOCAL_TIMEOUT_S)
         except EndpointError as problem:
             locked = locked or (f"localhost:{port}" if _REFUSED in problem.what else "")
+            continue
+        if not (difference := asked.differs(found)):
+            return found
+        other = other or f"the server on localhost:{port} is a twin of {difference}"
+    if other:
+        return f"because {other}"
     if locked:
         return f"because no URL was given, and {locked} wants a key: name it, and it gets yours"
     return "because no URL was given, and nothing answers on localhost:30000 or :8000"
@@ -281,8 +322,7 @@ def open_endpoint(
         source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
         return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
     profile, sglang, speed = _twin_settings(url, label)
-    clock = f", clock ×{speed:g}" if speed != 1 else ""
-    source = f"twin of SGLang {sglang} on {profile}{clock}{behind}"
+    source = f"twin of {_simulated(profile, speed, sglang)}{behind}"
     return Endpoint(url, chosen, key, "twin", profile, speed, sglang, simulated(source), why)
 
 
@@ -352,26 +392,9 @@ def _behind_router(url: str, key: str | None, timeout_s: float) -> str | None:
         return None
 
 
-_twins: dict[tuple[str, float, str], TwinProcess] = {}
-_starting = threading.Lock()
-
-
-def _twin(profile: str, speed: float, sglang: str, model: str | None, why: str) -> Endpoint:
-    """The twin that simulates this; started where it is not running yet."""
-    settings = hardware.profile(profile).name, float(speed), sglang
-    with _starting:
-        running = _twins.get(settings)
-        if running is None or not running.alive:
-            if not _twins:
-                atexit.register(_end)
-            running = _twins[settings] = twin_process.start(*settings)
+def _twin(asked: _Asked, model: str | None, why: str) -> Endpoint:
+    """The twin that simulates this, shared with this user's other processes."""
+    running = held(*asked.settings)
+    if isinstance(running, TwinProcess):
+        why += "; no other notebook shares it, for want of a private folder: set KIT_TWIN_FOLDER"
     return open_endpoint(running.url, None, model, why)
-
-
-def _end(url: str | None = None) -> None:
-    """End the twin at `url`, or all that this process started."""
-    with _starting:
-        for settings, twin in list(_twins.items()):
-            if url in (None, twin.url):
-                twin.close()
-                del _twins[settings]

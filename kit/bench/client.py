@@ -70,7 +70,8 @@ async def run(
     InvalidValue for images by /generate.
     """
     origin = Origin.of(endpoint.base_url, endpoint.key)
-    with closing(Pool(origin)) as questions:  # to the server, next to the measured connections
+    # `questions` go to the server next to the measured connections
+    with await endpoint.measuring(), closing(Pool(origin)) as questions:
         chosen = await _dialect(questions, endpoint, workload) if dialect == "auto" else dialect
         if chosen == "native" and workload.image_tokens:
             raise InvalidValue("images by /generate", 'they go by chat: leave out dialect="native"')

@@ -4,6 +4,8 @@ simulated time.
     request → its checks → an answer → its token script → engine → response
 
 process           starts one, here or in a process of its own
+shared            one for all of a user's processes that want the same
+holders           who holds it, and when it ends
 connection        one connection: limits on heads, silence and slowness
 access            who may ask: programs of this machine, no page from elsewhere
 body              a request's body: its size, its JSON

@@ -18,6 +18,7 @@ def _arguments() -> dict[str, object]:
     parser.add_argument("--fault", help="misbehave: cut:12, …; all of them: kit twin --fault list")
     parser.add_argument("--served-model-name", help="what /v1/models lists")
     parser.add_argument("--parent-stdin", action="store_true", help="end when stdin ends")
+    parser.add_argument("--shared", action="store_true", help="end when nobody holds it")
     return vars(parser.parse_args())
 
 

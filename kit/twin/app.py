@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kit.twin import access, metrics
 from kit.twin.errors import Refused, error
 from kit.twin.faults import WithFaults
+from kit.twin.holders import PATH as HOLD
 from kit.twin.server import Twin
 from kit.twin.server_info import model_card, model_info, server_info
 from kit.twin.sse import dumps
@@ -80,6 +81,8 @@ class _Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if self.twin.holders:
+                self.twin.holders.asked()
             try:
                 access.check(scope["method"], scope["headers"], self.twin.allowed_hosts)
             except Refused as problem:
@@ -148,6 +151,12 @@ def _flush_cache(twin: Twin, _: Request) -> Response:
     return twin.response(_FLUSHED)
 
 
+def _hold(twin: Twin, request: Request) -> Any:
+    told = request.headers.get("x-kit-hold", "")
+    held = twin.holders.hold(told) if twin.holders else None
+    return held or twin.json_response({"detail": "Not Found"}, 404)
+
+
 _PATHS: dict[str, tuple[str, Handler]] = {
     "/": ("GET", lambda twin, _: twin.json_response("SGLang is running")),
     "/ping": ("GET POST", lambda twin, _: twin.response()),
@@ -170,4 +179,5 @@ _PATHS: dict[str, tuple[str, Handler]] = {
     "/metrics": ("GET", _metrics),
     "/flush_cache": ("GET POST", _flush_cache),
     "/abort_request": ("GET POST", _later("completions", "abort")),
+    HOLD: ("GET", _hold),
 }

@@ -1,4 +1,5 @@
-"""Starting a twin: in a process of its own that ends with this one, or here.
+"""Starting a twin: in a process of its own that ends with this one, in one for several
+(`kit.twin.shared`), or here.
 
     kernel ──stdin (a pipe without content)──▶ python -m kit.twin … --parent-stdin
            ◀─stdout: {"url": …, "port": …, "pid": …}
@@ -27,7 +28,9 @@ from kit.errors import KitError, LaunchError
 from kit.hardware import SGLANG
 from kit.parent import wait_for_its_end
 
+IDLE_MINUTES = "KIT_TWIN_IDLE_MINUTES"
 START_TIMEOUT_S = 20.0
+_IDLE_MINUTES = 120.0
 _SWITCH_S = 0.0005  # how long a thread may keep the event loop waiting; Python's own is 5 ms
 _TAKEN = 98  # the exit code for a port that somebody else has
 _REFUSED = 2  # for anything else that its reader can mend
@@ -73,32 +76,55 @@ def start(
 
     Raises LaunchError where it does not start: the port is taken, or what its log says.
     """
-    argv = [sys.executable, "-m", "kit.twin", "--parent-stdin"]
-    argv += ["--profile", profile, "--speed", repr(speed), "--sglang", sglang, "--port", str(port)]
+    argv = ["--parent-stdin", *_arguments(profile, speed, sglang), "--port", str(port)]
     argv += ["--fault", fault] if fault else []
     argv += ["--served-model-name", served_model_name] if served_model_name else []
+    process, where = _launched(argv, subprocess.PIPE, port)
+    return TwinProcess(process, where["url"])
+
+
+def start_shared(profile: str, speed: float, sglang: str) -> dict[str, Any]:
+    """Start a twin that ends when nobody holds it (`kit.twin.shared`), and wait until it answers.
+
+    Returns its url, port, pid and key. Raises as `start`.
+    """
+    argv = ["--shared", *_arguments(profile, speed, sglang)]
+    process, where = _launched(argv, subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.close()
+    # its end is awaited in the background, for it would stay in the list of processes
+    threading.Thread(target=process.wait, name="twin", daemon=True).start()
+    return where
+
+
+def _arguments(profile: str, speed: float, sglang: str) -> list[str]:
+    return ["--profile", profile, "--speed", repr(speed), "--sglang", sglang]
+
+
+def _launched(
+    arguments: list[str], stdin: int, port: int = 0
+) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+    """The process, and what it says once it answers: url, port, pid."""
     with tempfile.TemporaryFile() as log:
         # A session of its own: Ctrl-C and Jupyter's Stop are meant for the cell alone.
         process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
+            [sys.executable, "-m", "kit.twin", *arguments],
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
         )
         assert process.stdout is not None
-        twin = TwinProcess(process, "")
         watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
             line = process.stdout.readline()
             if line:
-                twin.url = json.loads(line)["url"]
-                return twin
+                return process, json.loads(line)
         except BaseException:  # Ctrl-C, most of all
             process.kill()
-            twin.close()
+            process.wait()
             raise
         finally:
             watchdog.cancel()
@@ -139,11 +165,18 @@ def listen(port: int) -> socket.socket:
     return sock
 
 
-def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **options: Any) -> None:
-    """Serve a twin in this process until it is interrupted; `options` are those of `Twin`.
+def serve(
+    profile: str,
+    ready: Callable[[dict[str, Any]], None],
+    port: int,
+    shared: bool = False,
+    **options: Any,
+) -> None:
+    """Serve a twin in this process until it is interrupted, or a shared one until nobody holds it;
+    `options` are those of `Twin`.
 
-    `ready` is called with url, port and pid as soon as it answers. Raises KitErrors: a profile or
-    fault that does not exist, a port that is taken.
+    `ready` is called with url, port and pid, and a shared one's key, as soon as it answers. Raises
+    KitErrors: a profile or fault that does not exist, a port that is taken.
     """
     gc.disable()  # while modules are loaded: there is no garbage yet
     sock = listen(port)
@@ -155,12 +188,15 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
     from kit.twin.app import app
     from kit.twin.connection import KEEP_ALIVE_S, Connection, sweep
     from kit.twin.engine import new_event_loop
+    from kit.twin.holders import Holders
     from kit.twin.server import Twin
     from kit.twin.tokenizer import vocabulary
 
     vocabulary()  # takes most of the start; the first answer needs it
+    holders = Holders(_idle_s()) if shared else None
+    twin = Twin(profile, port=port, holders=holders, **options)
     config = uvicorn.Config(
-        app(Twin(profile, port=port, **options)),
+        app(twin),
         log_level="critical",
         access_log=False,
         lifespan="on",
@@ -174,9 +210,14 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            self.sweeping = asyncio.create_task(sweep(self.server_state.connections))
+            self.tasks = [asyncio.create_task(sweep(self.server_state.connections))]
+            where = {"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()}
+            if holders:
+                holders.end = lambda: setattr(self, "should_exit", True)
+                self.tasks.append(asyncio.create_task(holders.watch(lambda: twin.engine.busy)))
+                where["key"] = holders.key
             if self.started:
-                ready({"url": f"http://127.0.0.1:{port}", "port": port, "pid": os.getpid()})
+                ready(where)
             threading.Thread(target=_load_generations, name="loading", daemon=True).start()
 
     sys.setswitchinterval(_SWITCH_S)
@@ -187,6 +228,14 @@ def serve(profile: str, ready: Callable[[dict[str, Any]], None], port: int, **op
         workers.stop()
         loop.close()
         sock.close()
+
+
+def _idle_s() -> float:
+    """How long a shared twin without a request stays, though it is held."""
+    try:
+        return 60 * float(os.environ.get(IDLE_MINUTES) or _IDLE_MINUTES)
+    except ValueError:
+        return 60 * _IDLE_MINUTES
 
 
 def _load_generations() -> None:
@@ -230,7 +279,7 @@ def main(arguments: dict[str, Any], parent_stdin: bool) -> int:
     """`python -m kit.twin`: print the address as a line of JSON, and serve."""
 
     def ready(where: dict[str, Any]) -> None:
-        if parent_stdin:  # not before: uvicorn has just set its own handler
+        if parent_stdin or arguments["shared"]:  # not before: uvicorn has just set its own handler
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(json.dumps(where), flush=True)
 

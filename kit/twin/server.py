@@ -26,6 +26,7 @@ from kit.twin.workers import beside
 
 if TYPE_CHECKING:
     from kit.launch import LaunchPlan
+    from kit.twin.holders import Holders
 
 FASTEST = 1000.0
 NO_ACCURACY = b"none: authored replies, so no score of an evaluation says anything"
@@ -47,6 +48,7 @@ class Twin:
         fault: str | None = None,
         served_model_name: str | None = None,
         allowed_hosts: Collection[str] = (),
+        holders: Holders | None = None,
     ) -> None:
         if not 0 < speed <= FASTEST:
             raise InvalidValue(
@@ -64,6 +66,7 @@ class Twin:
         self.port = port
         self.fault = Fault.parse(fault) if fault else None
         self.pocket = PocketWriter()
+        self.holders = holders
         self.allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self.model = served_model_name or self.profile.checkpoint
         self.context_length = (
