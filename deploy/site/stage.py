@@ -81,7 +81,8 @@ def execute() -> list[Path]:
     stale = [lesson.stem for lesson in lessons() if not is_fresh(lesson)]
     command = [sys.executable, "-m", "kit.cli", "run", "--out", str(BUILD)]
     running = [subprocess.Popen([*command, *half]) for half in (stale[::2], stale[1::2]) if half]
-    if any([process.wait() for process in running]):
+    codes = [process.wait() for process in running]
+    if any(codes):
         sys.exit("a lesson failed: the site shows executed lessons only")
     return [BUILD / lesson.name for lesson in lessons()]
 
