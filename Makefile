@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: setup course lab run test test-browser test-wheel trust check wheel licences audit bench test-reference lock clean help
+.PHONY: setup course lab run test test-browser test-wheel test-newest trust check wheel licences audit bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
-include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk deploy/lint/rules.mk deploy/site/rules.mk pocket/rules.mk
+include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk deploy/lint/rules.mk pocket/rules.mk
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,13 @@ run: course      ## execute the whole course headlessly; pages in build/
 
 test: setup      ## unit tests, and every lesson
 	$(BIN)/python -m pytest
+
+NEWEST  = $(shell for p in python3.15 python3.14 python3.13 ~/.pyenv/versions/3.1[3-9]*/bin/python3; do \
+            $$p -V >/dev/null 2>&1 && echo $$p && break; done)
+test-newest:     ## unit tests, and lesson 00, on the newest Python that is here, in .venv-newest
+	@test -n "$(NEWEST)" || echo "no Python newer than 3.12 is here; NEWEST=/path/to/python3.14 names one"
+	@test -z "$(NEWEST)" || { KIT_VENV=.venv-newest $(NEWEST) -m kit.setup --tests && \
+	  .venv-newest/bin/python -m pytest -p no:cacheprovider tests notebooks/00_start_here.ipynb; }
 
 trust: setup     ## the long tests: faults, hostile input, secrets, life and death
 	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests
@@ -64,4 +71,4 @@ lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(PYTHON) deploy/pins.py
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(LINT_VENV) $(SITE_VENV) $(POCKET_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(LINT_VENV) $(POCKET_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

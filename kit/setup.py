@@ -3,8 +3,8 @@
     python -m kit.setup            # what the course runs on, in .venv
     python -m kit.setup --tests    # the tools of its tests too
 
-Step 1 makes `.venv` with uv in it, step 2 fills it from the hashed lock and adds the course. Only
-Python's own library is imported: nothing else is installed yet.
+KIT_VENV names another folder than `.venv`. Step 1 makes it with uv in it, step 2 fills it from the
+hashed lock and adds the course. Only Python's own library is imported: nothing else is there yet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
+VENV = ROOT / os.environ.get("KIT_VENV", ".venv")
 BIN = VENV / ("Scripts" if sys.platform == "win32" else "bin")
 PYTHON = str(BIN / "python")
 

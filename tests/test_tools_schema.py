@@ -208,7 +208,7 @@ def unknown(x: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
         (inside_itself, "contains itself"),
         (unknown, "Nowhere"),
         (lambda: 0, "no name"),
-        (zip, "cannot be read"),
+        (min, "cannot be read"),
     ],
 )
 def test_a_function_that_no_schema_can_describe_is_refused_in_two_lines(

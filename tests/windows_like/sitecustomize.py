@@ -81,6 +81,7 @@ def _hide():
         for name in names.split():
             if hasattr(module, name):
                 delattr(module, name)
+    os.process_cpu_count = os.cpu_count  # Python 3.13's asks sched_getaffinity where it was there
     gone = [(select, "epoll"), (select, "poll"), (selectors, "EpollSelector")]
     for module, name in [*gone, (selectors, "PollSelector")]:
         delattr(module, name)
