@@ -78,7 +78,7 @@ def _arguments(job: dict[str, Any]) -> list[str]:
 
 
 def _last_line(job: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(Path(job["out"]).read_text().splitlines()[-1])
+    return json.loads(Path(job["out"]).read_text(encoding="utf-8").splitlines()[-1])
 
 
 def _rust(job: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def mib(path: Path) -> float:
 
 def pss_mib(pid: int | str) -> float:
     """What a process holds, shared pages divided among those who share them."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 

@@ -341,3 +341,15 @@ def test_two_nodes_are_told_where_the_first_is() -> None:
 
 def test_loading_800_gb_is_given_an_hour() -> None:
     assert of_plan(launch_plan(profile("h200x8"))).deadline_s > 3000
+
+
+def test_an_nvidia_smi_that_hangs_is_two_lines(tmp_path, monkeypatch):
+    hung = tmp_path / "nvidia-smi"
+    hung.write_text("#!/bin/sh\nexec sleep 60\n")
+    hung.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(preflight, "DRIVER_S", 0.1)
+    preflight.driver.cache_clear()
+    with pytest.raises(LaunchError, match="has said nothing") as told:
+        preflight.driver()
+    assert "reboot" in told.value.hint

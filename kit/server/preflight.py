@@ -19,6 +19,8 @@ from kit.http import served_model
 from kit.server.command import ServerCommand, is_local
 from kit.server.processes import port_taken
 
+DRIVER_S = 20  # eight GPUs without persistence mode take some ten
+
 
 @dataclass(frozen=True)
 class Check:
@@ -86,11 +88,20 @@ def _port(command: ServerCommand) -> Check:
 
 @cache
 def driver() -> Driver | None:
-    """What nvidia-smi says; None where there is no NVIDIA driver."""
+    """What nvidia-smi says; None where there is no NVIDIA driver. Raises LaunchError where it
+    hangs: no server would start."""
     if not shutil.which("nvidia-smi"):
         return None
     query = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=60, check=False)
+    try:
+        answer = subprocess.run(
+            query, capture_output=True, text=True, timeout=DRIVER_S, check=False
+        )
+    except subprocess.TimeoutExpired as slow:
+        raise LaunchError(
+            f"nvidia-smi has said nothing for {DRIVER_S} seconds",
+            "it must work by itself first: see dmesg, reload the driver, or reboot",
+        ) from slow
     rows = [line.split(", ", 1) for line in answer.stdout.splitlines() if ", " in line]
     return Driver(rows[0][0], tuple(name for _, name in rows)) if rows else None
 
