@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.cli.shared import (
@@ -70,6 +71,18 @@ def add(add_command: Add) -> None:
         action="append",
         default=[],
         help="answer under this host name too, as a proxy in front of it sends (repeatable)",
+    )
+    sub.add_argument(
+        "--keys",
+        metavar="FILE",
+        type=Path,
+        help="answer only to keys of this file, a line per learner: a name and its key",
+    )
+    sub.add_argument(
+        "--key-limit",
+        metavar="N",
+        type=int,
+        help="requests of one key at once; more get 429 (default 16)",
     )
     sub.epilog = (
         "Its answers are written by the course's authors; what they have none for goes to the "
@@ -166,6 +179,8 @@ def _twin(args: argparse.Namespace) -> int:
         fault=args.fault,
         served_model_name=args.served_model_name,
         allowed_hosts=args.allow_host,
+        keys=args.keys,
+        key_limit=args.key_limit,
     )
 
 

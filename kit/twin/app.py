@@ -30,6 +30,7 @@ from kit.twin import access, metrics
 from kit.twin.errors import Refused, error
 from kit.twin.faults import WithFaults
 from kit.twin.holders import PATH as HOLD
+from kit.twin.keys import WithKeys
 from kit.twin.server import Twin
 from kit.twin.server_info import model_card, model_info, server_info
 from kit.twin.sse import dumps
@@ -69,7 +70,11 @@ def app(twin: Twin) -> ASGIApp:
     served = Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_here}
     )
-    return _Access(WithFaults(served, twin.fault, twin.label), twin)
+    faulty: ASGIApp = WithFaults(served, twin.fault, twin.label)
+    if twin.keys:
+        refusal = lambda problem: twin.json_response(problem.body, problem.status)  # noqa: E731
+        faulty = WithKeys(faulty, twin.keys, refusal)
+    return _Access(faulty, twin)
 
 
 class _Access:
@@ -140,7 +145,8 @@ def _model(twin: Twin, request: Request) -> Response:
 
 
 def _metrics(twin: Twin, _: Request) -> Response:
-    shown = metrics.page(twin.engine, twin.model, twin.context_length)
+    usage = twin.keys.usage() if twin.keys else ()
+    shown = metrics.page(twin.engine, twin.model, twin.context_length, usage)
     return twin.response(shown, media=_PROMETHEUS)
 
 

@@ -5,18 +5,29 @@ Which families there are is data (`data/twin/metrics.toml`): those whose values 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kit.sizing import MemoryPlan
 from kit.twin.counters import families
 from kit.twin.engine import Engine
+from kit.twin.keys import Usage
 
 _RANK = {"moe_ep_rank": "0", "pp_rank": "0", "tp_rank": "0"}
 
 
-def page(engine: Engine, model: str, context_length: int) -> bytes:
-    """What /metrics shows: the families of one engine, in the order of the real page."""
+_OF_A_KEY = {
+    "requests": ("counter", "Requests answered, or being answered."),
+    "refused": ("counter", "Requests refused: too many of this key at once."),
+    "running": ("gauge", "Requests running."),
+    "prompt_tokens": ("counter", "Tokens of prompts, of requests that have ended."),
+    "generation_tokens": ("counter", "Tokens generated, of requests that have ended."),
+}
+
+
+def page(engine: Engine, model: str, context_length: int, shared_by: Sequence[Usage] = ()) -> bytes:
+    """What /metrics shows: the families of one engine, in the order of the real page; then what
+    each key has used, under names of our own."""
     from prometheus_client import Metric, generate_latest  # heavy, and not before somebody asks
     from prometheus_client.registry import Collector
 
@@ -29,6 +40,13 @@ def page(engine: Engine, model: str, context_length: int) -> bytes:
                 for suffix, labels, value in _samples(engine, name, family, now):
                     labels = {"engine_type": "unified", "model_name": model, **labels}
                     metric.add_sample(title + suffix, labels, value)
+                yield metric
+            for name, (kind, text) in _OF_A_KEY.items() if shared_by else ():
+                metric = Metric(f"kit:learner_{name}", text, kind)
+                suffix = "_total" if kind == "counter" else ""
+                for usage in shared_by:
+                    labels = {"learner": usage.learner}
+                    metric.add_sample(metric.name + suffix, labels, getattr(usage, name))
                 yield metric
 
     return generate_latest(EngineCollector())

@@ -22,11 +22,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Collection
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-from kit.errors import KitError, LaunchError
+from kit.errors import InvalidValue, KitError, LaunchError
 from kit.hardware import SGLANG
 from kit.parent import wait_for_its_end
+
+if TYPE_CHECKING:
+    from kit.twin.keys import Keys
 
 IDLE_MINUTES = "KIT_TWIN_IDLE_MINUTES"
 START_TIMEOUT_S = 20.0
@@ -258,21 +262,36 @@ def serve_here(
     fault: str | None = None,
     served_model_name: str | None = None,
     allowed_hosts: Collection[str] = (),
+    keys: Path | None = None,
+    key_limit: int | None = None,
 ) -> int:
     """`kit twin`: print the address, and serve until Ctrl-C. Returns 0. Raises KitErrors."""
+    shared_by = _keys(keys, key_limit)
 
     def ready(where: dict[str, Any]) -> None:
         print(f"twin of SGLang {sglang} on {profile}, clock ×{speed:g}, at {where['url']}")
         print("its replies are authored: no score of an evaluation says anything of a model")
+        if shared_by:
+            print(f"keys: {keys}, {shared_by.most_at_once} requests at once each; used: /metrics")
         print(f"connect: kit.connect({where['url']!r})    stop: Ctrl-C", flush=True)
 
     try:
         options: dict[str, Any] = {"fault": fault, "served_model_name": served_model_name}
         options |= {"speed": speed, "sglang": sglang, "allowed_hosts": allowed_hosts}
-        serve(profile, ready, port, **options)
+        serve(profile, ready, port, keys=shared_by, **options)
     except KeyboardInterrupt:
         print("\nstopped")
     return 0
+
+
+def _keys(file: Path | None, limit: int | None) -> Keys | None:
+    from kit.twin.keys import MOST_AT_ONCE, Keys
+
+    if file is not None:
+        return Keys(file, MOST_AT_ONCE if limit is None else limit)
+    if limit is not None:
+        raise InvalidValue("a limit of each key, but no keys", "name their file: --keys FILE")
+    return None
 
 
 def main(arguments: dict[str, Any], parent_stdin: bool) -> int:

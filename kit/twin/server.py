@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from kit.twin.chat_format import Message, render, unsaid_tokens
 from kit.twin.engine import Clock, Engine, Generation
 from kit.twin.errors import bad_request
 from kit.twin.faults import Fault
+from kit.twin.keys import STARTED, Counted, Keys
 from kit.twin.llama_cpp import PocketWriter
 from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
 from kit.twin.token_script import TokenScript
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 FASTEST = 1000.0
 NO_ACCURACY = b"none: authored replies, so no score of an evaluation says anything"
+
+
+class AnswerGeneration(Generation, Counted, Protocol):
+    """What `Twin.run` takes."""
 
 
 class Twin:
@@ -49,6 +54,7 @@ class Twin:
         served_model_name: str | None = None,
         allowed_hosts: Collection[str] = (),
         holders: Holders | None = None,
+        keys: Keys | None = None,
     ) -> None:
         if not 0 < speed <= FASTEST:
             raise InvalidValue(
@@ -67,6 +73,7 @@ class Twin:
         self.fault = Fault.parse(fault) if fault else None
         self.pocket = PocketWriter()
         self.holders = holders
+        self.keys = keys
         self.allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self.model = served_model_name or self.profile.checkpoint
         self.context_length = (
@@ -121,7 +128,7 @@ class Twin:
 
     def run(
         self,
-        generations: Sequence[Generation],
+        generations: Sequence[AnswerGeneration],
         writer: ResponseWriter,
         script: TokenScript,
         tokens: int,
@@ -141,6 +148,9 @@ class Twin:
                 self.engine.submit(one, tokens, script.total, stream, arrived_s, *vision)
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem
+
+        if (started := STARTED.get()) is not None:
+            started.append((tokens, generations))
 
         def hang_up() -> None:
             for generation in generations:
