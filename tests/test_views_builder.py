@@ -1,5 +1,6 @@
 """The command builder offers what runs, says why the rest does not, and writes what is planned."""
 
+import re
 import subprocess
 from dataclasses import replace
 
@@ -194,7 +195,15 @@ def test_a_recorded_start_reaches_ready_in_the_order_in_which_sglang_prints():
 def test_a_recorded_start_is_shown_and_nothing_is_started(capsys):
     choice = what_to_start("recorded")
     assert startup(choice) is None
-    assert choice.name == "start"
+    assert choice.name == "h200-rank397-mtp"
+
+
+def test_a_recorded_rehearsal_reports_its_ledger_beside_the_plan():
+    beside, alone = recorded("h200-rank397-mtp").report(), recorded("start").report()
+    assert "CUDA graphs" in beside
+    assert "planned: computed" in beside
+    assert "reported: measured" in beside
+    assert re.search(r"KV tokens +–", alone)
 
 
 @pytest.mark.parametrize("name", [n for n, one in recordings().items() if not one.went_well])

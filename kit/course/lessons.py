@@ -30,6 +30,7 @@ PACKAGED = (_PACKAGE / "notebooks").is_dir()  # in an installed wheel; in a clon
 NOTEBOOKS = (_PACKAGE if PACKAGED else _PACKAGE.parent) / "notebooks"
 CELL_TIMEOUT_S = 600
 RECORDED = "recorded"
+START = "h200-rank397-mtp"  # the recording of a start on the GPU of the course
 
 
 @dataclass(frozen=True)
@@ -109,23 +110,20 @@ def run(
 def what_to_start(asked: str = "") -> LaunchPlan | ServerCommand | Recording:
     """What a lesson can start here; a printed line says why.
 
-    `asked` is a profile, "cpu-pocket", "cpu-tiny" or "recorded"; empty, the pocket model where
-    SGLang for CPUs is installed and a reader is there to watch, else a recording. Raises
+    `asked` is a profile, "cpu-pocket" or "recorded"; empty, the pocket model where SGLang for CPUs
+    is installed and a reader is there to watch, else a recording of one rank on an H200. Raises
     UnknownName; LaunchError where it cannot be started.
     """
-    if asked == RECORDED:
-        print("A recorded start, as asked.")
-        return recorded("start")
-    name = asked or (cpu.POCKET if cpu.installed() and allows_stdin() else "")
+    name = asked or (cpu.POCKET if cpu.installed() and allows_stdin() else RECORDED)
+    if name == RECORDED:
+        recording = recorded(START)
+        print(f"A recorded start: {recording.title}.")
+        return recording
     if name in cpu.MODELS:
         print(f"{name}: {cpu.MODELS[name]}.")
         return command_for(name, port=free_port())
-    if name:
-        print(f"{name}, as asked: the real thing.")
-        return launch_plan(profile(name), metrics=True)
-    why = "nobody watches" if cpu.installed() else "make sglang-cpu has not been run"
-    print(f'A recorded start: {why}. Start the real SGLang with serve = "{cpu.POCKET}".')
-    return recorded("start")
+    print(f"{name}, as asked: the real server.")
+    return launch_plan(profile(name), metrics=True)
 
 
 def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:

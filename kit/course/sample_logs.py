@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from kit import load_data
+from kit.bench.measured import measured_rank
+from kit.bench.measured import recorded as rehearsals
 from kit.errors import UnknownName
 from kit.provenance import Provenance, measured
 from kit.server import log
@@ -44,6 +46,21 @@ class Recording:
     def lines(self) -> list[str]:
         """Its lines, a progress bar's redraws one by one."""
         return list(log.lines(self.text))
+
+    def log_text(self) -> str:
+        """The whole log, as a running server gives its own."""
+        return self.text
+
+    def report(self) -> str:
+        """The ledger that the log shows, beside the plan where it is of a rehearsal; and where
+        both come from."""
+        held = log.ledger(log.read(self.text))
+        if self.name not in rehearsals():
+            return f"{log.table(held.alone())}\n{self.provenance.short}"
+        plan = measured_rank(self.name).rehearsal.memory
+        graphs = log.LedgerRow("CUDA graphs", "GiB", plan.ranks[0].cuda_graphs_gib, held.graphs_gib)
+        rows = log.table([*held.beside(plan), graphs])
+        return f"{rows}\nplanned: {plan.provenance.short}\nreported: {self.provenance.short}"
 
     def __str__(self) -> str:
         return f"{self.title}: {len(self.lines())} lines · {self.provenance}"

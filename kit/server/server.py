@@ -193,7 +193,7 @@ class Server:
         """The ledger that the server reports beside the plan's, and its provenance."""
         held, plan = self.ledger(), self.command.memory if self.command else None
         rows = log.table(held.beside(plan) if plan else held.alone())
-        return f"{rows}\n{self.provenance}"
+        return f"{rows}\n{self.provenance.short}"
 
     def stop(self, patience_s: float = PATIENCE_S) -> None:
         """End it and everything it started. Raises LaunchError for a server that is not ours."""

@@ -8,7 +8,7 @@
     on_card           what a GPU of your own can serve
     sliders           turn the knobs of a profile and watch the ledger
     builder           choose a launch command; each flag says why
-    startup           a server as it comes up, phase by phase
+    startup           a server as it comes up, phase by phase; `startup_phases`, of its log
     diagnose_log      a field for a server's log: what went wrong, what to change
     tips              the cookbook's tips, and what became of them
     StreamView        an answer as it streams; `compare` puts modes side by side, `versus` servers
@@ -55,7 +55,7 @@ _HOMES = {
     "widgets.diagnose": "diagnose_log",
     "widgets.live_bench": "live_bench",
     "widgets.sliders": "sliders",
-    "widgets.startup": "startup",
+    "widgets.startup": "startup startup_phases",
     "widgets.stream": "StreamView compare versus",
     "widgets.trace": "trace",
     "widgets.upload": "upload",
