@@ -12,7 +12,6 @@ from math import isfinite
 from typing import Any, Literal, TypeGuard
 
 from kit import chat
-from kit.bench.pools import open_pool
 from kit.bench.transport import Origin, Pool, Response
 from kit.endpoint import Endpoint
 
@@ -97,7 +96,7 @@ async def accept_length(
     """
     thinks = part == "thinking"
     until = [_THINKING_ENDS] if thinks else None
-    pool = open_pool(Origin.of(endpoint.base_url, endpoint.key))
+    pool = Pool(Origin.of(endpoint.base_url, endpoint.key))
     try:
         before = await SpeculationCounters.of(pool)
         for question in questions:

@@ -19,7 +19,7 @@ from kit.capacity.candidates import Candidate, widest
 from kit.capacity.replica import Outcome, Share, serve
 from kit.capacity.target import Target
 from kit.hardware import Profile
-from kit.provenance import Provenance, simulated
+from kit.provenance import Provenance
 from kit.speed.bands import Band
 
 Verdict = Literal["holds", "marginal", "does not hold"]
@@ -130,7 +130,7 @@ class Option:
 
     @property
     def provenance(self) -> Provenance:
-        return simulated(self.point.outcome.provenance)
+        return self.point.outcome.provenance
 
 
 def judge(

@@ -17,6 +17,7 @@ from itertools import count
 from kit.capacity.target import Target
 from kit.capacity.trace import Row
 from kit.hardware import SGLANG, Profile
+from kit.provenance import Provenance, simulated
 from kit.scheduler import Request, Scheduler, Step
 
 BEYOND = 20  # counted requests that lie beyond the percentile
@@ -95,7 +96,7 @@ class Outcome:
     retractions: int
     counted: int
     whole: bool  # not ended early, once a bound was surely broken
-    provenance: str
+    provenance: Provenance
 
     def ms(self, metric: str) -> float | None:
         """ "ttft" or "tpot" at the percentile; None where no answer has a second token."""
@@ -318,8 +319,10 @@ class _Seen:
             retractions=scheduler.retractions,
             counted=done,
             whole=not self.left,
-            provenance=f"{scheduler.speed.provenance.source}; scheduler of SGLang "
-            f"{scheduler.memory.sglang}",
+            provenance=simulated(
+                f"{scheduler.speed.provenance.source}; scheduler of SGLang "
+                f"{scheduler.memory.sglang}"
+            ),
         )
 
 

@@ -13,7 +13,7 @@ from kit import load_data
 from kit.errors import KitError, UnknownName
 from kit.evals.lines import json_lines
 from kit.intervals import needed_paired, paired_p, wilson
-from kit.provenance import measured
+from kit.provenance import Kind, Provenance, measured
 
 _FORMAT = "give a file that kit eval --out wrote"
 _SAME = ("eval", "problems", "model", "settings", "shots")
@@ -100,6 +100,12 @@ class EvalReport:
         """Answers that ran into the limit of tokens."""
         return sum(one.finish == "length" for one in self.answers)
 
+    @property
+    def provenance(self) -> Provenance:
+        """Who answered."""
+        told = self.head["provenance"]
+        return Provenance(Kind(told["kind"]), told["source"])
+
     def insist_on(self, head: Mapping[str, Any], path: Path | None) -> None:
         """Raises KitError where this file has other questions, another model or settings."""
         other = [key for key in _SAME if self.head.get(key) != head[key]]
@@ -148,8 +154,7 @@ class EvalReport:
         lines += [str(note) for note in head["notes"]]
         if score.asked < head["asked"]:
             lines.append(f"{head['asked'] - score.asked} of {head['asked']} have no answer yet")
-        source = head["provenance"]
-        return "\n".join([*lines, f"{source['kind']} · {source['source']}"])
+        return "\n".join([*lines, self.provenance.short])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kit import page
 from kit.chat import ToolCall
 from kit.tools.events import Problem
 from kit.tools.schema import BadArguments, Tool
@@ -143,10 +142,7 @@ async def _in_thread(work: Callable[[], str]) -> str:
             loop.call_soon_threadsafe(settle, *outcome)
 
     context = contextvars.copy_context()
-    if page.HERE:
-        target()
-    else:
-        threading.Thread(target=target, name="tool", daemon=True).start()
+    threading.Thread(target=target, name="tool", daemon=True).start()
     text, problem = await done
     if problem is not None:
         raise _Failed(_named(problem)) from problem

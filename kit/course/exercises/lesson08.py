@@ -9,7 +9,7 @@ from kit.hardware import profile
 from kit.speed.speculation import accept_length, experts_touched
 
 CHANCES = (0.9, 0.7, 0.5)  # of each draft token, given those before it
-REQUESTS = 12
+REQUESTS = 10
 _LARGE = profile("h200x8").model
 _VERIFIED = 4  # tokens per request: three drafts, and its last one
 

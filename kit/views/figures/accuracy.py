@@ -15,7 +15,7 @@ from typing import Any
 from kit.errors import InvalidValue
 from kit.evals import EvalReport, PublishedEval
 from kit.intervals import wilson
-from kit.provenance import Kind, Provenance, computed
+from kit.provenance import Provenance, computed
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis, vertical
@@ -37,9 +37,8 @@ def published_scores(run: PublishedEval) -> Figure:
 def group_scores(report: EvalReport) -> Figure:
     """A result's score, overall and by group."""
     head = report.head
-    provenance = Provenance(Kind(head["provenance"]["kind"]), head["provenance"]["source"])
     rows = [(one.name, one.right, one.asked) for one in (report.score, *report.groups)]
-    return _intervals(f"{head['eval']}: {head['model']}", rows, rows, provenance)
+    return _intervals(f"{head['eval']}: {head['model']}", rows, rows, report.provenance)
 
 
 def score_scatter(report: EvalReport, n: int = 20, seed: int = 0) -> Figure:
@@ -53,8 +52,8 @@ def score_scatter(report: EvalReport, n: int = 20, seed: int = 0) -> Figure:
     found = sorted(counts)
     low, high = _middle(counts, n)
     whole = report.score.share
-    head = report.head["provenance"]
-    provenance = computed(f"{_DRAWS:,} draws of {n} from answers {head['kind']} ({head['source']})")
+    asked = report.provenance
+    provenance = computed(f"{_DRAWS:,} draws of {n} from answers {asked.kind} ({asked.source})")
     layout = theme.layout(
         f"{n} questions, one model: {low:.0%} to {high:.0%} in nine of ten draws",
         f"the line: {whole:.1%}, its score over all {len(marks)}",

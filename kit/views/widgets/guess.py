@@ -58,7 +58,7 @@ class Guess:
         *results: float | str | None,
         provenance: Provenance,
         published: float | str | Sequence[float | str | None] | None = None,
-        source: str | Provenance = "",
+        source: str = "",
     ) -> GuessTable:
         """A table of each question: the guess, the result, and what was published of it.
 
@@ -118,12 +118,11 @@ class GuessTable:
         results: Sequence[float | str | None],
         theirs: Sequence[float | str | None],
         provenance: Provenance,
-        source: str | Provenance,
+        source: str,
     ) -> None:
         self.guess = guess
         self._results, self._theirs = results, theirs
-        stated = published(source) if isinstance(source, str) and theirs else source
-        self._provenances = [provenance, *([stated] if isinstance(stated, Provenance) else [])]
+        self._provenances = [provenance, *([published(source)] if theirs else [])]
         self._output: Output | None = None
         self._labels: list[str] = []
 
