@@ -20,7 +20,7 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from kit import hardware
+from kit import hardware, page
 from kit.errors import EndpointError, UnknownName
 from kit.http import (
     LOOPBACK,
@@ -37,6 +37,7 @@ from kit.http import (
     masked,
     model_names,
     shown,
+    transport,
 )
 from kit.provenance import Provenance, measured, simulated
 from kit.twin.process import TwinProcess
@@ -82,7 +83,9 @@ class Endpoint:
 
         if self._kept.client is None:
             http = openai.DefaultHttpxClient(
-                trust_env=not self._is_local, event_hooks={"response": [cap_error_body]}
+                trust_env=not self._is_local,
+                event_hooks={"response": [cap_error_body]},
+                **transport(self.base_url),
             )
             self._kept.client = openai.OpenAI(
                 base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
@@ -102,7 +105,9 @@ class Endpoint:
         if loop is not None and loop in kept:
             return kept[loop][0]
         http = openai.DefaultAsyncHttpxClient(
-            trust_env=not self._is_local, event_hooks={"response": [cap_error_body_async]}
+            trust_env=not self._is_local,
+            event_hooks={"response": [cap_error_body_async]},
+            **transport(self.base_url),
         )
         client = openai.AsyncOpenAI(
             base_url=f"{self.base_url}/v1", api_key=self._sent_key, http_client=http
@@ -284,6 +289,8 @@ def _simulated(profile: str | None, speed: float, sglang: str | None) -> str:
 def _local(model: str | None, asked: _Asked) -> Endpoint | str:
     """A server on a port where they usually are, or why there is none to take. Nobody named it, so
     it is asked without a key."""
+    if page.HERE:
+        return "because no URL was given, and this is a browser's page: it runs here"
     locked = other = ""
     for port in _LOCAL_PORTS:
         try:

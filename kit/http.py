@@ -9,6 +9,7 @@ that into two lines for whoever gave the URL of a server.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -22,6 +23,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from kit import page
 from kit.errors import UNSHOWABLE, EndpointError
 
 if TYPE_CHECKING:
@@ -40,7 +42,13 @@ _TOLD = re.compile(r"(--(?:admin-)?api-key[= ])('[^']*'|\"[^\"]*\"|\S+)")
 _KEY = re.compile("[!-~]+")  # a bearer token is visible ASCII, RFC 6750
 _MAX_REDIRECTS = 10
 
-Reason = Literal["too late", "refused", "unknown host", "unreachable", "too large", "broken"]
+Reason = Literal[
+    "too late", "refused", "unknown host", "unreachable", "too large", "broken", "kept from page"
+]
+_CORS = (
+    "SGLang allows every origin, and so does its router without --cors-allowed-origins; vLLM those "
+    "of --allowed-origins; before others put a proxy that adds Access-Control-Allow-Origin"
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,8 @@ def fetch(
     headers = {"accept": accept, "accept-encoding": "identity", "user-agent": "qwen35-serving-kit"}
     if key:
         headers["authorization"] = f"Bearer {checked_key(key)}"
+    if page.HERE or _app(url) is not None:
+        return page.wait_for(_fetch_in_page(url, headers, timeout_s, max_bytes))
     _certificates()  # loads the library too, which is not the server's time
     call = _Call(url, headers, timeout_s, max_bytes)
     Thread(target=call.run, name="kit.http", daemon=True).start()
@@ -151,6 +161,53 @@ def fetch(
         raise NoReply("too late", f"{call.state} {timeout_s:g} s") from None
     finally:
         call.give_up()
+
+
+def _app(url: str) -> page.App | None:
+    """The server of this process at an address, if it is one."""
+    parts = urlsplit(url)
+    return page.apps.get(f"{parts.scheme}://{parts.netloc}")
+
+
+async def _fetch_in_page(
+    url: str, headers: dict[str, str], timeout_s: float, max_bytes: int
+) -> HttpReply:
+    """`fetch` without threads and sockets: by the browser, or from a server of this process."""
+    import httpx2
+
+    content = bytearray()
+    options: dict[str, Any] = {"headers": headers, "follow_redirects": True, "timeout": timeout_s}
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            httpx2.AsyncClient(**transport(url), **options) as client,
+            client.stream("GET", url) as reply,
+        ):
+            async for piece in reply.aiter_bytes():
+                content += piece
+                if len(content) > max_bytes:
+                    raise NoReply("too large", f"more than {max_bytes / 2**20:.0f} MiB")
+            head = {name.lower(): value for name, value in reply.headers.items()}
+            return HttpReply(reply.status_code, reply.reason_phrase, head, bytes(content))
+    except (TimeoutError, httpx2.TimeoutException):
+        raise NoReply("too late", f"gave no whole answer within {timeout_s:g} s") from None
+    except httpx2.ConnectError as problem:  # a browser does not say why
+        raise NoReply("kept from page", " ".join(str(problem).split())) from problem
+    except httpx2.HTTPError as problem:
+        raise NoReply("broken", " ".join(str(problem).split())) from problem
+
+
+def transport(url: str) -> dict[str, Any]:
+    """How httpx2's clients, plain or asynchronous, reach a URL in a page: arguments for them."""
+    import httpx2
+
+    if (app := _app(url)) is not None:
+        from kit.asgi_client import AsgiTransport
+
+        return {"transport": AsgiTransport(app)}
+    if page.HERE:  # the browser has limits of its own, and httpx2 warns of any other
+        return {"limits": httpx2.Limits(max_connections=100, max_keepalive_connections=20)}
+    return {}
 
 
 class _Call:
@@ -318,6 +375,18 @@ def _unreachable(url: str, problem: NoReply) -> EndpointError:
         return EndpointError(
             f"nothing listens at {url}",
             "start a server there, or take the twin: kit.connect('twin')",
+        )
+    if problem.reason == "kept from page":
+        if page.origin().startswith("https:") and url.startswith("http:"):
+            return EndpointError(
+                f"{url} did not answer this page: one that came by https may ask https alone, "
+                "and this computer",
+                "give the server a certificate, or a proxy that has one; or run the course there",
+            )
+        return EndpointError(
+            f"{url} did not answer this page: nothing listens there, or it keeps its answers "
+            "from pages of other origins (CORS)",
+            _CORS,
         )
     if problem.reason == "unknown host":
         host = urlsplit(url).hostname

@@ -126,7 +126,8 @@ def test_what_the_kit_imports_is_declared() -> None:
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = {_plain(re.split(r"[<>=;\[ ]", line)[0]) for group in groups for line in group}
     names = {name.split(".")[0] for module in modules() for name in imported(module)}
-    foreign = names - {"kit"} - set(sys.stdlib_module_names)
+    in_a_page = {"js", "pyodide"}  # what Python in a browser has
+    foreign = names - {"kit"} - in_a_page - set(sys.stdlib_module_names)
     owner = packages_distributions()
     missing = {
         name
@@ -134,6 +135,12 @@ def test_what_the_kit_imports_is_declared() -> None:
         if not {_plain(d) for d in owner.get(name, [name])} & (declared | {"pydantic-core"})
     }
     assert not missing
+
+
+def test_one_module_knows_of_pyodide() -> None:
+    words = re.compile(r"pyodide|emscripten|from js\b|import js\b", re.IGNORECASE)
+    knowing = {m for m, path in modules().items() if words.search(path.read_text(encoding="utf-8"))}
+    assert knowing == {"kit.page"}
 
 
 def _plain(name: str) -> str:

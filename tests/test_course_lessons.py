@@ -1,4 +1,5 @@
 import json
+import re
 
 import nbformat
 import pytest
@@ -43,6 +44,20 @@ def test_a_run_leaves_the_notebook_and_a_page(tmp_path):
     executed = nbformat.read(done.notebook, as_version=4)
     assert any("42" in o.get("text", "") for c in executed.cells for o in c.get("outputs", []))
     assert len(said) == 2
+
+
+def test_a_page_links_pages_that_lie_beside_it_and_files_where_they_are(tmp_path):
+    lesson = notebook(tmp_path, "00_a", "speed = 1")
+    other = notebook(tmp_path, "01_b", "speed = 1")
+    node = nbformat.read(lesson, as_version=4)
+    links = "[b](01_b.ipynb) [c](02_c.ipynb) [t](glossary.md#TTFT) [w](https://example.org/a.md)"
+    node.cells.append(nbformat.v4.new_markdown_cell(links))
+    nbformat.write(node, lesson)
+    done, _ = run([lesson, other], tmp_path / "out", say=lambda _: None)
+    found = re.findall(r'<a href="([^#][^"]*)"', done.page.read_text(encoding="utf-8"))
+    beside = ["01_b.html", "../02_c.ipynb", "glossary.html#TTFT", "https://example.org/a.md"]
+    assert found == beside
+    assert 'id="TTFT"' in (tmp_path / "out" / "glossary.html").read_text(encoding="utf-8")
 
 
 def test_a_failing_cell_is_named_and_the_next_lesson_still_runs(tmp_path):

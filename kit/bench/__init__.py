@@ -12,6 +12,7 @@ A module imports those above it, never those below:
     result_file    result files of bench_serving, vLLM and `kit bench`, read
     epoll_reader   connections read in a thread of their own
     transport      HTTP connections that record bytes and the time they came
+    pools          those connections, and what a browser's page has in their place
     progress       ends answers that stall, or that never end
     protocol       what a request says, what a recorded answer means
     sampler        a run while it is going, five samples per second

@@ -20,8 +20,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Literal
 
+from kit import page
 from kit.bench import protocol, server_stats
 from kit.bench.metrics import report
+from kit.bench.pools import open_pool
 from kit.bench.progress import close_stalled
 from kit.bench.protocol import Dialect, RequestWriter, Shortener
 from kit.bench.record import Record
@@ -29,7 +31,7 @@ from kit.bench.report import Report
 from kit.bench.runner import OnProgress, OnSample, Runner
 from kit.bench.sampler import Sampler
 from kit.bench.server_stats import SpeculationCounters
-from kit.bench.transport import Connection, Origin, Pool, Response
+from kit.bench.transport import Origin, Pool, Response
 from kit.bench.workload import Workload
 from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
@@ -71,18 +73,17 @@ async def run(
     """
     origin = Origin.of(endpoint.base_url, endpoint.key)
     # `questions` go to the server next to the measured connections
-    with await endpoint.measuring(), closing(Pool(origin)) as questions:
+    with await endpoint.measuring(), closing(open_pool(origin)) as questions:
         chosen = await _dialect(questions, endpoint, workload) if dialect == "auto" else dialect
         if chosen == "native" and workload.image_tokens:
             raise InvalidValue("images by /generate", 'they go by chat: leave out dialect="native"')
-        shorten = Shortener if chosen == "native" else lambda: None
-        with closing(Pool(origin, lambda: Connection(shorten()))) as pool:
+        shortener = Shortener if chosen == "native" else lambda: None
+        with closing(open_pool(origin, shortener)) as pool:
             writer, counted = await _warm_up(
                 pool, endpoint, workload, chosen, stall_s or WARMUP_STALL_S
             )
             requests = [  # in a thread: those with images take their time
-                await asyncio.to_thread(writer.request, index)
-                for index in range(workload.num_prompts)
+                await page.in_thread(writer.request, index) for index in range(workload.num_prompts)
             ]
             before = await SpeculationCounters.of(questions)
             sampler = Sampler(endpoint.speed, counted)
@@ -125,7 +126,7 @@ async def _warm_up(
     """
     for extensions in protocol.EXTENSIONS[dialect]:
         writer = RequestWriter(workload, pool.origin, dialect, endpoint.model, extensions)
-        request = await asyncio.to_thread(writer.request, 0, WARMUP_TOKENS)
+        request = await page.in_thread(writer.request, 0, WARMUP_TOKENS)
         watching = asyncio.create_task(close_stalled(pool, stall_s, WARMUP_TOKENS))
         try:
             response = await pool.ask(request)

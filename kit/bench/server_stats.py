@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Literal, TypeGuard
 
 from kit import chat
+from kit.bench.pools import open_pool
 from kit.bench.transport import Origin, Pool, Response
 from kit.endpoint import Endpoint
 
@@ -96,7 +97,7 @@ async def accept_length(
     """
     thinks = part == "thinking"
     until = [_THINKING_ENDS] if thinks else None
-    pool = Pool(Origin.of(endpoint.base_url, endpoint.key))
+    pool = open_pool(Origin.of(endpoint.base_url, endpoint.key))
     try:
         before = await SpeculationCounters.of(pool)
         for question in questions:

@@ -6,6 +6,8 @@ papermill itself only logs a mistyped parameter, so names are checked here first
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ NOTEBOOKS = (_PACKAGE if PACKAGED else _PACKAGE.parent) / "notebooks"
 CELL_TIMEOUT_S = 600
 RECORDED = "recorded"
 START = "h200-rank397-mtp"  # the recording of a start on the GPU of the course
+GLOSSARY = "glossary.md"
+_LINK = re.compile(r"(?<!!)(\[[^\]]*\])\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,14 @@ def run(
                 unknown = UnknownName("parameter", name, takes[lesson])
                 raise LessonError(f"{lesson.stem} has {unknown.what}", unknown.hint)
     out.mkdir(parents=True, exist_ok=True)
+    pages = {lesson.name for lesson in chosen} | {GLOSSARY}
+    _glossary(out)
     runs = []
     for i, lesson in enumerate(chosen, 1):
         progress = f"[{i}/{len(chosen)}] {lesson.stem}"
         say(f"{progress} …")
         given = {k: v for k, v in options.items() if k in takes[lesson]} | demanded
-        done = _execute(lesson, out, given)
+        done = _execute(lesson, out, given, pages)
         say(f"{progress} {done.error or 'ok'}  {done.seconds:.1f} s  {done.page}")
         runs.append(done)
     return runs
@@ -126,7 +132,7 @@ def what_to_start(asked: str = "") -> LaunchPlan | ServerCommand | Recording:
     return launch_plan(profile(name), metrics=True)
 
 
-def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:
+def _execute(lesson: Path, out: Path, given: Mapping[str, Any], pages: set[str]) -> LessonRun:
     import logging
 
     import papermill
@@ -155,21 +161,52 @@ def _execute(lesson: Path, out: Path, given: Mapping[str, Any]) -> LessonRun:
             f"{lesson.stem}: {str(failed).splitlines()[0] if str(failed) else 'its kernel died'}",
             "is there room on the disks, and in memory? kit doctor says what is here",
         ) from failed
-    page = _page(lesson, notebook)
+    page = _page(lesson, notebook, pages)
     return LessonRun(lesson.stem, time.monotonic() - began, notebook, page, error)
 
 
-def _page(lesson: Path, notebook: Path) -> Path:
+def _page(lesson: Path, notebook: Path, pages: set[str]) -> Path:
     """The executed notebook as one HTML file that needs no network."""
     import nbformat
 
     from kit.views import html_export
 
     node: NotebookNode = nbformat.read(notebook, as_version=4)
+    for cell in node.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _linked(cell.source, lesson.parent, notebook.parent, pages)
     body = html_export.page(node, notebook.stem, lesson.parent)
     page = notebook.with_suffix(".html")
     write_text(page, body)
     return page
+
+
+def _glossary(out: Path) -> None:
+    """The glossary as a page beside the lessons' pages."""
+    from nbformat import v4
+
+    from kit.views import html_export
+
+    text = (NOTEBOOKS / GLOSSARY).read_text(encoding="utf-8")
+    node = v4.new_notebook(cells=[v4.new_markdown_cell(text)])
+    write_text((out / GLOSSARY).with_suffix(".html"), html_export.page(node, "Glossary", NOTEBOOKS))
+
+
+def _linked(text: str, folder: Path, out: Path, pages: set[str]) -> str:
+    """A cell's text with links that lead on from `out`: to the `pages` that lie there, and to what
+    else is in the lesson's `folder`."""
+
+    def link(found: re.Match[str]) -> str:
+        words, target, anchor = found[1], found[2], found[3] or ""
+        if target in pages or (out / target).with_suffix(".html").is_file():
+            return f"{words}({Path(target).with_suffix('.html')}{anchor})"
+        try:
+            there = Path(os.path.relpath(folder / target, out)).as_posix()
+        except ValueError:  # on another drive
+            there = (folder / target).as_uri()
+        return f"{words}({there}{anchor})"
+
+    return _LINK.sub(link, text)
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -147,6 +147,12 @@ class LaunchPlan:
         parts += ["from elsewhere:\n" + "\n".join(self.reach)]
         return "\n\n".join([*parts, str(self.provenance)])
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {
+            "text/markdown": self._repr_markdown_(),
+            "text/plain": f"{self.shell()}\n# {self.provenance}",
+        }
+
     def _repr_markdown_(self) -> str:
         rows = "\n".join(
             f"| {_code(' '.join(f.words))} | {_plain(f.reason)} | {f.source} |"

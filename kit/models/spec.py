@@ -23,6 +23,7 @@ from kit.models.image_tokens import DELIMITERS, smart_resize
 from kit.models.precision import Precision
 from kit.models.precision import precision as precision_named
 from kit.models.tensors import Shard, Tensor, tensors
+from kit.provenance import Provenance, computed
 
 FAMILY = ("397b", "122b", "35b", "27b", "9b", "4b", "2b", "0.8b")
 KV_BYTES = {"bf16": 2, "fp8": 1}
@@ -148,6 +149,11 @@ class ModelSpec:
     def title(self) -> str:
         """The model's name as it is published: "Qwen3.5-397B-A17B"."""
         return self.repo.rsplit("/", 1)[-1]
+
+    @property
+    def provenance(self) -> Provenance:
+        """What every figure here carries: nothing of it is measured."""
+        return computed("the tensors that config.json describes")
 
     @property
     def full_layers(self) -> int:

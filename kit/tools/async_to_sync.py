@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
+
+from kit import page
 
 T = TypeVar("T")
 _PATIENCE_S = 1.0  # with what does not end when it is cancelled
 
 
 def iterate(events: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
-    """The items of `events()`, which runs in an event loop of its own, in a thread."""
+    """The items of `events()`, which runs in an event loop of its own, in a thread; in a page's
+    one loop, where there is no other."""
+    if page.HERE:
+        iterator = events()
+        try:
+            while item := page.wait_for(_next(iterator)):
+                yield item[0]
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                page.wait_for(iterator.aclose())
+        return
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="tool-loop", daemon=True)
     thread.start()

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from kit import page
 from kit.chat import ToolCall
 from kit.tools.events import Problem
 from kit.tools.schema import BadArguments, Tool
@@ -142,7 +143,10 @@ async def _in_thread(work: Callable[[], str]) -> str:
             loop.call_soon_threadsafe(settle, *outcome)
 
     context = contextvars.copy_context()
-    threading.Thread(target=target, name="tool", daemon=True).start()
+    if page.HERE:
+        target()
+    else:
+        threading.Thread(target=target, name="tool", daemon=True).start()
     text, problem = await done
     if problem is not None:
         raise _Failed(_named(problem)) from problem

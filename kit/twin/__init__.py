@@ -4,6 +4,7 @@ simulated time.
     request → its checks → an answer → its token script → engine → response
 
 process           starts one, here or in a process of its own
+inside            one in this process, without a socket: in a browser's page
 shared            one for all of a user's processes that want the same
 holders           who holds it, and when it ends
 connection        one connection: limits on heads, silence and slowness

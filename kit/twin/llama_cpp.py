@@ -11,7 +11,6 @@ machine, as with every other reply.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import re
@@ -20,16 +19,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from kit import page
 from kit.errors import KitError
 from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
 from kit.twin.authored import AssistantTurn, FunctionCall, notice
 from kit.twin.chat_format import THINK, TURN, offered
+from kit.twin.workers import run_in
 
 _LONGEST_TOKEN = 40  # characters: a prompt of more per token of the context is not even tokenized
 MAX_TOKENS = 400  # longer than anything it was trained to say
@@ -216,7 +217,7 @@ class PocketWriter:
 
     def warm_up(self) -> None:
         """Load the model in the background, once. A problem is reported when it is asked."""
-        if not self._warm:
+        if not self._warm and not page.HERE:
             self._warm = True
             self._thread.submit(pocket)
 
@@ -232,10 +233,10 @@ class PocketWriter:
         must_call: str | bool = False,
     ) -> AssistantTurn:
         """The model's answer to a prompt in Qwen3.5's chat format, or the notice and why."""
-        began_s, loop = monotonic(), asyncio.get_running_loop()
-        asked = (prompt, thinking, tools, must_call)
+        began_s = monotonic()
+        answer = partial(_answer, prompt, thinking, tools, must_call)
         try:
-            turn = await loop.run_in_executor(self._thread, _answer, *asked)
+            turn = await run_in(self._thread, answer)
         except PocketUnavailable as problem:
             if problem.what not in self._reported:
                 self._reported.add(problem.what)

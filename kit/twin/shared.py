@@ -31,9 +31,11 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from kit import page
 from kit.text_file import write_text
 from kit.twin import process
 from kit.twin.holders import PATH, sign
+from kit.twin.inside import InsideTwin, start
 
 FOLDER = "KIT_TWIN_FOLDER"  # names the folder of the files; by default one of this machine
 _WAIT_S = 2.0  # for a twin that should be there to answer, and for one that ends to be gone
@@ -95,11 +97,12 @@ class Hold:
         return None
 
 
-_held: dict[tuple[str, float, str], Hold | process.TwinProcess] = {}
+Twin = Hold | process.TwinProcess | InsideTwin
+_held: dict[tuple[str, float, str], Twin] = {}
 _taking = threading.Lock()
 
 
-def held(profile: str, speed: float, sglang: str) -> Hold | process.TwinProcess:
+def held(profile: str, speed: float, sglang: str) -> Twin:
     """The twin of these settings, held by this process; started where none runs. Where no folder
     can be kept from others, a twin of this process alone.
 
@@ -133,7 +136,9 @@ def measure_on(url: str) -> contextlib.AbstractContextManager[Any] | None:
     return contextlib.nullcontext()
 
 
-def _take(profile: str, speed: float, sglang: str) -> Hold | process.TwinProcess:
+def _take(profile: str, speed: float, sglang: str) -> Twin:
+    if page.HERE:
+        return start(profile, speed, sglang)
     folder = private_folder()
     if folder is None:
         return process.start(profile, speed, sglang)

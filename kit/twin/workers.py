@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from kit import page
+
 T = TypeVar("T")
 
 LONG_TEXT = 20_000  # characters; a shorter prompt is rendered and tokenized on the event loop
@@ -33,7 +35,9 @@ async def beside(size: int, work: Callable[[], T]) -> T:
 
 
 async def run_in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Do the work in a thread of `pool`."""
+    """Do the work in a thread of `pool`; here, where there are no threads."""
+    if page.HERE:
+        return work()
     return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 

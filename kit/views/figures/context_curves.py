@@ -33,7 +33,7 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     ]
     if spec.gdn_layers:
         every = spec.kv_bytes_per_token(mtp=False) // spec.full_layers * spec.num_hidden_layers
-        drawn.insert(1, (f"{spec.title}, were every layer full attention", _gib(0, every)))
+        drawn.insert(1, (f"{spec.title} with full attention in every layer", _gib(0, every)))
     provenance = computed("config.json: KV of the full-attention layers, and GDN state; no MTP")
     layout = _layout(
         "What one request keeps in memory",

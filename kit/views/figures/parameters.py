@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.models import ModelSpec
-from kit.provenance import computed
 from kit.views import theme
 from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import note
@@ -40,11 +39,10 @@ def parts(spec: ModelSpec) -> Figure:
     unit = _round(p.total / SQUARES)
     squares = _shares([part.count / unit for part in found])
     rows = -(-sum(squares) // COLUMNS)
-    provenance = computed("the tensors that config.json describes")
     layout = theme.layout(
         f"{spec.title}: {p.total / 1e9:.4g} B parameters, a token uses {p.active / 1e9:.3g} B",
         f"a square is {_billions(unit)} B parameters (B: billion); a token uses the lettered ones",
-        provenance,
+        spec.provenance,
         foot_px=18,
         height=max(176 + 22 * rows, 430),
         margin={"l": 20, "r": 316, "t": 92, "b": 56},
@@ -89,7 +87,7 @@ def parts(spec: ModelSpec) -> Figure:
             *((name, f"{count:,}", f"{count / p.total:.2%}") for name, count in counts.items()),
             ("everything in the checkpoint", f"{p.total:,}", "100 %"),
         ),
-        provenance,
+        spec.provenance,
     )
     return Figure([field], layout, table)
 

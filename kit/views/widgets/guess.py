@@ -58,7 +58,7 @@ class Guess:
         *results: float | str | None,
         provenance: Provenance,
         published: float | str | Sequence[float | str | None] | None = None,
-        source: str = "",
+        source: str | Provenance = "",
     ) -> GuessTable:
         """A table of each question: the guess, the result, and what was published of it.
 
@@ -118,11 +118,12 @@ class GuessTable:
         results: Sequence[float | str | None],
         theirs: Sequence[float | str | None],
         provenance: Provenance,
-        source: str,
+        source: str | Provenance,
     ) -> None:
         self.guess = guess
         self._results, self._theirs = results, theirs
-        self._provenances = [provenance, *([published(source)] if theirs else [])]
+        stated = published(source) if isinstance(source, str) and theirs else source
+        self._provenances = [provenance, *([stated] if isinstance(stated, Provenance) else [])]
         self._output: Output | None = None
         self._labels: list[str] = []
 

@@ -20,6 +20,7 @@ from kit.bench.report import Report
 from kit.bench.workload import Workload
 from kit.endpoint import Endpoint
 from kit.errors import KitError
+from kit.views.figure import under_figure
 from kit.views.figures.bench_run import bundle, results, run_figure
 from kit.views.figures.bench_series import DurationHistogram
 from kit.views.live import LiveOutput, Output
@@ -205,6 +206,6 @@ def _show_results(live: LiveOutput, report: Report) -> None:
     table = results(report)
     if any(record.ok for record in report.records):
         live.replace(bundle(run_figure(report)))
-        Output().show(table)
+        Output().show(under_figure(table))
     else:
         live.replace(table._repr_mimebundle_())

@@ -1,0 +1,26 @@
+# The site and the slides: Sphinx in an environment of its own beside .venv, and from npm what the
+# pages carry (MathJax, reveal.js) and who judges them (axe). 290 MB, 20 s; then no network.
+SITE      := deploy/site
+SITE_VENV := .venv-site
+
+.PHONY: site test-site lock-site
+
+$(SITE_VENV)/.ready: $(SITE)/requirements.txt $(SITE)/package-lock.json | $(UV)
+	rm -f $@
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(UV) pip sync --quiet --python $(SITE_VENV)/bin/python --require-hashes --compile-bytecode $<
+	cp $(SITE)/package.json $(SITE)/package-lock.json $(SITE_VENV)
+	npm ci --silent --prefix $(SITE_VENV)
+	@touch $@
+
+site: setup $(SITE_VENV)/.ready  ## the course to read, every lesson executed, in build/site
+	$(BIN)/python $(SITE)/stage.py
+	$(SITE_VENV)/bin/sphinx-build -q -j 2 -E -d build/site-trees build/site-source build/site
+
+lock-site: $(UV)  ## compile deploy/site/requirements.txt and package-lock.json anew
+	cd $(SITE) && $(abspath $(UV)) pip compile --quiet --no-header --generate-hashes --universal \
+	  --python-version 3.11 requirements.in -o requirements.txt
+	cd $(SITE) && npm install --silent --package-lock-only
+
+test-site: site  ## the site: its links, no request elsewhere, figures, axe, in chromium
+	$(BIN)/python -m pytest -o addopts= -q --timeout=180 tests/site
