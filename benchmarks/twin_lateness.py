@@ -9,7 +9,7 @@ python benchmarks/twin_lateness.py [--rounds 5] [--cases alone,rust,many]
 
 The streams read here are read by a plain epoll reader, which stamps with the clock that the twin
 itself uses (CLOCK_MONOTONIC). The twin says when each part was due in an SSE comment, which it
-sends only for the header `x-kit-schedule`. Lateness includes the twin's own delay, the way
+sends only for the header `x-kit-clock`. Lateness includes the twin's own delay, the way
 through the kernel, and the reader's delay. The Rust client needs `make sglang-cpu`.
 """
 
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from kit.server import cpu
 from kit.twin.process import start
 
-DUE = re.compile(rb": due (\d+\.\d+)\n")
+DUE = re.compile(rb" due (\d+\.\d+)\n")
 RUNNING = re.compile(rb"^sglang:num_running_reqs\{.* (\S+)$", re.M)
 GENERATED = re.compile(rb"^sglang:generation_tokens_total\{.* (\S+)$", re.M)
 
@@ -69,7 +69,7 @@ def request(port: int, tokens: int) -> bytes:
     ).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-        "content-type: application/json\r\nx-kit-schedule: 1\r\nconnection: close\r\n"
+        "content-type: application/json\r\nx-kit-clock: 1\r\nconnection: close\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

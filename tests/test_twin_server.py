@@ -264,12 +264,16 @@ def test_what_the_twin_cannot_do_is_refused_and_never_made_up(
         chat(client, **asked)
 
 
-def test_the_schedule_is_told_only_to_who_asks(twin: TwinProcess) -> None:
+def test_the_twins_times_are_in_a_stream_only_for_who_asks(twin: TwinProcess) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "stream": True}
     url = twin.url + "/v1/chat/completions"
-    for headers, told in (({}, 0), ({"x-kit-schedule": "1"}, 1)):
+    for headers, told in (({}, 0), ({"x-kit-clock": "1"}, 1)):
         asked = urllib.request.Request(url, json.dumps(body).encode(), {**JSON, **headers})
         with urllib.request.urlopen(asked) as answer:
-            dues = re.findall(r"^: due (\d+\.\d+)$", answer.read().decode(), re.MULTILINE)
+            dues = re.findall(
+                r"^: twin at (\d+\.\d+) of 0\.000000 due \d+\.\d+$",
+                answer.read().decode(),
+                re.MULTILINE,
+            )
         assert bool(dues) == bool(told)
         assert dues == sorted(dues, key=float)

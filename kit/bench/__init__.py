@@ -15,6 +15,7 @@ A module imports those above it, never those below:
     pools          those connections, and what a browser's page has in their place
     progress       ends answers that stall, or that never end
     protocol       what a request says, what a recorded answer means
+    twin_clock     a twin's own times: when a run is due, what came when, how late this computer was
     sampler        a run while it is going, five samples per second
     server_stats   what the server says of itself: its queue, its accept length
     runner         requests sent at the pace of a workload, responses recorded

@@ -8,14 +8,15 @@ the run is going, the client only sends, stamps and keeps. Requests that fail ar
 and averaged into nothing. A run that is stopped (Ctrl-C, a cancelled task) gives a report of what
 had finished, which says what it is missing.
 
-Against the twin, whose clock may run `endpoint.speed` times faster than real time, requests are
-sent and times are read by the twin's clock: the figures are in its own seconds, and simulated.
+Against the twin, whose clock may run `endpoint.speed` times faster than real time, the figures are
+by that clock (kit.bench.twin_clock), and simulated: how busy this computer is does not show in
+them. Where a twin cannot say its times, behind a router, they are this computer's times the speed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Literal
@@ -32,6 +33,7 @@ from kit.bench.runner import OnProgress, OnSample, Runner
 from kit.bench.sampler import Sampler
 from kit.bench.server_stats import SpeculationCounters
 from kit.bench.transport import Origin, Pool, Response
+from kit.bench.twin_clock import TwinTimes, in_own_time, run_headers
 from kit.bench.workload import Workload
 from kit.endpoint import Endpoint
 from kit.errors import EndpointError, InvalidValue
@@ -82,37 +84,57 @@ async def run(
             writer, counted = await _warm_up(
                 pool, endpoint, workload, chosen, stall_s or WARMUP_STALL_S
             )
+            if endpoint.kind == "twin":
+                writer = replace(writer, headers=run_headers(workload))
             requests = [  # in a thread: those with images take their time
                 await page.in_thread(writer.request, index) for index in range(workload.num_prompts)
             ]
             before = await SpeculationCounters.of(questions)
-            sampler = Sampler(endpoint.speed, counted)
+            sampler = Sampler(endpoint.speed, counted, endpoint.kind == "twin")
             runner = Runner(
                 workload, pool, questions, sampler, stall_s or STALL_S, on_progress, on_sample
             )
             await runner.run(requests)
+        own = _own_times(runner, endpoint)
         records = [
-            _record(response, chosen, lengths, runner.start_s, endpoint)
+            _record(response, chosen, lengths, runner.start_s, endpoint, own.get(index))
             for index, lengths in enumerate(workload.lengths)
             if (response := runner.responses.get(index))
         ]
         accept_length, caveat = await _accept_length(questions, before, records)
-    return report(
+    found = report(
         records,
-        duration_s=_duration_s(records, runner, endpoint.speed),
+        duration_s=_duration_s(records, runner, endpoint.speed, own),
         provenance=endpoint.provenance,
         workload=workload,
         backend=protocol.BACKENDS[chosen],
         accept_length=accept_length,
         missing=(*_unfinished(runner, len(requests)), *writer.extensions.missing, *caveat),
     )
+    return in_own_time(found, own.values(), endpoint) if own else found
+
+
+def _own_times(runner: Runner, endpoint: Endpoint) -> dict[int, TwinTimes]:
+    """Of the answers of a twin that says its times, by request number."""
+    if endpoint.kind != "twin":
+        return {}
+    each = ((index, TwinTimes.of(response)) for index, response in runner.responses.items())
+    return {index: times for index, times in each if times is not None}
 
 
 def _record(
-    response: Response, dialect: Dialect, lengths: tuple[int, int], start_s: float, of: Endpoint
+    response: Response,
+    dialect: Dialect,
+    lengths: tuple[int, int],
+    start_s: float,
+    of: Endpoint,
+    own: TwinTimes | None = None,
 ) -> Record:
     """The record of a response. A server's error may repeat the key: it is not kept."""
-    made = protocol.record(response, dialect, lengths, start_s, of.speed)
+    if own is not None:
+        made = protocol.record(own.response, dialect, lengths, 0.0)
+    else:
+        made = protocol.record(response, dialect, lengths, start_s, of.speed)
     return replace(made, error=hidden(made.error, of.key)) if made.error else made
 
 
@@ -179,11 +201,16 @@ async def _accept_length(
     )
 
 
-def _duration_s(records: Sequence[Record], runner: Runner, clock: float) -> float:
+def _duration_s(
+    records: Sequence[Record], runner: Runner, clock: float, own: Mapping[int, TwinTimes]
+) -> float:
     """From the start to the last token, or to the stop; failures take their time as well."""
-    if runner.stopped or not records or not all(record.ok for record in records):
-        return (runner.end_s - runner.start_s) * clock
-    return max(record.ended_s for record in records)
+    if not runner.stopped and records and all(record.ok for record in records):
+        return max(record.ended_s for record in records)
+    if own:
+        cut_off = filter(None, map(TwinTimes.of, runner.unfinished))
+        return max(times.newest_s for times in (*own.values(), *cut_off))
+    return (runner.end_s - runner.start_s) * clock
 
 
 def _unfinished(runner: Runner, total: int) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ PATHS: dict[Dialect, str] = {"native": "/generate", "chat": "/v1/chat/completion
 BACKENDS: dict[Dialect, str] = {"native": "sglang", "chat": "sglang-oai-chat"}  # bench_serving's
 _DONE = b"[DONE]"
 _SHORTENED = b'{"meta_info":{'
+_BEGINNINGS = (b"data: {", b": twin at ")
 _COUNT = b'"completion_tokens":'
 
 # Short everyday words, each one token with its space in the vocabularies of the day.
@@ -69,13 +70,14 @@ EXTENSIONS: dict[Dialect, tuple[Extensions, ...]] = {
 
 @dataclass(frozen=True)
 class RequestWriter:
-    """Writes the requests of a workload for one server."""
+    """Writes the requests of a workload for one server. `headers` are one for each."""
 
     workload: Workload
     origin: Origin
     dialect: Dialect
     model: str
     extensions: Extensions
+    headers: Sequence[tuple[str, str]] = ()
 
     def request(self, index: int, most_tokens: int | None = None) -> bytes:
         """HTTP request `index`, for an answer of at most `most_tokens`.
@@ -86,7 +88,9 @@ class RequestWriter:
         fields = self._native if self.dialect == "native" else self._chat
         asked = fields(index, min(tokens_out, most_tokens or tokens_out))
         body = json.dumps(asked, separators=(",", ":")).encode()
-        return self.origin.request("POST", PATHS[self.dialect], body)
+        return self.origin.request(
+            "POST", PATHS[self.dialect], body, self.headers[index : index + 1]
+        )
 
     def _native(self, index: int, tokens_out: int) -> dict[str, Any]:
         prompt = self.workload.prompt(index)
@@ -123,16 +127,17 @@ class Shortener:
     """Reduces a native event to its `meta_info`: each event repeats the whole text so far.
 
     Without it a run of 500,000 tokens would hold half a gigabyte. Only a read that is exactly
-    one event is shortened (in a text, the quotes that are looked for would be escaped).
+    one event is shortened (in a text, the quotes that are looked for would be escaped); a twin's
+    times before it are kept.
     """
 
     def __init__(self) -> None:
         self._aligned = True
 
     def __call__(self, part: bytes) -> bytes:
-        if self._aligned and part.startswith(b"data: {") and part.find(b"\n\n") == len(part) - 2:
+        if self._aligned and part.startswith(_BEGINNINGS) and part.find(b"\n\n") == len(part) - 2:
             start = part.rfind(b'"meta_info":{')
-            return b"data: {" + part[start:] if start > 0 else part
+            return part[: part.find(b"{") + 1] + part[start:] if start > 0 else part
         self._aligned = part.endswith(b"\n\n")
         return part
 

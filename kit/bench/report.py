@@ -104,6 +104,7 @@ class Report:
     missing: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)  # key → (P10, P90)
+    late_ms: tuple[float, float] | None = None  # a twin's bytes came so late here: median, P99
     judged: Goodput | None = None  # the goodput that the result line and the table show
 
     @property
@@ -115,6 +116,14 @@ class Report:
     @property
     def failed(self) -> int:
         return sum(self.errors.values())
+
+    @property
+    def lateness(self) -> str:
+        """How late this computer was, by the wall clock, in a sentence; empty where unknown."""
+        if self.late_ms is None:
+            return ""
+        median, p99 = self.late_ms
+        return f"This computer was {median:.1f} ms late (P99 {p99:.1f}), which is in no row."
 
     @property
     def request_rate(self) -> float | str | None:
@@ -170,6 +179,7 @@ class Report:
             **({"bands": {k: list(v) for k, v in self.bands.items()}} if self.bands else {}),
             "errors": self.errors,
             "missing": list(self.missing),
+            **({"wall_clock_late_ms": list(self.late_ms)} if self.late_ms else {}),
             "provenance": self.provenance.to_json(),
         }
 
@@ -212,6 +222,7 @@ class Report:
         if self.bands:
             lines.append(f"In brackets: {BANDS}.")
         lines += [f"missing: {what}" for what in self.missing]
+        lines += [self.lateness] if self.lateness else []
         lines.append(self.provenance.short)
         return "\n".join(lines)
 

@@ -109,9 +109,17 @@ def _from_sglang(line: dict[str, Any], provenance: Provenance) -> Report:
         errors=_errors(line.get("errors")),
         judged=Goodput.from_json(line),
         missing=tuple(line.get("missing") or ()),
+        late_ms=_late_ms(line.get("wall_clock_late_ms")),
         records=_records(line),
         **values,
     )
+
+
+def _late_ms(given: Any) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    median, p99 = map(float, given)
+    return median, p99
 
 
 def _arguments(line: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

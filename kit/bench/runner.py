@@ -26,7 +26,8 @@ class Runner:
     """Sends requests at the pace of a workload over `pool`, and keeps what comes back.
 
     `questions` goes to the server for its queue. A response without a token for `stall_s` has
-    failed. Times are those of `perf_counter`, `responses` by request number.
+    failed. Times are those of `perf_counter`, `responses` by request number; `unfinished` are
+    what had come of those in flight when the run was stopped.
     """
 
     workload: Workload
@@ -41,6 +42,7 @@ class Runner:
     start_s: float = 0.0
     end_s: float = 0.0
     stopped: bool = False
+    unfinished: list[Response] = field(default_factory=list)
     _ended: list[Response] = field(default_factory=list)  # since the last sample
 
     async def run(self, requests: Sequence[bytes]) -> None:
@@ -60,6 +62,7 @@ class Runner:
                 await asyncio.gather(*tasks)
             except asyncio.CancelledError:
                 self.stopped = True
+                self.unfinished = [connection.response for connection in self.pool.busy]
                 task = asyncio.current_task()
                 if task is not None:
                     task.uncancel()  # a stopped run has a result: what came until then

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from kit.bench.progress import HAS_TOKENS, count_in
 from kit.bench.transport import Response
+from kit.bench.twin_clock import newest
 
 INTERVAL_S = 0.2
 _IN_STREAM = b'data: {"error"'
@@ -56,13 +57,17 @@ class _Seen:
 class Sampler:
     """Turns answers, complete or under way, into samples.
 
-    `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk.
+    `clock` is the endpoint's speed, `counted` whether the server counts tokens in every chunk,
+    `twin` whether it may be a twin: then times are its own where it says them, and `twin_s` is the
+    newest.
     """
 
     clock: float = 1.0
     counted: bool = True
+    twin: bool = False
     running: int | None = None
     queued: int | None = None
+    twin_s: float | None = None
     _seen: dict[Response, _Seen] = field(default_factory=dict)
     _tokens: int = 0
     _finished: int = 0
@@ -79,6 +84,8 @@ class Sampler:
             if seen.started:
                 self._count(response, seen)
             seen.parts = len(parts)
+            if self.twin and (stamp := newest(parts, len(parts) - 1)):
+                self.twin_s = max(stamp[0], self.twin_s or 0.0)
         if ended:
             del self._seen[response]
             if _failed(response):
@@ -89,7 +96,7 @@ class Sampler:
     def sample(self, since_start_s: float, sent: int, in_flight: int) -> Sample:
         """The totals so far; times to first token and gaps are given out once."""
         made = Sample(
-            t_s=since_start_s * self.clock,
+            t_s=since_start_s * self.clock if self.twin_s is None else self.twin_s,
             sent=sent,
             finished=self._finished,
             failed=self._failed,
@@ -109,32 +116,43 @@ class Sampler:
         if seen.started:
             return
         for index in range(seen.parts, len(response.parts)):
-            time_s, part = response.parts[index]
+            part = response.parts[index][1]
             if count_in(response.parts, index) if self.counted else HAS_TOKENS.search(part):
                 seen.started = True
                 seen.parts = index
-                self._ttft_s.append((time_s - response.sent) * self.clock)
+                self._ttft_s.append(self._since_sent_s(response, index))
                 return
 
     def _count(self, response: Response, seen: _Seen) -> None:
         parts, first = response.parts, seen.parts
         if not self.counted:
-            times = [time_s for time_s, part in parts[first:] if HAS_TOKENS.search(part)]
-            self._add(seen, seen.tokens + len(times))
-            if len(times) > 1:
-                self._itl_s.append((times[-1] - times[-2]) * self.clock)
+            new = [i for i in range(first, len(parts)) if HAS_TOKENS.search(parts[i][1])]
+            self._add(seen, seen.tokens + len(new))
+            if len(new) > 1:
+                self._itl_s.append(self._between_s(response, *new[-2:]))
             return
-        newest: tuple[float, int] | None = None
+        last: tuple[int, int] | None = None
         for index in range(len(parts) - 1, max(first - 1, 0) - 1, -1):
-            time_s, count = parts[index][0], count_in(parts, index)
+            count = count_in(parts, index)
             if not count:
                 continue
-            if newest is None:
-                newest = (time_s, count)
+            if last is None:
+                last = (index, count)
                 self._add(seen, count)
-            elif count < newest[1]:
-                self._itl_s.append((newest[0] - time_s) * self.clock / (newest[1] - count))
+            elif count < last[1]:
+                between_s = self._between_s(response, index, last[0])
+                self._itl_s.append(between_s / (last[1] - count))
                 return
+
+    def _since_sent_s(self, response: Response, index: int) -> float:
+        """When a part came, in the endpoint's seconds since its request was sent."""
+        stamp = newest(response.parts, index) if self.twin else None
+        if stamp is not None:
+            return stamp[0] - stamp[1]
+        return (response.parts[index][0] - response.sent) * self.clock
+
+    def _between_s(self, response: Response, first: int, second: int) -> float:
+        return self._since_sent_s(response, second) - self._since_sent_s(response, first)
 
     def _add(self, seen: _Seen, tokens: int) -> None:
         self._tokens += max(tokens - seen.tokens, 0)

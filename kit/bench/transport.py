@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
@@ -53,9 +53,11 @@ class Origin:
         tls = ssl.create_default_context() if secure else None
         return cls(parts.hostname, port, tls, parts.path.rstrip("/"), tuple(headers))
 
-    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()
+    ) -> bytes:
         """The bytes of a whole request."""
-        fields = [*self.headers, ("accept-encoding", "identity")]
+        fields = [*self.headers, *headers, ("accept-encoding", "identity")]
         if body:
             fields += [("content-type", "application/json"), ("content-length", str(len(body)))]
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)

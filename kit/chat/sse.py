@@ -16,6 +16,10 @@ from typing import Any
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 _KEEP_ALIVE = re.compile(r":.*|(?:ping|heartbeat|keep-?alive)?", re.IGNORECASE | re.DOTALL)
 _DONE = "[DONE]"
+# A twin's comment: its own time at the end of a step, that of the request's arrival, and the
+# monotonic clock's at which the bytes were due. No data can hold a line that ends so.
+TWIN_TIMES = re.compile(rb": twin at (-?\d+\.\d+) of (-?\d+\.\d+) due (\d+\.\d+)(?:\r\n|\n|\r)")
+_TWIN = " twin at "
 MAX_EVENT = 32 * 2**20  # bytes of one event: an answer of a million tokens is a sixth of that
 
 
@@ -23,11 +27,14 @@ class EventDecoder:
     """Decodes one stream. `done` once its `[DONE]` has come: what follows is not read.
 
     `mangled` once something was no UTF-8: it stands as U+FFFD. `within` while an event has begun.
+    `twin_s` is when the newest event was due by a twin's own clock, in seconds since the request
+    arrived; None where the stream does not say.
     """
 
     def __init__(self) -> None:
         self.done = False
         self.mangled = False
+        self.twin_s: float | None = None
         self._rest: list[bytes] = []  # pieces of a line whose end has not come
         self._held = 0  # bytes of the event so far
         self._event = ""
@@ -77,6 +84,10 @@ class EventDecoder:
             case "":
                 if not colon:
                     yield from self._dispatch()
+                elif value.startswith(_TWIN) and (
+                    found := TWIN_TIMES.match(f":{value}\n".encode())
+                ):
+                    self.twin_s = float(found[1]) - float(found[2])
             case "data":
                 self._data.append(value.removeprefix(" "))
             case "event":
@@ -85,6 +96,10 @@ class EventDecoder:
                 pass
             case _:
                 yield from self._bare_line(line)
+
+    def _note_times(self, comment: str) -> None:
+        if found := TWIN_TIMES.match(f":{comment}\n".encode()):
+            self.twin_s = float(found[1]) - float(found[2])
 
     def _bare_line(self, line: str) -> Iterator[Any]:
         """A line outside of any field: an object on a line of its own, or a part of one."""

@@ -64,7 +64,9 @@ class Stream:
     says who wrote the answer (None before the server has answered), `provenance` what its numbers
     are worth, `asked_s` when the request went out (`time.perf_counter`). Where a twin had to write
     its reply first, `held_s` is how long that took: the simulated time begins after it, and so
-    does `asked_s`. `message` is the assistant's turn, to put into the history.
+    does `asked_s`. `twin_s` is when the newest event was due by a twin's own clock, in its seconds
+    since the request arrived; None for another server. `message` is the assistant's turn, to put
+    into the history.
     """
 
     def __init__(
@@ -110,6 +112,11 @@ class Stream:
         return "".join(self._answer)
 
     @property
+    def twin_s(self) -> float | None:
+        """When the newest event was due by a twin's own clock, since the request arrived (s)."""
+        return self._decoder.twin_s
+
+    @property
     def remark(self) -> str:
         """Why there is no answer or why it is not whole, in a sentence; empty where all is well.
         A stream that breaks off raises instead."""
@@ -148,6 +155,12 @@ class Stream:
 
         anyio.Event()
         self._async_client = self.endpoint.async_client()
+
+    @property
+    def _sent_headers(self) -> dict[str, str]:
+        """A twin is asked for its own times; what other servers get is what was given."""
+        own = {"x-kit-clock": "1"} if self.endpoint.kind == "twin" else {}
+        return own | self._headers
 
     def _timeout(self) -> openai.Timeout:
         import openai
@@ -263,7 +276,7 @@ class Stream:
                 return client.post(
                     _PATH,
                     body=self.body,
-                    options={"headers": self._headers},
+                    options={"headers": self._sent_headers},
                     cast_to=object,
                     stream=True,
                     stream_cls=openai.Stream[object],
@@ -301,7 +314,7 @@ class Stream:
                 chunks = await client.post(
                     _PATH,
                     body=self.body,
-                    options={"headers": self._headers},
+                    options={"headers": self._sent_headers},
                     cast_to=object,
                     stream=True,
                     stream_cls=openai.AsyncStream[object],

@@ -16,6 +16,8 @@ class Request(NamedTuple):
     a prefix that other requests have too, and its length in tokens. `max_tokens` is the limit
     that the client gave, where the answer ends before it: SGLang cannot know the end and reserves
     by guess. None is a benchmark's request (`ignore_eos`), which ends exactly at its limit.
+    `draws` are the seed and the number of its random draws; where None, the scheduler's seed and
+    the order of submission.
     """
 
     rid: str
@@ -26,6 +28,7 @@ class Request(NamedTuple):
     shared: tuple[str, int] | None = None
     max_tokens: int | None = None
     images: int = 1
+    draws: tuple[int, int] | None = None
 
     @property
     def ignore_eos(self) -> bool:

@@ -59,7 +59,7 @@ class Scheduler:
         self._full = False  # no request is admitted until a running one leaves
         self._lag: int | None = None  # decode steps until that is noticed
         self._by_rid: dict[str, Live] = {}
-        self._pending: list[tuple[float, int, Live]] = []
+        self._pending: list[tuple[float, int, int, Live]] = []
         self._waiting: deque[Live] = deque()
         self._chunked: Live | None = None
         self._running: list[Live] = []
@@ -134,14 +134,15 @@ class Scheduler:
             )
         if request.rid in self._by_rid:
             raise InvalidValue(f"request {request.rid} is in flight already", "give each its rid")
-        draws = random.Random(self._seed * 1_000_003 + self._ordinal)
+        seed, number = request.draws or (self._seed, self._ordinal)
+        draws = random.Random(seed * 1_000_003 + number)
         limit = min(request.max_tokens or request.output_tokens, room)
         most = self.memory.profile.mtp.num_draft_tokens if self.memory.profile.mtp else 1
         live = self._by_rid[request.rid] = Live(request, limit, draws.random, most)
         if self.acceptance is not None:
-            live.thresholds = self.acceptance.of_request(_spaced(self._seed + self._ordinal))
+            live.thresholds = self.acceptance.of_request(_spaced(seed + number))
         ready_s = request.arrival_s + self.speed.request_overhead_s
-        heapq.heappush(self._pending, (ready_s, self._ordinal, live))
+        heapq.heappush(self._pending, (ready_s, number, self._ordinal, live))
         self._ordinal += 1
 
     def abort(self, rid: str) -> bool:
@@ -161,7 +162,7 @@ class Scheduler:
         elif live in self._waiting:
             self._waiting.remove(live)
         else:
-            self._pending = [entry for entry in self._pending if entry[2] is not live]
+            self._pending = [entry for entry in self._pending if entry[-1] is not live]
             heapq.heapify(self._pending)
         return True
 
@@ -172,7 +173,7 @@ class Scheduler:
     def step(self, now_s: float) -> Step | None:
         """Run one step that starts at `now_s`; None when there is nothing to run."""
         while self._pending and self._pending[0][0] <= now_s:
-            self._waiting.append(heapq.heappop(self._pending)[2])
+            self._waiting.append(heapq.heappop(self._pending)[-1])
         if not self._running:
             self._notice()
         batch = self._next_prefill()

@@ -2,9 +2,13 @@
 
 Every response has the header `x-kit-twin` (profile, SGLang version, speed), and generated text
 `x-kit-author`: `authored`, `notice`, or `pocket; ` and the model's name. Where a model had to
-write it first, `x-kit-held-s` says how long that took; the simulated time began after it. A client
-that sends `x-kit-schedule: 1` gets, before the events of a step, an SSE comment with the time at
-which they were due on the monotonic clock: that is how the twin's lateness is measured.
+write it first, `x-kit-held-s` says how long that took; the simulated time began after it.
+
+The twin's time is its own: a client that sends `x-kit-clock: 1` gets, before the events of a step,
+an SSE comment with the step's end and the request's arrival in the twin's seconds, and the time at
+which they were due on the monotonic clock. An answer that is not streamed has both in the header
+`x-kit-clock`. `x-kit-run` is the same for a run of requests, for which the clock waits
+(kit.twin.runs).
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from kit.twin.errors import Refused, error
 from kit.twin.faults import WithFaults
 from kit.twin.holders import PATH as HOLD
 from kit.twin.keys import WithKeys
+from kit.twin.runs import RUN, RunRequest
 from kit.twin.server import Twin
 from kit.twin.server_info import model_card, model_info, server_info
 from kit.twin.sse import dumps
@@ -78,7 +83,10 @@ def app(twin: Twin) -> ASGIApp:
 
 
 class _Access:
-    """Lets through what `kit.twin.access` allows, before any fault or route is looked for."""
+    """Lets through what `kit.twin.access` allows, before any fault or route is looked for.
+
+    A request of a run that is answered without a scheduler, by a refusal or a fault, is over then.
+    """
 
     def __init__(self, app: ASGIApp, twin: Twin) -> None:
         self.app = app
@@ -93,7 +101,19 @@ class _Access:
             except Refused as problem:
                 refusal = self.twin.json_response(problem.body, problem.status)
                 return await refusal(scope, receive, send)
-        return await self.app(scope, receive, send)
+        of_run = self._of_run(scope)
+        if of_run is None:
+            return await self.app(scope, receive, send)
+        scope.setdefault("state", {})["of_run"] = of_run
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.twin.engine.dismiss(of_run)
+
+    def _of_run(self, scope: Scope) -> RunRequest | None:
+        heads = scope["headers"] if scope["type"] == "http" else ()
+        header = next((value for name, value in heads if name == RUN), None)
+        return self.twin.engine.runs.request(header) if header else None
 
 
 def _crash(engine: asyncio.Task[None]) -> None:

@@ -59,13 +59,18 @@ async def serve(twin: Twin, request: Request) -> Any:
         twin.pocket.warm_up()
     script = script_of(turn, **vars(sampling))
     asked.messages = []  # they may be large, and the response needs them no more
-    response = ChatResponse(
-        asked, script, tokens, twin.writer(request, asked.stream), _vision_tokens(media)
-    )
+    response = ChatResponse(asked, script, tokens, ResponseWriter(), _vision_tokens(media))
     arrived_s = request.state.arrived_s + turn.held_s
     seen = sum(response.vision.values()), sum(one.pieces for one in media)
     return twin.run(
-        response.choices, response.writer, script, tokens, asked.stream, arrived_s, *seen
+        response.choices,
+        response.writer,
+        script,
+        tokens,
+        asked.stream,
+        arrived_s,
+        *seen,
+        request=request,
     )
 
 
@@ -137,7 +142,7 @@ class ChatResponse:
         self.choices = [Choice(self, index) for index in range(max(self.asked.n, 1))]
         self._ended: list[Choice] = []
 
-    def end(self, choice: Choice) -> None:
+    def end(self, choice: Choice, due_s: float | None = None) -> None:
         """A choice has ended; the last one completes the response."""
         self._ended.append(choice)
         if len(self._ended) < len(self.choices):
@@ -145,7 +150,7 @@ class ChatResponse:
         if self.asked.stream:
             self.writer.put(b"".join(self._finale(choice.rid)))
         else:
-            self.writer.put(dumps(self._whole()))
+            self.writer.put(dumps(self._whole()), due_s)
         self.writer.close()
 
     def body(self, kind: str, rid: str, choices: list[Json], **more: Json | None) -> Json:
@@ -238,7 +243,7 @@ class Choice:
             self.response.writer.put(self.ready, due_s)
             self.ready = b""
         if self.finished:
-            self.response.end(self)
+            self.response.end(self, due_s)
 
     def abort(self) -> None:
         self.aborted = True

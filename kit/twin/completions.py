@@ -57,11 +57,11 @@ async def _served(
     tokens = await twin.count(asked.prompt)
     incoming.check_length(tokens, asked.sampling, twin.context_length)
     script = script_of(await _answer(twin, asked), **vars(asked.sampling))
-    writer = twin.writer(request, asked.stream)
+    writer = ResponseWriter()
     arrived_s = request.state.arrived_s + script.turn.held_s
     asked = replace(asked, prompt="")  # it may be large, and the response needs it no more
     response = kind(asked, script, tokens, writer, arrived_s, twin.draft_tokens)
-    return twin.run([response], writer, script, tokens, asked.stream, arrived_s)
+    return twin.run([response], writer, script, tokens, asked.stream, arrived_s, request=request)
 
 
 async def _answer(twin: Twin, asked: TextRequest) -> AssistantTurn:

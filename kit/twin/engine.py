@@ -4,27 +4,33 @@
 
 The tokens of a step are known when it starts. So their bytes are made while it runs, and delivered
 at its end. Ends are counted from the clock's origin and not from the last wake-up: a late wake-up
-delays one chunk, and no later one. Only where this machine cannot keep up at all, at a speed too
-high for its load, does the clock wait for it.
+delays one chunk, and no later one. The clock waits in two cases only: where this machine cannot
+keep up at all, at a speed too high for its load, and where a client has announced a request that
+belongs before the next step and has not come (kit.twin.runs).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import select
 import selectors
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kit.errors import InvalidValue
 from kit.scheduler import Request, Scheduler, Step
 from kit.twin.counters import RequestCounters, RequestTimes
+from kit.twin.runs import RunRequest, Runs
 
 _BEHIND_S = 0.1  # a longer delay is not made up for
 _AWAKE_S = 0.0004  # how long waking up takes on a machine that has gone to sleep
+_PATIENCE_S = 5.0  # for a request that was announced
+_GLANCE_S = 0.5  # of that, at one go: while this process itself is frozen, nobody can come
 
 
 class Generation(Protocol):
@@ -60,11 +66,19 @@ class Clock:
         """The inverse: the monotonic clock at `at_s`."""
         return self.origin_s + at_s / self.speed
 
-    def keep_up(self, at_s: float) -> None:
-        """Wait where `at_s` should be now, and is long past."""
+    def keep_up(self, at_s: float, behind_s: float = _BEHIND_S) -> None:
+        """Wait where `at_s` should be now, and has been past for more than `behind_s`."""
         late_s = monotonic() - self.real_s(at_s)
-        if late_s > _BEHIND_S:
+        if late_s > behind_s:
             self.origin_s += late_s
+
+
+class _Active(NamedTuple):
+    """A generation under way."""
+
+    generation: Generation
+    times: RequestTimes
+    of_run: RunRequest | None
 
 
 class Engine:
@@ -75,9 +89,10 @@ class Engine:
         self.clock = clock
         self.counters = RequestCounters()
         self._now_s = 0.0  # the end of the running step, or of the last one
-        self._stepping = False
-        self._active: dict[str, tuple[Generation, RequestTimes]] = {}
+        self._standing = False  # in a step whose end may be late, or where the clock waits
+        self._active: dict[str, _Active] = {}
         self._woken = asyncio.Event()
+        self.runs = Runs(self._woken.set)
         self._recent: deque[tuple[float, int]] = deque(maxlen=4096)  # (end of step, tokens)
 
     def submit(
@@ -89,8 +104,10 @@ class Engine:
         arrived_s: float,
         image_tokens: int = 0,
         images: int = 0,
-    ) -> None:
-        """Schedule a generation whose request came at `arrived_s` of the monotonic clock.
+        of_run: RunRequest | None = None,
+    ) -> float:
+        """Schedule a generation whose request came at `arrived_s` of the monotonic clock; returns
+        when that was on the scheduler's, or when it was due in its run.
 
         `image_tokens` of the input belong to `images` images. Raises InvalidValue where it can
         never run, and for an id that is running.
@@ -100,24 +117,37 @@ class Engine:
                 f"Duplicate request ID detected: {generation.rid}", "give each request its own"
             )
         rid, arrival_s = generation.rid, self.clock.at_s(arrived_s)
-        if self._stepping:  # a step whose end is late is not over yet
+        if self._standing:
             arrival_s = min(arrival_s, self._now_s)
-        asked = Request(rid, input_tokens, output_tokens, arrival_s, image_tokens)
+        if of_run is not None:
+            arrival_s = of_run.come(arrival_s)
+        draws = of_run.draws if of_run else None
+        asked = Request(rid, input_tokens, output_tokens, arrival_s, image_tokens, draws=draws)
         self.scheduler.submit(asked._replace(images=max(images, 1)))
-        self._active[rid] = generation, self.counters.begin(streaming, input_tokens, arrived_s)
+        times = self.counters.begin(streaming, input_tokens, arrived_s)
+        self._active[rid] = _Active(generation, times, of_run)
         self._woken.set()
+        return arrival_s
 
     def abort(self, rid: str) -> bool:
         """End a generation before its time; False when it is not running."""
         if rid not in self._active:
             return False
-        generation, _ = self._active.pop(rid)
+        generation, _, of_run = self._active.pop(rid)
         self.scheduler.abort(rid)
+        if of_run is not None:
+            of_run.hang_up(self._now_s)
         try:
             generation.abort()
         except Exception as problem:  # noqa: BLE001 - others are to be aborted too
             _drop(generation, problem)
         return True
+
+    def dismiss(self, of_run: RunRequest) -> None:
+        """The exchange of a request is over; it may have been answered without a generation."""
+        now_s = self._now_s if self._standing else self.clock.at_s(monotonic())
+        of_run.come(now_s)
+        of_run.end(now_s)
 
     def abort_all(self) -> None:
         for rid in list(self._active):
@@ -137,8 +167,10 @@ class Engine:
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
+            if self.runs:
+                await self._wait_for_announced()
             step = self.scheduler.step(self._now_s)
-            self._stepping = step is not None
+            self._standing = step is not None
             if step is None:
                 await self._idle()
                 continue
@@ -151,17 +183,44 @@ class Engine:
             await asyncio.sleep(0)  # the chunks are sent before the next step's are made
 
     async def _idle(self) -> None:
-        """Wait until a request can be scheduled."""
-        while (wake_s := self.scheduler.wake_s()) is None:
+        """Wait until a request can be scheduled, or one that was announced is due."""
+        while True:
             self._woken.clear()
-            await self._woken.wait()
-        await _until(self.clock.real_s(wake_s))
-        self._now_s = max(self._now_s, wake_s)
+            wake_s = self.scheduler.wake_s()
+            next_s = min(math.inf if wake_s is None else wake_s, self._announced_s)
+            if next_s == math.inf:
+                await self._woken.wait()
+            elif await _until_or_woken(self.clock.real_s(next_s), self._woken):
+                self._now_s = max(self._now_s, next_s)
+                return
+
+    @property
+    def _announced_s(self) -> float:
+        """From when on a step should have a request that was announced and has not come."""
+        return self.runs.expected_s + self.scheduler.speed.request_overhead_s
+
+    async def _wait_for_announced(self) -> None:
+        """The clock stands still while a request belongs before the next step and has not come."""
+        if self._announced_s > self._now_s:
+            return
+        self._standing = True
+        waited_s = 0.0
+        while self._announced_s <= self._now_s:
+            if waited_s >= _PATIENCE_S:
+                self.runs.give_up(self._now_s)
+                break
+            began_s = monotonic()
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GLANCE_S):
+                    await self._woken.wait()
+            waited_s += min(monotonic() - began_s, _GLANCE_S)
+        self.clock.keep_up(self._now_s, 0.0)
 
     def _prepare(self, step: Step, due_s: float) -> None:
         for rid, tokens, finished in step.emissions:
             if rid in self._active:
-                generation = self._active[rid][0]
+                generation = self._active[rid].generation
                 try:
                     generation.prepare(tokens, finished, due_s)
                 except Exception as problem:  # noqa: BLE001 - it ends this response, no other
@@ -171,22 +230,26 @@ class Engine:
         alive = [e for e in step.emissions if e.rid in self._active]  # not aborted meanwhile
         for emission in alive:
             try:
-                self._active[emission.rid][0].deliver(due_s)
+                self._active[emission.rid].generation.deliver(due_s)
             except Exception as problem:  # noqa: BLE001 - it ends this response, no other
                 self._lose(emission.rid, problem)
         for rid, tokens, finished in alive:  # counted after all have been sent
             if rid not in self._active:
                 continue
-            _, request = self._active[rid]
+            _, request, of_run = self._active[rid]
             self.counters.add_tokens(request, tokens, due_s)
             if finished:
                 del self._active[rid]
                 self.counters.end(request)
+                if of_run is not None:
+                    of_run.end(self._now_s)
         self._recent.append((due_s, sum(emission.tokens for emission in step.emissions)))
 
     def _lose(self, rid: str, problem: Exception) -> None:
-        generation, _ = self._active.pop(rid)
+        generation, _, of_run = self._active.pop(rid)
         self.scheduler.abort(rid)
+        if of_run is not None:
+            of_run.end(self._now_s)
         _drop(generation, problem)
 
 
@@ -203,6 +266,19 @@ async def _until(due_s: float) -> None:
         await asyncio.sleep(delay_s)
     while monotonic() < due_s:
         await asyncio.sleep(0)
+
+
+async def _until_or_woken(due_s: float, woken: asyncio.Event) -> bool:
+    """`_until`, unless `woken` is set before; whether `due_s` was reached."""
+    delay_s = due_s - monotonic() - _AWAKE_S
+    if delay_s > 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await woken.wait()
+        if woken.is_set():
+            return False
+    await _until(due_s)
+    return True
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

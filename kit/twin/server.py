@@ -20,7 +20,8 @@ from kit.twin.errors import bad_request
 from kit.twin.faults import Fault
 from kit.twin.keys import STARTED, Counted, Keys
 from kit.twin.llama_cpp import PocketWriter
-from kit.twin.sse import DONE, EngineResponse, Header, ResponseWriter, dumps
+from kit.twin.runs import RunRequest
+from kit.twin.sse import DONE, AnswerTimes, EngineResponse, Header, ResponseWriter, dumps
 from kit.twin.token_script import TokenScript
 from kit.twin.tokenizer import vocabulary
 from kit.twin.workers import beside
@@ -120,12 +121,6 @@ class Twin:
 
         return await beside(size + 100 * len(messages), made)
 
-    def writer(self, request: Request, stream: bool) -> ResponseWriter:
-        """For one answer. With a schedule, a stream says when each of its parts was due."""
-        writer = ResponseWriter()
-        writer.with_schedule = stream and "x-kit-schedule" in request.headers
-        return writer
-
     def run(
         self,
         generations: Sequence[AnswerGeneration],
@@ -135,19 +130,29 @@ class Twin:
         stream: bool,
         arrived_s: float,
         *vision: int,
+        request: Request | None = None,
     ) -> EngineResponse:
         """Give generations to the scheduler. Returns the response that they will write.
 
         `vision` are how many of the prompt's `tokens` belong to images, and to how many images or
         rows of a video. `arrived_s` is when the request came, on the monotonic clock: the time
-        spent on it since is part of the overhead that the scheduler allows for. Raises Refused
-        where they could never run.
+        spent on it since is part of the overhead that the scheduler allows for. A stream has the
+        twin's own times where the head of its `request` asks for them. Raises Refused where they
+        could never run.
         """
+        of_run: RunRequest | None = getattr(request.state, "of_run", None) if request else None
+        image_tokens, images, *_ = (*vision, 0, 0)
         try:
             for one in generations:
-                self.engine.submit(one, tokens, script.total, stream, arrived_s, *vision)
+                arrival_s = self.engine.submit(
+                    one, tokens, script.total, stream, arrived_s, image_tokens, images, of_run
+                )
         except InvalidValue as problem:
             raise bad_request(problem.what) from problem
+        origin_s = of_run.run.origin_s if of_run and of_run.run else arrival_s
+        if not stream or of_run or (request and "x-kit-clock" in request.headers):
+            of_s = arrival_s - origin_s
+            writer.times = AnswerTimes(self.engine.clock.at_s, origin_s, of_s, stream)
 
         if (started := STARTED.get()) is not None:
             started.append((tokens, generations))

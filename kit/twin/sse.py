@@ -53,6 +53,33 @@ class _RestOfCoroutine:
         yield from self.coroutine.__await__()
 
 
+@dataclass
+class AnswerTimes:
+    """The twin's own times of one answer, in seconds since `origin_s` of its clock.
+
+    Of a stream each part has them, in an SSE comment that says when its step ended, when the
+    request arrived, and when this part was due on the monotonic clock. Of another answer a header
+    has them.
+    """
+
+    at_s: Callable[[float], float]  # of the twin's clock at a time of the monotonic one
+    origin_s: float
+    arrived_s: float  # since origin_s
+    streamed: bool
+    ended_s: float = 0.0
+
+    def stamp(self, due_s: float) -> bytes:
+        """What precedes a part that is due then."""
+        self.ended_s = self.at_s(due_s) - self.origin_s
+        if not self.streamed:
+            return b""
+        return b": twin at %.6f of %.6f due %.6f\n" % (self.ended_s, self.arrived_s, due_s)
+
+    @property
+    def header(self) -> Header:
+        return b"x-kit-clock", b"at=%.6f; of=%.6f" % (self.ended_s, self.arrived_s)
+
+
 class ResponseWriter:
     """Takes the parts of a response body and passes them on to one client.
 
@@ -69,14 +96,14 @@ class ResponseWriter:
         self._closed = False
         self.broken = False
         self.abandon: Callable[[], None] | None = None  # drops the connection at once
-        self.with_schedule = False  # tell the client when each part was due
+        self.times: AnswerTimes | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, part: bytes, due_s: float | None = None) -> None:
         if self._closed:
             return
-        if self.with_schedule and due_s is not None:
-            part = b": due %.6f\n" % due_s + part
+        if self.times is not None and due_s is not None:
+            part = self.times.stamp(due_s) + part
         if self.send is not None and self._waiter is not None and not self._waiter.done():
             self._unsent = run_until_wait(self.send(part))
             if self._unsent is None:
@@ -160,6 +187,8 @@ class EngineResponse:
             if not self.stream:
                 length = len(part) or 1  # a dropped answer promises a byte that never comes
                 headers.append((b"content-length", b"%d" % length))
+                if self.writer.times is not None:
+                    headers.append(self.writer.times.header)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if self.stream:
                 await self._send_parts(part, send)

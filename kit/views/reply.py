@@ -1,7 +1,8 @@
 """A streamed answer, whole: its text, its counts, its times; and the tally that finds them.
 
 Live counts come from the server where it counts along, and are an estimate (one token per chunk)
-where it does not; the final usage replaces them. The clock is handed in.
+where it does not; the final usage replaces them. Times are a twin's own where it says them; else
+the clock is handed in.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from kit.provenance import Author, Provenance
 
 STOPPED = "stopped"
 TRUSTED_SPEED = 10.0
-"""A faster twin answers sooner than this process can stamp: its times would be our own."""
+"""A faster twin that does not say its times (behind a router) answers sooner than this process can
+stamp: they would be our own."""
 _SHORTEST_S = 0.05
 """A rate over less is the network's, not the model's."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer, whole. Times are the server's clock in ms: a twin's are scaled by its speed.
+    """One answer, whole. Times are in the server's ms: a twin's are by its own clock.
 
     `finish_reason` is the server's word, or "stopped" where the reader stopped it, or None where
     the stream broke off. `remark` says why the answer is missing or not whole. `ttft_ms` and
@@ -70,6 +72,7 @@ class Tally:
         self.stopped = False  # by the reader
         self._speed = stream.endpoint.speed
         self._now_s = now_s
+        self._by_twin = False  # it says when each event was due
         self._thinking_chunks = 0
         self._answer_chunks = 0
         self._first_tokens = 0
@@ -106,7 +109,9 @@ class Tally:
                     self._first_tokens = event.completion_tokens
 
     def _stamp(self) -> None:
-        self._last_s = self._now_s()
+        twin_s = self.stream.twin_s
+        self._by_twin = twin_s is not None
+        self._last_s = self._now_s() if twin_s is None else twin_s
         if self._first_s is None:
             self._first_s = self._last_s
 
@@ -144,19 +149,27 @@ class Tally:
     @property
     def ttft_ms(self) -> float | None:
         """From the request to the first token, on the server's clock."""
-        asked_s = self.stream.asked_s
-        if self._first_s is None or asked_s is None or self._speed > TRUSTED_SPEED:
+        if self._first_s is None or not self._timed:
             return None
-        return (self._first_s - asked_s) * self._speed * 1000
+        if self._by_twin:
+            return self._first_s * 1000
+        asked_s = self.stream.asked_s
+        return None if asked_s is None else (self._first_s - asked_s) * self._speed * 1000
 
     @property
     def tokens_per_s(self) -> float | None:
         """Tokens after the first chunk over the time since it."""
-        if self._first_s is None or self._last_s is None or self._speed > TRUSTED_SPEED:
+        if self._first_s is None or self._last_s is None or not self._timed:
             return None
-        elapsed = (self._last_s - self._first_s) * self._speed
+        elapsed = (self._last_s - self._first_s) * (1.0 if self._by_twin else self._speed)
         more = sum(self.tokens) - max(self._first_tokens, 1)
-        return more / elapsed if more > 0 and elapsed >= _SHORTEST_S else None
+        least_s = 0.0 if self._by_twin else _SHORTEST_S
+        return more / elapsed if more > 0 and elapsed > least_s else None
+
+    @property
+    def _timed(self) -> bool:
+        """Whether the times are the server's, and not this process's own."""
+        return self._by_twin or self._speed <= TRUSTED_SPEED
 
     def reply(self) -> Reply:
         """The answer as it stands."""

@@ -150,7 +150,7 @@ class Trace:
                 elif len(self._run.turns) > seen:
                     self.rows.leave_out(turn.held_s)
                 seen = len(self._run.turns)
-                if self.rows.add(event):
+                if self.rows.add(event, turn.twin_s):
                     self._send_all()
                 elif self._live.widget is not None:  # growing text gathers
                     self._growth()

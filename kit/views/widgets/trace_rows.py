@@ -35,8 +35,8 @@ class TraceRow:
 
 @dataclass
 class TraceRows:
-    """The rows that events add up to. `speed` is the twin's clock: the model's times are scaled by
-    it, a tool takes the time that it takes.
+    """The rows that events add up to. The model's times are by a twin's own clock where it says
+    them, else this computer's, scaled by the twin's `speed`; a tool takes the time that it takes.
     """
 
     speed: float = 1.0
@@ -47,6 +47,8 @@ class TraceRows:
     completion_tokens: int = 0
     _clock_s: float = 0.0
     _stamp_s: float | None = None
+    _asked_s: float = 0.0  # when the present turn was asked for, since the question
+    _by_twin: bool = False
     _turn_over: bool = False
     _current: TraceRow | None = None  # thinking or answer that goes on
     _calls: dict[int, TraceRow] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class TraceRows:
     @property
     def timed(self) -> bool:
         """Whether the times mean anything."""
-        return self.speed <= TRUSTED_SPEED
+        return self._by_twin or self.speed <= TRUSTED_SPEED
 
     @property
     def rate(self) -> float:
@@ -83,9 +85,18 @@ class TraceRows:
             self._stamp_s = now
         return self._clock_s
 
-    def add(self, event: ToolEvent) -> bool:
-        """Take an event; True where a row began, ended or changed its kind."""
-        at = self.time_s()
+    def _set(self, twin_s: float) -> float:
+        """It is `twin_s` after the turn was asked for, says the twin."""
+        self._by_twin = True
+        self._clock_s = self._asked_s + twin_s
+        self._stamp_s = self.now_s()
+        return self._clock_s
+
+    def add(self, event: ToolEvent, twin_s: float | None = None) -> bool:
+        """Take an event; True where a row began, ended or changed its kind. `twin_s` is when it
+        was due by a twin's clock, in seconds since its turn was asked for."""
+        of_tool = isinstance(event, ToolStarted | ToolResult | StepLimit)
+        at = self.time_s() if of_tool or twin_s is None else self._set(twin_s)
         match event:
             case Thinking(text) | Answer(text):
                 return self._grow("thinking" if isinstance(event, Thinking) else "answer", text, at)
@@ -154,6 +165,7 @@ class TraceRows:
         row = self._running.pop((result.step, result.id), None)
         row = row or self._open("tool", result.name, at)
         row.end_s, row.text = at, result.content
+        self._asked_s = at  # the next turn is asked for when all of them are here
         row.problem = str(result.problem or "")
 
     def _next_turn(self) -> None:
