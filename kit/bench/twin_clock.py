@@ -16,10 +16,9 @@ from itertools import accumulate
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import numpy as np
-
 from kit.bench.report import Report
 from kit.bench.transport import Part, Response
+from kit.bench.without_numpy import percentile
 from kit.bench.workload import Workload
 from kit.chat.sse import TWIN_TIMES
 from kit.endpoint import Endpoint
@@ -89,8 +88,8 @@ def in_own_time(report: Report, times: Iterable[TwinTimes], endpoint: Endpoint) 
     source = f"{report.provenance.source}, {OWN_TIME}"
     late_ms: tuple[float, float] | None = None
     if urlsplit(endpoint.base_url).hostname in LOOPBACK:
-        late_s = np.asarray([late for one in times for late in one.late_s])
-        median_ms, p99_ms = (float(p) for p in np.percentile(late_s * 1e3, (50, 99)))
+        ordered = sorted(late for one in times for late in one.late_s)
+        median_ms, p99_ms = percentile(ordered, 50) * 1e3, percentile(ordered, 99) * 1e3
         if median_ms > -_TICK_MS and p99_ms < _ANOTHER_CLOCK_MS:
             late_ms = max(median_ms, 0.0), max(p99_ms, 0.0)
     return replace(report, provenance=simulated(source), late_ms=late_ms)
