@@ -68,8 +68,8 @@ def test_a_blank_guess_says_not_yet_and_the_result_stands_beside_it():
     assert str(guess) == f"TTFT, in ms: {BLANK}; output, in tokens/s: {BLANK}"
     table = guess.beside(212.4, 173, provenance=TWIN, published=(190, None), source="cookbook")
     assert [row[1:] for row in table.table().rows] == [
-        (BLANK, "212", "190", ""),
-        (BLANK, "173", "–", ""),
+        (BLANK, "212", "190"),
+        (BLANK, "173", "–"),
     ]
     guess.write(0, "100")
     assert table.table().rows[0][1:] == ("100", "212", "190", "2.1 times too low")

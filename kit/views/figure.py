@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from kit.provenance import Kind, Provenance
 from kit.views.frontend import STATIC
+from kit.views.live import say_that_figures_load
 from kit.views.safe_markdown import escape, html_text
 from kit.views.theme import CONFIG, FOOT, foot
 
@@ -56,16 +57,20 @@ class FigureTable:
         return escape(f"{self.sentence}\n\n{self.markdown}\n\n*{label or self.provenance}*")
 
     def html(self, label: str = "") -> str:
-        """The sentence, and the table: folded away under it, or open and alone."""
+        """The sentence, and the table: folded away under it, or open and alone. The kind is in
+        sight in either form."""
         sides = ["right" if right else "left" for right in self._right()]
         body = "".join(_row("td", row, sides) for row in self.rows)
-        table = (
-            f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
-            f"{provenance_html(self.provenance, label)}"
+        table = f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
+        if not self.folded:
+            whence = provenance_html(self.provenance, label)
+            return f"<p>{html_text(self.sentence)}</p>{table}{whence}"
+        label = label or str(self.provenance)
+        whole = "" if " · " in label else f"<p><em>{html_text(str(self.provenance))}</em></p>"
+        return (
+            f"<p>{html_text(self.sentence)} <em>({html_text(label)})</em></p>"
+            f"<details><summary>The same as a table</summary>{table}{whole}</details>"
         )
-        if self.folded:
-            table = f"<details><summary>The same as a table</summary>{table}</details>"
-        return f"<p>{html_text(self.sentence)}</p>{table}"
 
     def text(self, label: str = "") -> str:
         """The sentence, and where it comes from."""
@@ -105,6 +110,7 @@ class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
         from IPython.display import display
 
         self.label_foot()
+        say_that_figures_load()
         plotly.io.show(self, config=CONFIG)
         if self._table is not None:
             display(under_figure(self._table), raw=True)

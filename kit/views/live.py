@@ -17,6 +17,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from kit.errors import KitError
@@ -176,6 +177,19 @@ def progress(what: str) -> Callable[[int, int], None]:
         output.show({"text/html": bar, "text/plain": text})
 
     return show
+
+
+@cache
+def say_that_figures_load() -> None:
+    """Once per kernel and where a reader watches: a line that stands until the page has loaded
+    what draws its first figure. Its style takes it away then."""
+    if not allows_stdin():
+        return
+    text = "The first figure of a page takes some seconds to appear."
+    child, sign = ".jp-OutputArea-child", ".kit-figures-load"
+    gone = f"{child}:has({sign}):has(~ {child} .main-svg) {{display: none}}"
+    html = f'<p class="{sign[1:]}" role="status">{text}</p><style>{gone}</style>'
+    Output().show({"text/html": html, "text/plain": text})
 
 
 async def _keep_waking() -> None:

@@ -129,20 +129,24 @@ class GuessTable:
 
     def table(self) -> FigureTable:
         """As it stands now, its provenance in full."""
-        rows = []
-        for i, (question, text) in enumerate(
-            zip(self.guess.questions, self.guess.texts, strict=True)
-        ):
-            result = self._results[i]
-            said = (text.strip() or BLANK, _shown(result))
-            theirs = (_shown(self._theirs[i]),) if self._theirs else ()
-            rows.append((question, *said, *theirs, verdict(text, result, question)))
-        head = ("question", "your guess", "result", *(["published"] if self._theirs else []), "")
-        sentence = "Your guess, and the result."
+        guess = self.guess
+        said = [text.strip() or BLANK for text in guess.texts]
+        judged = [*map(verdict, guess.texts, self._results, guess.questions)]
+        columns = {
+            "question": guess.questions,
+            "your guess": said,
+            "result": [*map(_shown, self._results)],
+            **({"published": [*map(_shown, self._theirs)]} if self._theirs else {}),
+            **({"your guess was": judged} if any(judged) else {}),
+        }
         first, *others = self._provenances
         source = "; ".join([first.source, *map(str, others)])
         return FigureTable(
-            sentence, head, tuple(rows), Provenance(first.kind, source), folded=False
+            "Your guess, and the result.",
+            tuple(columns),
+            tuple(zip(*columns.values(), strict=True)),
+            Provenance(first.kind, source),
+            folded=False,
         )
 
     def bundle(self) -> Bundle:
