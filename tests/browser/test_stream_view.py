@@ -142,6 +142,14 @@ def test_what_a_model_writes_is_text_and_never_html(notebook: Notebook) -> None:
     assert not outside
 
 
+def test_a_formula_that_fits_has_no_scroll_bar(notebook: Notebook) -> None:
+    formula = notebook.stream_views.nth(0).locator(".kit-math").first
+    assert formula.evaluate("e => getComputedStyle(e).overflowY") == "hidden"
+    assert formula.evaluate(
+        "e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight"
+    )
+
+
 def test_stop_cancels_the_request_and_ask_again_asks_anew(
     notebook: Notebook, server: Scripted
 ) -> None:
