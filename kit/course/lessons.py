@@ -22,7 +22,6 @@ from kit.server import command_for, cpu
 from kit.server.command import ServerCommand
 from kit.server.processes import free_port
 from kit.text_file import write_text
-from kit.views.frontend import allows_stdin
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -116,11 +115,10 @@ def run(
 def what_to_start(asked: str = "") -> LaunchPlan | ServerCommand | Recording:
     """What a lesson can start here; a printed line says why.
 
-    `asked` is a profile, "cpu-pocket" or "recorded"; empty, the pocket model where SGLang for CPUs
-    is installed and a reader is there to watch, else a recording of one rank on an H200. Raises
-    UnknownName; LaunchError where it cannot be started.
+    `asked` is a profile or "cpu-pocket"; empty, or "recorded", a recording of one rank on an H200.
+    Raises UnknownName; LaunchError where it cannot be started.
     """
-    name = asked or (cpu.POCKET if cpu.installed() and allows_stdin() else RECORDED)
+    name = asked or RECORDED
     if name == RECORDED:
         recording = recorded(START)
         print(f"A recorded start: {recording.title}.")

@@ -61,7 +61,7 @@ def timeline(replies: Sequence[Reply]) -> Figure:
     )
     head = ("seconds", *(part for part, _ in _PARTS), "in all")
     rows = tuple((name, *(f"{s:.2f}" for s in (*spans, sum(spans)))) for name, spans, _ in timed)
-    said = f"The first word of the answer, {'; '.join(first_words)}."
+    said = f"First word of the answer: {'; '.join(first_words)}."
     return Figure(bars, layout, FigureTable(said, head, rows, provenance))
 
 
