@@ -3,7 +3,7 @@
 SITE      := deploy/site
 SITE_VENV := .venv-site
 
-.PHONY: site test-site lock-site
+.PHONY: site slides test-site lock-site
 
 $(SITE_VENV)/.ready: $(SITE)/requirements.txt $(SITE)/package-lock.json | $(UV)
 	rm -f $@
@@ -17,10 +17,13 @@ site: setup $(SITE_VENV)/.ready  ## the course to read, every lesson executed, i
 	$(BIN)/python $(SITE)/stage.py
 	$(SITE_VENV)/bin/sphinx-build -q -j 2 -E -d build/site-trees build/site-source build/site
 
+slides: setup $(SITE_VENV)/.ready  ## slides of each lesson with speaker's notes, in build/slides
+	$(BIN)/python $(SITE)/slides.py
+
 lock-site: $(UV)  ## compile deploy/site/requirements.txt and package-lock.json anew
 	cd $(SITE) && $(abspath $(UV)) pip compile --quiet --no-header --generate-hashes --universal \
 	  --python-version 3.11 requirements.in -o requirements.txt
 	cd $(SITE) && npm install --silent --package-lock-only
 
-test-site: site  ## the site: its links, no request elsewhere, figures, axe, in chromium
+test-site: site slides  ## site and slides in chromium: links, figures, no request elsewhere, axe
 	$(BIN)/python -m pytest -o addopts= -q --timeout=180 tests/site

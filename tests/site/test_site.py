@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -73,17 +72,6 @@ def test_every_link_leads_to_a_page_and_an_anchor(pages: dict[Path, Page]) -> No
 def test_no_page_loads_anything_from_elsewhere(pages: dict[Path, Page]) -> None:
     for path, page in pages.items():
         assert not [url for url in page.loads if re.match(r"(https?:)?//", url)], path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from browser.lab import launch
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("size", SIZES)
