@@ -127,13 +127,13 @@ def sights(cell: Any) -> list[str]:
         found.append(f"```python\n{cell.source}\n```\n\n{pre(printed)}")
     for output in cell.outputs:
         data = output.get("data", {})
-        table = data.get("text/html", "")
+        table, said = data.get("text/html", ""), data.get("text/markdown", "")
         if PLOTLY_MIME in data:
             found.append(figure_html(data[PLOTLY_MIME], None))
         elif "<table" in table and "<details" not in table and table.count("<tr") <= 10:
             shown = re.sub(r"<script>.*?</script>", "", table, flags=re.S).replace("\n", " ")
             found.append(f'<div class="kit-table">{shown}</div>')
-        elif not table and 0 < len(said := data.get("text/markdown", "")) < 700 and not said.startswith("**○"):
+        elif not table and 0 < len(said) < 700 and not said.startswith("**○"):
             found.append(said)
     return found
 
