@@ -123,7 +123,10 @@ class Report:
         if self.late_ms is None:
             return ""
         median, p99 = self.late_ms
-        return f"This computer was {median:.1f} ms late (P99 {p99:.1f}), which is in no row."
+        return (
+            f"By the wall clock this computer was {median:.1f} ms late "
+            f"(P99 {p99:.1f} ms); no row contains that."
+        )
 
     @property
     def request_rate(self) -> float | str | None:

@@ -48,23 +48,35 @@ class Announced:
 
 @dataclass
 class Run:
-    """The requests of one run: which have come, which are to come, which places became free."""
+    """The requests of one run: which have come, which is the next, which places became free.
+
+    Requests may overtake each other on their way. So all below `highest` have been sent; `first`
+    is the first of those that has not come.
+    """
 
     origin_s: float
     at_once: int
-    came: set[int] = field(default_factory=set)
-    missing: dict[int, float] = field(default_factory=dict)  # announced and not here: when due
+    first: int = 0
+    highest: int = -1
+    next_s: float | None = None  # when the one after the highest is due; None after the last
+    came: int = 0
     freed_s: list[float] = field(default_factory=list)
     left: bool = False  # its client hung up, or was silent for too long: it is not waited for
+    _early: set[int] = field(default_factory=set)  # that have come, above the first
 
     @property
     def over(self) -> bool:
-        return not self.missing and len(self.freed_s) == len(self.came)
+        complete = self.left or (self.first > self.highest and self.next_s is None)
+        return complete and len(self.freed_s) == self.came
 
     @property
     def expected_s(self) -> float:
         """The earliest arrival of a request that has not come; infinite where none can."""
-        return min((self.arrival_s(*one) for one in self.missing.items()), default=math.inf)
+        if self.left:
+            return math.inf
+        if self.first <= self.highest:
+            return self.arrival_s(self.first, 0.0)
+        return math.inf if self.next_s is None else self.arrival_s(self.first, self.next_s)
 
     def arrival_s(self, index: int, due_s: float) -> float:
         """When request `index` arrives; infinite while all places are taken."""
@@ -77,15 +89,14 @@ class Run:
     def come(self, one: Announced, now_s: float) -> float:
         """Take a request that has come at `now_s`; returns when it arrives for the scheduler."""
         arrival_s = self.arrival_s(one.index, one.due_s)
-        self.came.add(one.index)
-        self.missing.pop(one.index, None)
-        if one.next_s is not None and one.index + 1 not in self.came and not self.left:
-            self.missing[one.index + 1] = one.next_s
+        self.came += 1
+        self._early.add(one.index)
+        while self.first in self._early:
+            self._early.remove(self.first)
+            self.first += 1
+        if one.index > self.highest:
+            self.highest, self.next_s = one.index, one.next_s
         return now_s if self.left or arrival_s == math.inf else arrival_s
-
-    def leave(self) -> None:
-        self.left = True
-        self.missing.clear()
 
 
 @dataclass(eq=False)
@@ -119,7 +130,7 @@ class RunRequest:
     def hang_up(self, now_s: float) -> None:
         """Its client has left."""
         if self.run is not None:
-            self.run.leave()
+            self.run.left = True
         self.end(now_s)
 
 
@@ -154,7 +165,7 @@ class Runs:
         """Wait no longer for those whose requests should have come by `until_s`."""
         for run in self._runs.values():
             if run.expected_s <= until_s:
-                run.leave()
+                run.left = True
         self.tidy()
 
     def tidy(self) -> None:

@@ -100,6 +100,7 @@ def results(report: Report, folded: bool = False) -> FigureTable:
     parts += [f"{count:,} failed: {error}." for error, count in report.errors.items()]
     parts += [f"Missing: {what}." for what in report.missing]
     parts += [f"In brackets: {BANDS}."] if report.bands else []
+    parts += [report.lateness] if report.lateness else []
     return FigureTable(" ".join(parts), head, rows, report.provenance, folded)
 
 

@@ -44,7 +44,7 @@ async def live_bench(endpoint: Endpoint, workload: Workload, **options: Any) -> 
     distributions, progress, and a Stop button. Stop, or interrupting the kernel, ends the run: the
     report is then of what had come, and its `missing` says what is not in it. `options` are those
     of `kit.bench.measure`. Times are the endpoint's own: a twin at speed 10 shows ten seconds
-    in one.
+    in one, and on a computer that cannot keep up it shows fewer.
 
     Raises EndpointError when the warm-up request fails, KitError when stopped before it was
     answered.
@@ -80,7 +80,7 @@ class _LiveChart:
             "total": workload.num_prompts,
             "kind": str(label.kind),
             "source": label.source,
-            "clock": f" of the twin's clock, ×{endpoint.speed:g}" if endpoint.speed != 1 else "",
+            "clock": _clock(endpoint),
         }
 
     def new_widget(self) -> BenchWidget:
@@ -99,6 +99,12 @@ class _LiveChart:
                 self.feed.send_history()
             case {"kind": "stop"} if self.run:
                 self.run.cancel()
+
+
+def _clock(endpoint: Endpoint) -> str:
+    """Whose seconds they are, behind their number."""
+    speed = f", ×{endpoint.speed:g}" if endpoint.speed != 1 else ""
+    return f" of the twin's clock{speed}" if endpoint.kind == "twin" else ""
 
 
 class Feed:
