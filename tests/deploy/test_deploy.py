@@ -26,6 +26,7 @@ from kit.server.processes import free_port
 ROOT = Path(__file__).parents[2]
 LINT = ROOT / ".venv-lint"
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
+HUB = ROOT / "deploy" / "jupyterhub"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -54,8 +55,30 @@ def test_repo2docker_makes_an_image_of_binder():
     assert 'R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in steps
 
 
-def test_hadolint_finds_nothing_in_the_dockerfile():
-    said(judge("hadolint"), DOCKERFILE)
+@pytest.mark.parametrize("dockerfile", [DOCKERFILE, HUB / "Dockerfile"], ids=["course", "hub"])
+def test_hadolint_finds_nothing_in_the_dockerfile(dockerfile):
+    said(judge("hadolint"), dockerfile)
+
+
+def test_the_hubs_lock_agrees_with_the_courses():
+    locks = [ROOT / "binder" / "requirements.txt", HUB / "requirements.txt"]
+    course, hub = (dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", f.read_text(), re.M)) for f in locks)
+    assert {name: hub[name] for name in course.keys() & hub.keys()}.items() <= course.items()
+
+
+def test_the_houses_values_name_our_image_and_our_endpoint():
+    values = yaml.safe_load((HUB / "values.yaml").read_text())
+    image = values["singleuser"]["image"]
+    assert f"{image['name']}:{image['tag']}" in (HUB / "Dockerfile").read_text()
+    shared = {one["slug"]: one for one in values["singleuser"]["profileList"]}["shared"]
+    name, port = re.fullmatch(
+        r"http://([\w-]+):(\d+)", shared["kubespawner_override"]["environment"]["KIT_BASE_URL"]
+    ).groups()
+    _, service = yaml.safe_load_all((HUB / "fair-use.yaml").read_text())
+    assert service["metadata"]["name"] == name
+    assert service["spec"]["ports"] == [{"port": int(port)}]
+    assert f"listen {port};" in (HUB / "fair-use.conf").read_text()
+    compile(values["hub"]["extraConfig"]["key.py"], "key.py", "exec")
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
