@@ -6,6 +6,7 @@ import pytest
 
 from kit.course.copies import RECORD, lay_out
 from kit.course.lessons import NOTEBOOKS
+from kit.course.pictures import without_pictures
 from kit.errors import LessonError
 
 
@@ -37,9 +38,14 @@ def files(folder):
     }
 
 
-def test_every_lesson_and_picture_is_copied_as_it_is(tmp_path):
+def test_every_lesson_and_picture_is_copied_as_it_is_without_answers_and_drawn_figures(tmp_path):
     lay_out(NOTEBOOKS, tmp_path / "mine", lambda _: None)
-    shipped = {n: d for n, d in files(NOTEBOOKS).items() if ".ipynb_checkpoints" not in n}
+    left = (".ipynb_checkpoints", "solutions/")
+    shipped = {
+        name: without_pictures(data)
+        for name, data in files(NOTEBOOKS).items()
+        if not any(part in name for part in left)
+    }
     assert files(tmp_path / "mine") == shipped
 
 

@@ -1,5 +1,6 @@
 """What every committed lesson keeps to. That its cells run is for nbval, in the same run."""
 
+import base64
 import json
 import re
 
@@ -7,6 +8,7 @@ import nbformat
 import pytest
 
 from kit.course.lessons import lessons, parameters
+from kit.course.pictures import KEY, MOST_BYTES, drawn_from, is_picture, without_pictures, written
 
 LESSONS = {lesson.stem: lesson for lesson in lessons()}
 EVERY = pytest.mark.parametrize("name", LESSONS)
@@ -39,14 +41,41 @@ def test_it_has_a_parameters_cell_with_a_comment_a_line(name):
 
 
 @EVERY
-def test_a_checked_cell_keeps_its_output_and_count_and_no_other_does(name):
+def test_a_checked_cell_keeps_its_output_and_count(name):
     for cell in code(name):
         if CHECKED in cell.metadata.get("tags", []):
             assert cell.outputs, f"nbval would compare nothing: {cell.source}"
             assert cell.execution_count, cell.source
-        else:
-            assert not cell.outputs, f"stale output: {cell.source}"
-            assert cell.execution_count is None, cell.source
+
+
+@EVERY
+def test_other_cells_carry_their_figures_as_small_pictures_and_nothing_else(name):
+    for cell in code(name):
+        if CHECKED in cell.metadata.get("tags", []):
+            continue
+        assert cell.execution_count is None, cell.source
+        assert all(map(is_picture, cell.outputs)), f"stale output: {cell.source}"
+        assert len(cell.outputs) == len(cell.metadata.get(KEY, {}).get("figures", []))
+        for output in cell.outputs:
+            assert len(base64.b64decode(output.data["image/png"])) <= MOST_BYTES
+            assert re.search("computed|simulated|published|measured", output.data["text/plain"])
+
+
+@EVERY
+def test_pictures_come_from_the_code_as_it_stands(name):
+    cells = read(name).cells
+    for index, cell in enumerate(cells):
+        if drawn := cell.metadata.get(KEY):
+            assert drawn["code"] == drawn_from(cells, index), f"make outputs: {cell.source}"
+
+
+def test_a_copy_to_work_in_starts_without_pictures():
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("figure")])
+    blank = written(node)
+    cell = node.cells[0]
+    cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "a"})]
+    cell.metadata[KEY] = {"code": drawn_from(node.cells, 0), "figures": ["0"]}
+    assert without_pictures(written(node)) == blank
 
 
 @EVERY

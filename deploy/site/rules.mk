@@ -3,7 +3,7 @@
 SITE      := deploy/site
 SITE_VENV := .venv-site
 
-.PHONY: site slides test-site lock-site
+.PHONY: site slides outputs test-site lock-site
 
 $(SITE_VENV)/.ready: $(SITE)/requirements.txt $(SITE)/package-lock.json | $(UV)
 	rm -f $@
@@ -19,6 +19,9 @@ site: setup $(SITE_VENV)/.ready  ## the course to read, every lesson executed, i
 
 slides: setup $(SITE_VENV)/.ready  ## slides of each lesson with speaker's notes, in build/slides
 	$(BIN)/python $(SITE)/slides.py
+
+outputs: setup  ## the figures in the committed notebooks, as PNG, and the pages of answers
+	$(BIN)/python $(SITE)/outputs.py
 
 lock-site: $(UV)  ## compile deploy/site/requirements.txt and package-lock.json anew
 	cd $(SITE) && $(abspath $(UV)) pip compile --quiet --no-header --generate-hashes --universal \

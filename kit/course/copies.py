@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kit.course.pictures import without_pictures
 from kit.errors import LessonError
 from kit.text_file import write_bytes, write_text
 
@@ -31,6 +32,8 @@ def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> N
     new: dict[str, str] = {}
     for name in _files(source):
         data = (source / name).read_bytes()
+        if name.endswith(".ipynb"):
+            data = without_pictures(data)
         new[name] = _digest(data)
         target = folder / name
         if target.exists():
