@@ -55,8 +55,6 @@ async def serve(twin: Twin, request: Request) -> Any:
     turn = _known_answer(asked, messages, thinking, media)
     if turn is None:
         turn = await twin.pocket.write(text, thinking, asked.callable_tools, asked.must_call)
-    else:
-        twin.pocket.warm_up()
     script = script_of(turn, **vars(sampling))
     asked.messages = []  # they may be large, and the response needs them no more
     response = ChatResponse(asked, script, tokens, ResponseWriter(), _vision_tokens(media))

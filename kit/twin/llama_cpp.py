@@ -213,13 +213,6 @@ class PocketWriter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "pocket")
         self._reported: set[str] = set()
-        self._warm = False
-
-    def warm_up(self) -> None:
-        """Load the model in the background, once. A problem is reported when it is asked."""
-        if not self._warm and not page.HERE:
-            self._warm = True
-            self._thread.submit(pocket)
 
     def close(self) -> None:
         """Answer no more."""
