@@ -1,9 +1,10 @@
 """Forty prompts with six tools that training never saw: which call is made, and which was wanted.
 
-    python -m pocket.forty --url http://127.0.0.1:30000 --url twin     a Markdown table of both
+    python -m pocket.forty --url http://127.0.0.1:30000      a Markdown table
 
 The prompts and tools are `data/strangers_tools.toml`. Each request offers all six, greedily and
-with thinking. Needs the course's environment; `kit serve cpu-pocket` and the twin answer.
+with thinking. Needs the course's environment, and `kit serve cpu-pocket`; the twin does not ask
+its pocket model, whose card claims four tools at most.
 """
 
 from __future__ import annotations
@@ -140,12 +141,11 @@ def main() -> None:
     from kit.endpoint import connect
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", action="append", required=True, help='a server\'s, or "twin"')
+    parser.add_argument("--url", action="append", required=True, help="a server's")
     asked, given = asks(), {}
     for url in parser.parse_args().url:
         server = connect(url, quiet=True)
-        column = "the twin" if server.kind == "twin" else server.model
-        given[column] = [ask(server, one.prompt) for one in asked]
+        given[server.model] = [ask(server, one.prompt) for one in asked]
         server.close()
     print(markdown(asked, given))
 

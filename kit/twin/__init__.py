@@ -21,7 +21,8 @@ completions       /v1/completions and /generate
 chat_format       a conversation as the text that Qwen3.5 reads, by the chat template
 media             images and videos of a request, opened and counted
 authored          replies written for this course, found by the user's question
-llama_cpp         the pocket model, for all other questions
+pocket_questions  which of all others the pocket model is asked
+llama_cpp         the pocket model
 token_script      an answer as tokens, and what each adds to the response
 fetch             images by address, from the public internet alone
 workers           threads for long texts, images and addresses

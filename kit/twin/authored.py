@@ -17,9 +17,10 @@ A reply is a file in `data/replies/`: front matter in TOML between `+++` lines, 
     --- answer ---
     --- instruct ---                      # the answer when thinking is off, where it differs
 
-Other prompts go to the pocket model. Where it cannot answer, `notice` takes its place, and
-`notice_image` where there is something to see. `note_stand_in` comes before an answer about the
-drawing that stands in for the cookbook's picture. `filler` is the text of bare completions.
+Other prompts go to the pocket model, if its card claims what they ask for. The rest are answered
+by `notice`, which names prompts near to this one, or by `notice_image` where there is something to
+see. `note_stand_in` comes before an answer about the drawing that stands in for the cookbook's
+picture. `filler` is the text of bare completions.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
 MEASURES_TIME = "A request that ignores the end of its answer measures time, and no model is asked."
 SEES_NOTHING = "It does not see, and this conversation shows something."
+NOT_CLAIMED = (
+    "No reply was written for this prompt, and the pocket model is asked only what its card "
+    "claims: sums, percentages, up to four tools."
+)
+_NEAR = 3  # prompts that a notice names
+_COMPARED = 500  # characters of a prompt that are compared with others
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,12 @@ class FunctionCall:
 
 @dataclass(frozen=True)
 class AuthoredReply:
-    """One file of `data/replies/`. Prompts are normalised; calls are not yet fitted to a schema."""
+    """One file of `data/replies/`. `prompts` are normalised, `wording` is as they were written;
+    calls are not yet fitted to a schema."""
 
     name: str
     prompts: frozenset[str]
+    wording: tuple[str, ...]
     after: frozenset[str]
     calls: tuple[FunctionCall, ...]
     images: tuple[str, ...]
@@ -131,40 +140,112 @@ def reply_to(
     required parameter is known. `media` is all that the conversation shows; a question may be
     about the last of them, or about none.
     """
-    users = [m for m in messages if m.get("role") == "user"][-2:]
-    *before_that, prompt = ["", *map(_prompt_of, users)]
-    before = before_that[-1] if before_that else ""
-    answered, results = _results(messages)
-    seen, is_new = _last_media(messages, media)
-    about = {_drawings(seen), () if not is_new else _drawings(seen)}
+    asked = _Question.of(messages, tools, must_call, media)
     fitting = [
         (reply, calls)
         for reply in replies().values()
-        if prompt in reply.prompts
-        and (not reply.after or before in reply.after)
-        and (reply.tool_result in answered if reply.tool_result else not results)
-        and reply.says in "\n".join(results)
-        and bool(must_call) >= reply.forced
-        and reply.images in about
-        and (calls := _fit(reply.calls, tools)) is not None
-        and (not must_call or must_call in {True for _ in calls} | {call.name for call in calls})
+        if asked.prompt in reply.prompts and (calls := asked.calls(reply)) is not None
     ]
-    if not fitting and is_new:
-        shown = "\n".join(f"- {one}" for one in seen)
-        return _filled(replies()["notice_image"], thinking, AuthorKind.NOTICE, shown=shown)
+    if not fitting and asked.is_new:
+        shown = "\n".join(f"- {one}" for one in asked.seen)
+        known = _named(asked.nearest()) or (
+            "*Describe this image in detail.* about `kit.course.drawings.geometry()`"
+        )
+        kind = AuthorKind.NOTICE
+        return _filled(replies()["notice_image"], thinking, kind, shown=shown, known=known)
     if not fitting:
         return None
     reply, calls = max(
         fitting,
         key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
     )
-    turn = _filled(reply, thinking, AuthorKind.AUTHORED, result="\n".join(results))
-    note = replies()["note_stand_in"].answer if any(one.stands_in for one in seen) else ""
+    turn = _filled(reply, thinking, AuthorKind.AUTHORED, result="\n".join(asked.results))
+    note = replies()["note_stand_in"].answer if any(one.stands_in for one in asked.seen) else ""
     return replace(turn, answer="\n\n".join(filter(None, [note, turn.answer])), calls=calls)
 
 
-def notice(thinking: bool, why: str) -> AssistantTurn:
-    """The notice that no model answers, and why."""
+def nearest(
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] = (),
+    must_call: str | bool = False,
+    media: Sequence[MediaItem] = (),
+) -> tuple[str, ...]:
+    """The prompts nearest to a conversation's that would be answered in their place."""
+    return _Question.of(messages, tools, must_call, media).nearest()
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What decides which replies fit a conversation; see `reply_to`."""
+
+    prompt: str
+    before: str
+    answered: set[str | bool]
+    results: list[str]
+    seen: tuple[MediaItem, ...]
+    is_new: bool
+    tools: Sequence[Mapping[str, Any]]
+    must_call: str | bool
+
+    @classmethod
+    def of(
+        cls,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        must_call: str | bool,
+        media: Sequence[MediaItem],
+    ) -> _Question:
+        users = [m for m in messages if m.get("role") == "user"][-2:]
+        *before, prompt = ["", *map(_prompt_of, users)]
+        answered = _results(messages)
+        seen = _last_media(messages, media)
+        return cls(prompt, before[-1] if before else "", *answered, *seen, tools, must_call)
+
+    def calls(self, reply: AuthoredReply) -> tuple[FunctionCall, ...] | None:
+        """The reply's calls as the tools take them, where it fits but for its prompt; else None."""
+        about = {_drawings(self.seen), () if not self.is_new else _drawings(self.seen)}
+        fits = (
+            (not reply.after or self.before in reply.after)
+            and (reply.tool_result in self.answered if reply.tool_result else not self.results)
+            and reply.says in "\n".join(self.results)
+            and bool(self.must_call) >= reply.forced
+            and reply.images in about
+        )
+        calls = _fit(reply.calls, self.tools) if fits else None
+        if calls is None or not self.must_call:
+            return calls
+        named = {True for _ in calls} | {call.name for call in calls}
+        return calls if self.must_call in named else None
+
+    def nearest(self) -> tuple[str, ...]:
+        """Prompts that would be answered here, one of a reply, by what they share with this one."""
+        mine = _trigrams(self.prompt[:_COMPARED])
+
+        def likeness(prompt: str) -> float:
+            theirs = _trigrams(normalise(prompt))
+            return len(mine & theirs) / (len(mine) + len(theirs))
+
+        best = [
+            max(reply.wording, key=likeness)
+            for reply in replies().values()
+            if reply.wording and self.calls(reply) is not None
+        ]
+        return tuple(sorted(best, key=likeness, reverse=True)[:_NEAR])
+
+
+def _trigrams(text: str) -> frozenset[str]:
+    padded = f"  {text} "
+    return frozenset(padded[i : i + 3] for i in range(len(padded) - 2))
+
+
+def _named(prompts: Iterable[str]) -> str:
+    return " · ".join(f"*{prompt}*" for prompt in prompts)
+
+
+def notice(thinking: bool, why: str, near: Sequence[str] = ()) -> AssistantTurn:
+    """The notice that no model answers, why, and which prompts near to this one have a reply."""
+    if near:
+        why += f" Nearest to it, of those with a reply: {_named(near)}"
     return _filled(replies()["notice"], thinking, AuthorKind.NOTICE, why=why)
 
 
@@ -173,18 +254,26 @@ def filler() -> AssistantTurn:
     return _filled(replies()["filler"], False, AuthorKind.AUTHORED)
 
 
-def completion_of(prompt: str) -> AssistantTurn | None:
-    """What follows a bare prompt: the filler, or where it is a conversation in Qwen3.5's chat
-    format the authored reply to its last turn, None where there is none."""
-    head, turn, opened = prompt.rpartition(TURN)
+def conversation_in(prompt: str) -> Sequence[Message] | None:
+    """The messages of a bare prompt in Qwen3.5's chat format; None for any other text."""
+    head, turn, _ = prompt.rpartition(TURN)
     if not turn:
-        return filler()
+        return None
     messages = []
     for piece in head.split("<|im_start|>")[1:]:  # and no regex: it would look for each end anew
         role, _, text = piece.partition("\n")
         text, end, _ = text.partition("<|im_end|>")
         messages += [{"role": role, "content": text}] if end else []
-    return reply_to(messages, thinking="</think>" not in opened)
+    return messages
+
+
+def completion_of(prompt: str) -> AssistantTurn | None:
+    """What follows a bare prompt: the filler, or where it is a conversation in Qwen3.5's chat
+    format the authored reply to its last turn, None where there is none."""
+    messages = conversation_in(prompt)
+    if messages is None:
+        return filler()
+    return reply_to(messages, thinking="</think>" not in prompt.rpartition(TURN)[2])
 
 
 def _filled(reply: AuthoredReply, thinking: bool, kind: AuthorKind, **values: str) -> AssistantTurn:
@@ -256,6 +345,7 @@ def _parse(name: str, text: str) -> AuthoredReply:
     head["calls"] = tuple(
         FunctionCall(c["name"], tuple(c["arguments"].items())) for c in head.get("calls", ())
     )
+    head["wording"] = tuple(head["prompts"])
     head["prompts"] = frozenset(map(normalise, head["prompts"]))
     head["after"] = frozenset(map(normalise, head.get("after", ())))
     head["images"] = tuple(head.get("images", ()))

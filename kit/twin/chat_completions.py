@@ -12,16 +12,26 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from kit.twin import request as incoming
-from kit.twin.authored import MEASURES_TIME, SEES_NOTHING, AssistantTurn, notice, reply_to
+from kit.twin.authored import (
+    MEASURES_TIME,
+    NOT_CLAIMED,
+    SEES_NOTHING,
+    AssistantTurn,
+    nearest,
+    notice,
+    reply_to,
+)
 from kit.twin.body import read_json
 from kit.twin.chat_format import Message, parts_of
 from kit.twin.errors import bad_request, error
+from kit.twin.pocket_questions import is_claimed
 from kit.twin.protocol import ChatCompletionRequest
 from kit.twin.server import Twin
 from kit.twin.sse import DONE, ResponseWriter, dumps, event
@@ -54,7 +64,9 @@ async def serve(twin: Twin, request: Request) -> Any:
     incoming.check_length(tokens, sampling, twin.context_length)
     turn = _known_answer(asked, messages, thinking, media)
     if turn is None:
-        turn = await twin.pocket.write(text, thinking, asked.callable_tools, asked.must_call)
+        near = partial(nearest, messages, asked.callable_tools, asked.must_call, media)
+        how = (thinking, asked.callable_tools, asked.must_call)
+        turn = await twin.pocket.write(text, *how, near=near)
     script = script_of(turn, **vars(sampling))
     asked.messages = []  # they may be large, and the response needs them no more
     response = ChatResponse(asked, script, tokens, ResponseWriter(), _vision_tokens(media))
@@ -95,11 +107,14 @@ def _known_answer(
 ) -> AssistantTurn | None:
     """The authored reply, or the notice where no model is asked; None where one is."""
     turn = reply_to(messages, thinking, asked.callable_tools, asked.must_call, media)
-    if turn is None and media:
-        return notice(thinking, SEES_NOTHING)
-    if turn is None and asked.ignore_eos:
+    if turn is not None:
+        return turn
+    if asked.ignore_eos and not media:
         return notice(thinking, MEASURES_TIME)
-    return turn
+    if not media and is_claimed(messages, asked.callable_tools, asked.must_call):
+        return None
+    near = nearest(messages, asked.callable_tools, asked.must_call, media)
+    return notice(thinking, SEES_NOTHING if media else NOT_CLAIMED, near)
 
 
 def usage(

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -18,11 +19,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kit.twin import request as incoming
-from kit.twin.authored import MEASURES_TIME, AssistantTurn, completion_of, filler, notice
+from kit.twin.authored import (
+    MEASURES_TIME,
+    NOT_CLAIMED,
+    AssistantTurn,
+    completion_of,
+    conversation_in,
+    filler,
+    nearest,
+    notice,
+)
 from kit.twin.body import read_json
 from kit.twin.chat_completions import metadata, response_id, usage
-from kit.twin.chat_format import TURN
+from kit.twin.chat_format import TURN, text_of
 from kit.twin.errors import Refused, native, not_served
+from kit.twin.pocket_questions import is_claimed
 from kit.twin.protocol import AbortReq, TokenizeRequest
 from kit.twin.request import TextRequest
 from kit.twin.server import Twin
@@ -74,7 +85,11 @@ async def _answer(twin: Twin, asked: TextRequest) -> AssistantTurn:
     thinking = "</think>" not in asked.prompt.rpartition(TURN)[2]
     if asked.sampling.ignore_eos:
         return notice(thinking, MEASURES_TIME)
-    return await twin.pocket.write(asked.prompt, thinking)
+    messages = conversation_in(asked.prompt) or []
+    tools = messages and "<tools>" in text_of(messages[0])
+    if not tools and not is_claimed(messages):
+        return notice(thinking, NOT_CLAIMED, nearest(messages))
+    return await twin.pocket.write(asked.prompt, thinking, near=partial(nearest, messages))
 
 
 async def health_generate(twin: Twin, request: Request) -> Response:

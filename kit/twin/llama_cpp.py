@@ -16,7 +16,7 @@ import platform
 import re
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -24,7 +24,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from kit import page
 from kit.errors import KitError
 from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
@@ -224,8 +223,10 @@ class PocketWriter:
         thinking: bool,
         tools: Sequence[Mapping[str, Any]] = (),
         must_call: str | bool = False,
+        near: Callable[[], Sequence[str]] = tuple,
     ) -> AssistantTurn:
-        """The model's answer to a prompt in Qwen3.5's chat format, or the notice and why."""
+        """The model's answer to a prompt in Qwen3.5's chat format, or the notice: why, and which
+        prompts are `near`."""
         began_s = monotonic()
         answer = partial(_answer, prompt, thinking, tools, must_call)
         try:
@@ -234,7 +235,8 @@ class PocketWriter:
             if problem.what not in self._reported:
                 self._reported.add(problem.what)
                 print(f"twin: no pocket model: {problem.what} → {problem.hint}", file=sys.stderr)
-            turn = notice(thinking, f"{problem.what}. → {problem.hint}")
+            why = f"The pocket model cannot answer: {problem.what}. → {problem.hint}."
+            turn = notice(thinking, why, near())
         return replace(turn, held_s=monotonic() - began_s)
 
 

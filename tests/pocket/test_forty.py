@@ -1,13 +1,15 @@
 """The forty prompts of a stranger: nothing of them was trained on, and what is made of them is
-told as it is."""
+reported as it is."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from itertools import product
+from pathlib import Path
 from random import Random
 
+from kit.twin.pocket_questions import is_claimed
 from pocket.data.session import WITH_TOOLS, draw
 from pocket.data.words import table, words
 from pocket.forty import Ask, Call, Given, asks, markdown, tools
@@ -49,6 +51,15 @@ def test_no_prompt_of_theirs_was_trained_on() -> None:
     for i in range(3000):
         dialogue = draw(r, "train", list(WITH_TOOLS)[i % len(WITH_TOOLS)], False)
         assert dialogue.messages[0]["content"] not in prompts
+
+
+def test_the_twin_does_not_ask_them_of_the_pocket_model() -> None:
+    """Its card claims four tools at most."""
+    page = (Path(__file__).parents[2] / "docs" / "forty-prompts.md").read_text(encoding="utf-8")
+    for one in asks():
+        assert not is_claimed([{"role": "user", "content": one.prompt}], tools())
+        assert f"\n| {one.prompt} | " in page
+    assert "| the twin |" not in page
 
 
 def test_capitals_are_forgiven_other_words_are_not() -> None:
