@@ -89,13 +89,14 @@ def startup(what: LaunchPlan | ServerCommand | RecordedLog | Server) -> Server |
     """
     output = Output()
     if not isinstance(what, Server | LaunchPlan | ServerCommand):
-        output.show(_bundle(startup_phases(what.text), what.provenance))
+        output.show(_bundle(startup_phases(what.text), what.provenance, what.provenance.short))
         return None
     server = what if isinstance(what, Server) else launch(what)
-    output.show(_bundle(startup_phases(""), server.provenance))
+    whence, label = server.provenance, server.provenance.short  # the label once, for every redraw
+    output.show(_bundle(startup_phases(""), whence, label))
 
     def redraw(_: Any = None, ended: bool = False) -> None:
-        output.show(_bundle(startup_phases(server.log_text()), server.provenance, ended))
+        output.show(_bundle(startup_phases(server.log_text()), whence, label, ended))
 
     try:
         server.wait(redraw)
@@ -128,7 +129,7 @@ def _figure(value: str) -> str:
 
 
 def _bundle(
-    phases: tuple[PhaseProgress, ...], provenance: Provenance, ended: bool = False
+    phases: tuple[PhaseProgress, ...], provenance: Provenance, label: str, ended: bool = False
 ) -> Bundle:
     """The phases as a table, under a sentence that says how far it has come, or came."""
     done = [phase for phase in phases if phase.at_s is not None]
@@ -139,7 +140,7 @@ def _bundle(
     head = ("", "phase", "after", "it says")
     table = FigureTable(_far(done, ended), head, rows, provenance, folded=False)
     return {
-        "text/html": table.html(),
-        "text/markdown": table.in_markdown(),
-        "text/plain": "\n".join([*map(str, phases), str(provenance)]),
+        "text/html": table.html(label),
+        "text/markdown": table.in_markdown(label),
+        "text/plain": "\n".join([*map(str, phases), label]),
     }
