@@ -18,14 +18,15 @@ from nbclient.exceptions import CellExecutionError
 from scripted import DONE, Drop, Scripted, finish, say, think, usage
 
 from kit.chat import Answer, Event, Finish, Stream, Thinking, ToolCall, Usage, WasThinking
+from kit.endpoint import Endpoint
 from kit.errors import StreamCut
-from kit.provenance import Author, AuthorKind, simulated
+from kit.provenance import Author, AuthorKind, measured, simulated
 from kit.views import StreamView, compare
 from kit.views.frontend import STATIC
 from kit.views.live import EVERY_S, Output
 from kit.views.reply import Tally
 from kit.views.safe_markdown import escape
-from kit.views.widgets.stream_controller import EVERY_TOKENS, DeltaBuffer
+from kit.views.widgets.stream_controller import EVERY_TOKENS, AnswerPane, DeltaBuffer
 from kit.views.widgets.transcript import bundle
 
 HERE = Path(__file__).parent
@@ -302,8 +303,30 @@ def test_both_modes_are_asked_at_the_same_time(shown: list[Any]) -> None:
     assert asked[False]["temperature"] == 0.7
     assert "temperature" not in asked[True]
     assert {r["max_tokens"] for r in server.requests} == {9}
-    assert "**Thinking**" in shown[0]["text/markdown"]
-    assert "**Instruct**" in shown[0]["text/markdown"]
+    for title in ("Thinking", "Instruct"):
+        assert f"**{title} · {server.endpoint.model}**" in shown[0]["text/markdown"]
+
+
+@pytest.mark.parametrize(
+    ("author", "title"),
+    [
+        (Author(AuthorKind.AUTHORED), "authored reply"),
+        (Author(AuthorKind.POCKET, "pocket model (3.2 M parameters)"), "pocket model · 3.2 M"),
+        (Author(AuthorKind.NOTICE), "notice from the twin"),
+        (Author(AuthorKind.MODEL, "Qwen/Qwen3.5-27B"), "Qwen/Qwen3.5-27B"),
+    ],
+)
+def test_the_title_is_who_wrote_the_answer_and_before_it_who_is_asked(
+    author: Author, title: str
+) -> None:
+    live = Endpoint("http://h", "m", None, "live", None, 1.0, None, measured("m"))
+    twin = Endpoint("http://h", "397B", None, "twin", "h200x8", 1.0, None, simulated("a twin"))
+    for endpoint, asked in ((live, "m"), (twin, "twin on h200x8")):
+        for own, before in (("", ""), ("MTP on", "MTP on · ")):
+            pane = AnswerPane(endpoint, own)
+            assert pane.snapshot()["title"] == before + asked
+            pane.ask("?").stream.author = author
+            assert pane.snapshot()["title"] == before + title
 
 
 def test_stop_hangs_up_and_keeps_what_had_arrived(shown: list[Any]) -> None:

@@ -32,7 +32,7 @@ def test_each_server_is_asked_and_answers_come_in_order(shown):
         assert asked["max_tokens"] == 9
         assert asked["chat_template_kwargs"] == {"enable_thinking": False}
     for title in ("first", "second"):
-        assert f"**{title}**" in shown[0]["text/markdown"]
+        assert f"**{title} · m**" in shown[0]["text/markdown"]
 
 
 def test_one_that_is_cut_leaves_the_other_on_the_screen(shown):

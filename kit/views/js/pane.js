@@ -15,6 +15,7 @@ export class Pane {
   constructor({ title }) {
     const id = `kit-thoughts-${++serial}`;
     this.badge = h("span.kit-badge");
+    this.title = h("h3.kit-title", {}, title);
     this.author = h("p.kit-author");
     this.foldLabel = h("span.kit-fold-label");
     this.foldCount = h("span.kit-fold-count");
@@ -36,7 +37,7 @@ export class Pane {
     this.element = h(
       "article.kit-pane",
       { "aria-label": title },
-      h("header.kit-pane-head", {}, h("div", {}, h("h3.kit-title", {}, title), this.author), this.badge),
+      h("header.kit-pane-head", {}, h("div", {}, this.title, this.author), this.badge),
       this.thinkingBox,
       this.answer,
       this.tools,
@@ -90,6 +91,10 @@ export class Pane {
     this.status.textContent = statusText(s);
     this.figures.show(s);
     this.source.textContent = s.source ?? "";
+    if (s.title) {
+      this.title.textContent = s.title;
+      this.element.setAttribute("aria-label", s.title);
+    }
     this.author.textContent = s.author ?? "";
     this.badge.textContent = s.kind ?? "";
     this.badge.title = s.source ?? "";

@@ -27,6 +27,7 @@ class StreamView:
 
     `history` is what comes before the prompt: a system message, earlier turns. `show` are the
     pictures and videos that come with it. Without a prompt the widget waits for the reader's.
+    The heading is who wrote the answer, after `title` where one is given.
     """
 
     def __init__(
@@ -41,9 +42,6 @@ class StreamView:
         **params: Any,
     ) -> None:
         parts = [part.to_part() for part in show]
-        title = title or (
-            f"the twin of {endpoint.model}" if endpoint.kind == "twin" else endpoint.model
-        )
         pane = AnswerPane(endpoint, title, thinking, tuple(history), params, parts)
         self.controller = StreamController(prompt, [pane], fixed=False)
 
@@ -90,7 +88,8 @@ async def versus(
     thinking: bool | None = None,
     **params: Any,
 ) -> tuple[Reply, ...]:
-    """Ask every endpoint, and return their answers in order; the keys are the panes' titles.
+    """Ask every endpoint, and return their answers in order; the keys are the panes' titles,
+    before who wrote the answer.
 
     `params` go into the requests as they are. Raises as `StreamView.run`, and InvalidValue for
     no endpoints.

@@ -50,11 +50,20 @@ class AnswerPane:
         self.tally, self.error = Tally(prompt, stream), None
         return self.tally
 
+    @property
+    def heading(self) -> str:
+        """Who wrote the answer; until that is known, who is asked. After the title, if any."""
+        author = self.tally.stream.author if self.tally else None
+        twin = f"twin on {self.endpoint.profile}" if self.endpoint.kind == "twin" else ""
+        who = author.title if author else twin or self.endpoint.model
+        return f"{self.title} · {who}" if self.title else who
+
     def snapshot(self) -> dict[str, Any]:
         """Everything the page shows of it."""
         tally = self.tally or Tally("", chat.stream(self.endpoint, ""))
         stream, (thinking, answer) = tally.stream, tally.tokens
         return {
+            "title": self.heading,
             "status": self.status,
             "thinking": stream.thinking,
             "answer": stream.answer,
@@ -132,7 +141,7 @@ class StreamController:
             "prompt": self.prompt,
             "thinking": self.panes[0].thinking is not False,
             "fixed": self._fixed,
-            "panes": [{"title": pane.title} for pane in self.panes],
+            "panes": [{"title": pane.heading} for pane in self.panes],
         }
 
     def _ask_again(self, prompt: str, thinking: bool | None) -> None:
@@ -205,7 +214,7 @@ class StreamController:
             self._live.widget.state = [pane.snapshot() for pane in self.panes]
 
     def _bundle(self) -> dict[str, str]:
-        answers = [(p.title, p.tally.reply(), p.error) for p in self.panes if p.tally]
+        answers = [(p.heading, p.tally.reply(), p.error) for p in self.panes if p.tally]
         if not answers:
             note = "A widget to type in: it comes alive in JupyterLab."
             return {"text/markdown": f"*{note}*", "text/plain": note}
