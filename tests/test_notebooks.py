@@ -6,6 +6,7 @@ import re
 
 import nbformat
 import pytest
+from lesson_outputs import MOST_LINES, figures_without_a_kind, long_printouts
 
 from kit.course.lessons import lessons, parameters
 from kit.course.pictures import KEY, MOST_BYTES, drawn_from, is_picture, without_pictures, written
@@ -119,3 +120,37 @@ def test_every_picture_has_alt_text_and_is_there(name):
 def test_it_is_written_as_jupyter_writes_it(name):
     text = LESSONS[name].read_text()
     assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+@EVERY
+def test_a_prediction_is_the_readers_and_its_result_stands_beside_it(name):
+    """The next lines answer it: nothing is guessed for the reader."""
+    text = "\n".join(cell.source for cell in code(name))
+    for guess in re.findall(r"^(\w+) = kit\.guess\(", text, re.M):
+        assert re.search(rf"\b{guess}\.beside\(", text), guess
+    assert not re.search(r"^guess\w*( =|,)(?! kit\.guess)", text, re.M)
+
+
+@EVERY
+def test_what_it_saved_is_short_and_says_its_kind(name):
+    """Of an executed lesson the same is asked in tests/site."""
+    assert not list(long_printouts(read(name)))
+    assert not list(figures_without_a_kind(read(name)))
+
+
+def test_a_long_printout_and_a_figure_without_a_kind_are_found():
+    def ran(source, *printed, **data):
+        outputs = [nbformat.v4.new_output("stream", text=text) for text in printed]
+        outputs += [nbformat.v4.new_output("display_data", data=data)] if data else []
+        cell = nbformat.v4.new_code_cell(source, outputs=outputs)
+        return nbformat.v4.new_notebook(cells=[cell])
+
+    assert list(long_printouts(ran("a", "1\n" * (MOST_LINES + 1))))
+    assert not list(long_printouts(ran("a", *["word "] * 40)))
+    assert not list(long_printouts(ran("a", **{"text/html": "x", "text/plain": "1\n" * 40})))
+    assert list(figures_without_a_kind(ran("a", "weights: 806.8 GB")))
+    assert list(
+        figures_without_a_kind(ran("a", **{"application/vnd.plotly.v1+json": {"layout": {}}}))
+    )
+    assert not list(figures_without_a_kind(ran("a", "weights: 806.8 GB (computed ¹)")))
+    assert not list(figures_without_a_kind(ran("check(1)", "weights: 806.8 GB")))
