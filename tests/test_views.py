@@ -304,7 +304,7 @@ def test_both_modes_are_asked_at_the_same_time(shown: list[Any]) -> None:
     assert "temperature" not in asked[True]
     assert {r["max_tokens"] for r in server.requests} == {9}
     for title in ("Thinking", "Instruct"):
-        assert f"**{title} · {server.endpoint.model}**" in shown[0]["text/markdown"]
+        assert f"**{title} · m**" in shown[0]["text/markdown"]
 
 
 @pytest.mark.parametrize(
