@@ -1,13 +1,15 @@
 """The lessons in a folder of the reader's own: what was changed there stays."""
 
 import json
+import re
+import subprocess
 
 import pytest
 
-from kit.course.copies import RECORD, lay_out
+from kit.course.copies import RECORD, lay_out, own_folder, reset
 from kit.course.lessons import NOTEBOOKS
 from kit.course.pictures import without_pictures
-from kit.errors import LessonError
+from kit.errors import LessonError, UnknownName
 
 
 @pytest.fixture
@@ -92,6 +94,55 @@ def test_with_a_broken_record_nothing_of_the_readers_is_lost(copy, tmp_path, rec
     assert (mine / "00_a.ipynb").read_text() == "my answer"
     assert (mine / "00_a.new.ipynb").read_text() == "first"
     assert set(json.loads((mine / RECORD).read_text())) >= {"00_a.ipynb", "01_b.ipynb"}
+
+
+def test_a_lesson_is_put_back_and_the_readers_copies_stay_beside(copy, source, tmp_path):
+    mine, said = tmp_path / "mine", []
+    for number, answer in (("", "my answer"), ("2", "another")):
+        (mine / "00_a.ipynb").write_text(answer)
+        reset("0", mine, said.append, source)
+        assert (mine / "00_a.ipynb").read_bytes() == (source / "00_a.ipynb").read_bytes()
+        assert (mine / f"00_a.mine{number}.ipynb").read_text() == answer
+    reset("00", mine, said.append, source)  # nothing was changed: nothing is kept
+    assert len(list(mine.glob("*.mine*"))) == 2
+    assert copy() == []  # and it follows the next update again
+    (source / "00_a.ipynb").write_text("second")
+    copy()
+    assert (mine / "00_a.ipynb").read_text() == "second"
+    with pytest.raises(UnknownName, match="no lesson called '77'"):
+        reset("77", mine, said.append, source)
+
+
+def test_a_lesson_that_is_missing_is_put_back(source, tmp_path):
+    reset("01", tmp_path / "new", lambda _: None, source)
+    assert set(files(tmp_path / "new")) == {"01_b.ipynb"}
+
+
+def test_all_that_a_lesson_links_to_lies_in_the_copy(tmp_path):
+    mine = tmp_path / "mine"
+    lay_out(NOTEBOOKS, mine, lambda _: None)
+    linked = set()
+    for page in [*mine.glob("*.ipynb"), *mine.glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        linked |= set(re.findall(r"\]\(([^)#:\s]+)[^)]*\)", text))
+    linked -= {name for name in linked if name.startswith("attachment") or "{" in name}
+    assert len(linked) > 10
+    assert [name for name in linked if not (mine / name).exists()] == []
+
+
+def test_working_leaves_git_clean(tmp_path):
+    """In a clone the lessons open in work/, which git ignores; nothing else is written."""
+    git = ["git", "-C", str(NOTEBOOKS.parent)]
+    if subprocess.run([*git, "rev-parse"], capture_output=True, check=False).returncode:
+        pytest.skip("not in a clone")
+    assert own_folder() == NOTEBOOKS.parent / "work"
+    ignored = subprocess.run(
+        [*git, "check-ignore", "work/00_start_here.ipynb", f"work/{RECORD}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(ignored.stdout.split()) == 2
 
 
 def test_a_file_in_place_of_the_folder_is_refused(source, tmp_path):

@@ -16,8 +16,6 @@ from kit.errors import UNSHOWABLE, LessonError, visible
 if TYPE_CHECKING:
     from kit.views.reply import Reply, Tally
 
-OWN_COPY = "qwen35-course"
-
 
 def add(add_command: Add) -> None:
     sub = add_command("doctor", _doctor, "what is here, what is missing, which lessons run")
@@ -46,10 +44,14 @@ def add(add_command: Add) -> None:
     sub.add_argument(
         "folder",
         nargs="?",
-        help="copy the lessons there, changed files kept, and open it (default: the clone's "
-        f"notebooks/; where there is no clone, {OWN_COPY}/)",
+        help="the lessons are copied there, changed files kept, and opened (default: work/ in a "
+        "clone, which git ignores, else qwen35-course/; notebooks/ is opened as it is)",
     )
     sub.add_argument("arguments", nargs="*", help="after --, for jupyter lab itself")
+
+    sub = add_command("reset", _reset, "put a lesson back as it came; your copy stays beside it")
+    sub.add_argument("lesson", help="number or name")
+    sub.add_argument("folder", nargs="?", type=Path, help="where you work (default: as kit lab)")
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -167,9 +169,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _lab(args: argparse.Namespace) -> int:
-    from kit.course.copies import lay_out
+    from kit.course.copies import lay_out, own_folder
     from kit.course.doctor import examine
-    from kit.course.lessons import NOTEBOOKS, PACKAGED, lessons
+    from kit.course.lessons import NOTEBOOKS, lessons
 
     print(examine(quick=True).first_lines(), flush=True)
     try:
@@ -179,8 +181,8 @@ def _lab(args: argparse.Namespace) -> int:
     folder, arguments = args.folder, args.arguments
     if folder and folder.startswith("-"):  # kit lab -- --no-browser
         folder, arguments = None, [folder, *arguments]
-    root = Path(folder or OWN_COPY) if folder or PACKAGED else NOTEBOOKS
-    if root != NOTEBOOKS:
+    root = Path(folder) if folder else own_folder()
+    if root.resolve() != NOTEBOOKS:
         lay_out(NOTEBOOKS, root)
     ours = str(load_data.path("jupyter"))
     others = os.environ.get("JUPYTER_CONFIG_PATH")
@@ -193,4 +195,11 @@ def _lab(args: argparse.Namespace) -> int:
             *arguments,
         ]
     )
+    return 0
+
+
+def _reset(args: argparse.Namespace) -> int:
+    from kit.course.copies import own_folder, reset
+
+    reset(args.lesson, args.folder or own_folder())
     return 0

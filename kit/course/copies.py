@@ -1,6 +1,7 @@
 """The lessons in a folder of the reader's own: copied, kept up to date, never overwritten.
 
-    lay_out(NOTEBOOKS, Path("qwen35-course"))
+    lay_out(NOTEBOOKS, own_folder())
+    reset("04", own_folder())
 
 A small record in the folder holds what was copied. With it, a file that nobody changed is replaced
 by its newer version, and a changed one stays: the newer version is laid beside it.
@@ -13,11 +14,17 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kit.course.lessons import NOTEBOOKS, PACKAGED, find
 from kit.course.pictures import without_pictures
 from kit.errors import LessonError
 from kit.text_file import write_bytes, write_text
 
 RECORD = ".copied.json"
+
+
+def own_folder() -> Path:
+    """Where a reader works: work/ in a clone, which git ignores; else qwen35-course/ here."""
+    return Path("qwen35-course") if PACKAGED else NOTEBOOKS.parent / "work"
 
 
 def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> None:
@@ -31,9 +38,7 @@ def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> N
     copied = _record(folder)
     new: dict[str, str] = {}
     for name in _files(source):
-        data = (source / name).read_bytes()
-        if name.endswith(".ipynb"):
-            data = without_pictures(data)
+        data = _as_copied(source / name)
         new[name] = _digest(data)
         target = folder / name
         if target.exists():
@@ -50,6 +55,32 @@ def lay_out(source: Path, folder: Path, say: Callable[[str], None] = print) -> N
     say(f"The lessons are in {folder.resolve()}")
 
 
+def reset(
+    name: str, folder: Path, say: Callable[[str], None] = print, source: Path = NOTEBOOKS
+) -> None:
+    """Put a lesson, by its number or name, back as it came. The reader's copy stays beside it.
+
+    Raises UnknownName for a lesson, KitError where it cannot be written.
+    """
+    lesson = find(name, source)
+    target, data = folder / lesson.name, _as_copied(lesson)
+    if target.exists() and target.read_bytes() != data:
+        kept = _beside(target, "mine")
+        write_bytes(kept, target.read_bytes())
+        say(f"Your copy stays: {kept}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(target, data)
+    copied = _record(folder) | {lesson.name: _digest(data)}
+    write_text(folder / RECORD, json.dumps(copied, indent=1) + "\n")
+    say(f"{target} is as it came")
+
+
+def _as_copied(file: Path) -> bytes:
+    """What of a file is copied: a lesson comes without the pictures of its figures."""
+    data = file.read_bytes()
+    return without_pictures(data) if file.suffix == ".ipynb" else data
+
+
 def _files(source: Path) -> Iterator[str]:
     """Names of the lessons, their pictures and the glossary, relative to `source`."""
     for path in sorted([*source.glob("*.ipynb"), *source.glob("*.md"), *source.glob("images/*")]):
@@ -57,10 +88,10 @@ def _files(source: Path) -> Iterator[str]:
             yield path.relative_to(source).as_posix()
 
 
-def _beside(path: Path) -> Path:
+def _beside(path: Path, word: str = "new") -> Path:
     """A free name next to `path`: 04_x.new.ipynb, 04_x.new2.ipynb."""
     number = ""
-    while (free := path.with_name(f"{path.stem}.new{number}{path.suffix}")).exists():
+    while (free := path.with_name(f"{path.stem}.{word}{number}{path.suffix}")).exists():
         number = str(int(number or 1) + 1)
     return free
 
