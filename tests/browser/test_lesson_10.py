@@ -23,7 +23,7 @@ def test_the_lesson_runs_and_draws_what_a_promise_costs(
     page = notebook.page
 
     expect(page.get_by_text("defence is missing").last).to_be_attached()
-    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 18")
+    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 14")
     figure = page.locator(".js-plotly-plot").first
     figure.wait_for(state="attached")
     for _ in range(2):  # the first look lets Lab draw what is around it, and moves it
