@@ -80,6 +80,15 @@ def test_a_copy_to_work_in_starts_without_pictures():
 
 
 @EVERY
+def test_no_two_fields_for_a_guess_have_the_same_label(name):
+    calls = re.findall(
+        r"kit\.guess\((.*?)\)\n", "\n".join(c.source + "\n" for c in code(name)), re.S
+    )
+    labels = [label for call in calls for label in re.findall(r'"(.*?)"', call)]
+    assert len(labels) == len(set(labels))
+
+
+@EVERY
 def test_it_carries_no_widget_state(name):
     assert "widgets" not in read(name).metadata
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
 
 from kit.provenance import Kind, Provenance
-from kit.views.frontend import STATIC
+from kit.views.frontend import page_script
 from kit.views.live import say_that_figures_load
 from kit.views.safe_markdown import escape, html_text
 from kit.views.theme import CONFIG, FOOT, foot
@@ -117,15 +116,9 @@ class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
 
 def under_figure(table: FigureTable) -> dict[str, str]:
-    """The table as an output that also lets the page's figures follow its width: in a narrow one
-    they get a single column, with the legend below."""
+    """The table as an output that also brings the page's script."""
     bundle = table._repr_mimebundle_()
-    return {**bundle, "text/html": f"{bundle['text/html']}{_narrow_script()}"}
-
-
-@cache
-def _narrow_script() -> str:
-    return f"<script>{(STATIC / 'narrow.js').read_text(encoding='utf-8')}</script>"
+    return {**bundle, "text/html": f"{bundle['text/html']}{page_script()}"}
 
 
 def provenance_html(provenance: Provenance, label: str = "") -> str:

@@ -7,6 +7,7 @@ widget that was ever opened, 320 kB for a stream view, closed or not.
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ STATIC = Path(__file__).parent / "static"
 _PATIENCE_S = 1.0
 
 _answered: bool | None = None  # what this kernel's front end answered
+
+
+@cache
+def page_script() -> str:
+    """HTML that an output brings along: with it figures follow the width of the page (in a narrow
+    one they have a single column, the legend below), and sliders carry their names."""
+    return f"<script>{(STATIC / 'outputs.js').read_text(encoding='utf-8')}</script>"
 
 
 async def has_page() -> bool:

@@ -1,5 +1,5 @@
-// Bundles stream.js for anywidget, page.js for exported pages and narrow.js for figures, and writes
-// down the licences of what went in. The first line of a bundle is a digest of these sources, which a test compares.
+// Bundles stream.js for anywidget, page.js for exported pages and outputs.js for outputs, and
+// writes down the licences of what went in. The first line of a bundle is a digest of these sources, which a test compares.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
@@ -28,7 +28,7 @@ const bundled = async (name, format) => {
 const outputs = [
   ...(await bundled("stream.js", "esm")),
   ...(await bundled("page.js", "iife")),
-  ...(await bundled("narrow.js", "iife")),
+  ...(await bundled("outputs.js", "iife")),
 ];
 const packages = new Set(
   outputs

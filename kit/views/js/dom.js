@@ -12,6 +12,13 @@ export function h(spec, attributes = {}, ...children) {
   return element;
 }
 
+// A widget's label: the second of a name in a page is "name 2". No two widgets carry the same.
+export function label(name) {
+  const counts = (window.kitLabels ??= {});
+  counts[name] = (counts[name] ?? 0) + 1;
+  return counts[name] > 1 ? `${name} ${counts[name]}` : name;
+}
+
 const SHOWN = 4000; // characters of what is not meant to be long; the conversation has it whole
 
 export function clipped(text) {

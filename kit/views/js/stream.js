@@ -2,7 +2,7 @@
 //
 // From the kernel: `config` and `state` are synced traits; a message {p, t, a, n, r} is what pane p
 // received since the last. To the kernel: {kind: "ready"}, {kind: "ask", …}, {kind: "stop"}.
-import { h } from "./dom.js";
+import { h, label } from "./dom.js";
 import { Pane } from "./pane.js";
 
 function controls(model, config) {
@@ -52,8 +52,8 @@ function render({ model, el }) {
   const { prompt, toggle, ask, stop, fit } = controls(model, config);
   const panes = config.panes.map((pane) => new Pane(pane));
   const view = h(
-    "section.kit-stream",
-    { "aria-label": "Stream view" },
+    "section.kit-stream.kit-widget",
+    { "aria-label": label("Stream view") },
     h("div.kit-bar", {}, prompt, h("div.kit-controls", {}, toggle, ask, stop)),
     h("div.kit-panes", { "data-count": panes.length }, ...panes.map((pane) => pane.element)),
   );

@@ -44,6 +44,13 @@ function ticks(most, count) {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, i) => i * step);
 }
 
+// A widget's label: the second of a name in a page is "name 2". No two widgets carry the same.
+function label(name) {
+  const counts = (window.kitLabels ??= {});
+  counts[name] = (counts[name] ?? 0) + 1;
+  return counts[name] > 1 ? `${name} ${counts[name]}` : name;
+}
+
 class Chart {
   constructor(title, ...keys) {
     this.title = h("b", {}, title);
@@ -259,8 +266,8 @@ class Panel {
       stop();
     });
     this.element = h(
-      "section.kit-bench",
-      { "aria-label": "Benchmark" },
+      "section.kit-bench.kit-widget",
+      { "aria-label": label("Benchmark") },
       h(
         "div.kit-bench-bar",
         {},

@@ -3,11 +3,18 @@
 
 const COPIED_MS = 2500;
 
+// A widget's label: the second of a name in a page is "name 2". No two widgets carry the same.
+function label(name) {
+  const counts = (window.kitLabels ??= {});
+  counts[name] = (counts[name] ?? 0) + 1;
+  return counts[name] > 1 ? `${name} ${counts[name]}` : name;
+}
+
 function render({ model, el }) {
   const root = document.createElement("div");
-  root.className = "kit-builder";
+  root.className = "kit-builder kit-widget";
   root.setAttribute("role", "group");
-  root.setAttribute("aria-label", "Command builder");
+  root.setAttribute("aria-label", label("Command builder"));
   const grid = add(root, "div", "kit-builder-fields");
   const switches = add(root, "div", "kit-builder-switches");
   const said = add(root, "div", "kit-builder-said");

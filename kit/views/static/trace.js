@@ -80,6 +80,13 @@ function seconds(value) {
   return value < 0.1 ? `${Math.round(1000 * Math.max(0, value))} ms` : `${value.toFixed(1)} s`;
 }
 
+// A widget's label: the second of a name in a page is "name 2". No two widgets carry the same.
+function label(name) {
+  const counts = (window.kitLabels ??= {});
+  counts[name] = (counts[name] ?? 0) + 1;
+  return counts[name] > 1 ? `${name} ${counts[name]}` : name;
+}
+
 function render({ model, el }) {
   const question = h("p.kit-trace-question");
   const badge = h("span.kit-trace-badge");
@@ -90,8 +97,8 @@ function render({ model, el }) {
   const status = h("p.kit-trace-status", { role: "status" });
   const foot = h("p.kit-trace-foot");
   const view = h(
-    "section.kit-trace",
-    { "aria-label": "Tool trace" },
+    "section.kit-trace.kit-widget",
+    { "aria-label": label("Tool trace") },
     h("header.kit-trace-head", {}, question, h("div.kit-trace-controls", {}, clock, stop, badge)),
     list, error, status, foot,
   );

@@ -17,6 +17,7 @@ from kit.models.precision import precision, precisions
 from kit.sizing import MemoryPlan, plan
 from kit.views.figures.ledger import plan_table
 from kit.views.figures.plan_svg import draw, enough
+from kit.views.frontend import page_script
 from kit.views.live import Bundle, ControlledOutput
 from kit.views.safe_markdown import html_text
 
@@ -107,7 +108,7 @@ class Sliders(ControlledOutput):
         sentence = enough(self.plan, self.requests, self.tokens)
         svg = draw(self.plan, self.requests, self.tokens)
         return {
-            "text/html": f"{svg}<p>{sentence}</p>",
+            "text/html": f"{svg}<p>{sentence}</p>{page_script()}",
             "text/plain": f"{plan_table(self.plan)}\n{sentence}",
         }
 

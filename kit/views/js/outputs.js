@@ -1,5 +1,7 @@
-// Figures in a narrow place: one column, the legend below, small margins. Wide ones stay as made.
+// What outputs need of the page that they stand in: figures follow the width of their place, sliders
+// carry the name that stands beside them.
 //
+// A figure in a narrow place has one column, the legend below, small margins; a wide one is as made.
 // Works on every plotly figure of the page, whoever draws it, and needs nothing of plotly but its
 // data and layout: where there is no global Plotly (JupyterLab), a resize of the window makes the
 // notebook draw it again.
@@ -202,12 +204,16 @@ function start() {
       watched.add(plot);
       sizes.observe(plot);
     }
+    for (const handle of document.querySelectorAll(".widget-slider .noUi-handle:not([aria-label])")) {
+      const label = handle.closest(".widget-slider").querySelector(".widget-label");
+      if (label) handle.setAttribute("aria-label", label.textContent.trim());
+    }
   };
   const soon = () => { waiting ||= setTimeout(look, 150); };
   new MutationObserver(soon).observe(document.documentElement, { childList: true, subtree: true });
-  window.kitNarrow = { look, narrow };
+  window.kitOutputs = { look, narrow };
   look();
 }
 
-if (window.kitNarrow) window.kitNarrow.look();
+if (window.kitOutputs) window.kitOutputs.look();
 else start();
