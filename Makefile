@@ -40,7 +40,7 @@ test-newest:     ## unit tests, and lesson 00, on the newest Python that is here
 trust: setup     ## the long tests: faults, hostile input, secrets, life and death
 	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests
 
-test-browser: setup  ## the widgets and lessons in JupyterLab, in chromium
+test-browser: setup $(SITE_VENV)/.ready  ## the widgets and lessons in JupyterLab, in chromium
 	$(BIN)/python -m pytest -m "browser and not trust_long" tests/browser tests/trust
 
 wheel: setup     ## the course as one file, lessons and all, in dist/
