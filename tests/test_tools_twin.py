@@ -4,6 +4,7 @@ tools really compute.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -36,8 +37,8 @@ def cells() -> dict[str, Any]:
     for cell in nbformat.read(LESSON, as_version=4).cells:
         wanted = "def " in cell.source or "STATION" in cell.source
         if cell.cell_type == "code" and wanted and "check(" not in cell.source:
-            source = "\n".join(x for x in cell.source.splitlines() if "await" not in x)
-            exec("endpoint = None\n" + source.split("\nrun = ")[0], names)
+            source = re.split(r"\n(?:run = |show\(run)", cell.source)[0]
+            exec("\n".join(x for x in source.splitlines() if "await" not in x), names)
     return names
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kit.hardware import profile
+from kit.bench import published
+from kit.hardware import gpu, profile
 from kit.models import model
 from kit.provenance import Author, AuthorKind
 from kit.sizing import plan
@@ -188,16 +189,72 @@ def test_a_tools_answer_is_passed_on_word_for_word() -> None:
     assert "22 °C, haze" in written(turns, True, [WEATHER]).answer
 
 
+def told(name: str) -> str:
+    """All that a reply says, thinking included."""
+    reply = replies()[name]
+    return "\n".join((reply.thinking, reply.answer, reply.instruct)).replace("\\,", ",")
+
+
 def test_figures_in_the_replies_are_those_that_the_kit_computes() -> None:
     whole, memory = model("397b"), plan(profile("h200x8"))
-    told = {name: reply.answer.replace("\\,", ",") for name, reply in replies().items()}
-    kv = f"{whole.kv_bytes_per_token(mtp=False):,}"
-    assert kv in told["kv_cache"]
-    assert kv in told["fewer_kv_bytes"]
-    assert f"{memory.state_mib_per_request:.0f} MiB" in told["fewer_kv_bytes"]
-    assert f"{whole.weights_bytes('bf16') / 1e9:.1f} GB" in told["sixteen_h100"]
-    for ranks in (8, 16):
-        assert f"{whole.weights_bytes('bf16') / ranks / 2**30:.1f} GiB" in told["sixteen_h100"]
+    kv = f"{whole.kv_bytes_per_token(mtp=False):,} bytes"
+    state = f"{memory.state_mib_per_request:.0f} MiB"
+    weights = whole.weights_bytes("bf16")
+    figures = {
+        "kv_cache": [kv],
+        "fewer_kv_bytes": [kv, state, f"takes {memory.slots_per_request} slots"],
+        "active_parameters": [
+            f"{whole.parameters().active / 1e9:.0f}B",
+            f"{whole.num_experts} *experts*",
+            f"**{whole.num_experts_per_tok} for each token**",
+        ],
+        "tensor_parallelism": [
+            f"{weights / 2**30:.1f} GiB in BF16 become {weights / 2**33:.1f} GiB on each of eight",
+            f"only {whole.num_key_value_heads} key-value heads",
+        ],
+        "multi_token_prediction": [
+            f"printed {published('cookbook-latency').accept_length:.2f} of a possible "
+            f"{profile('397b-bf16-h200x8').mtp.num_draft_tokens}"
+        ],
+        "sixteen_h100": [
+            f"{weights / 1e9:.1f} GB",
+            f"H100 ({gpu('h100').memory_gib:.1f} GiB)",
+            f"H200 ({gpu('h200').memory_gib:.1f} GiB)",
+            *(f"| {ranks} | {weights / ranks / 2**30:.1f} GiB |" for ranks in (8, 16)),
+        ],
+    }
+    for name, found in figures.items():
+        for figure in found:
+            assert figure in told(name), (name, figure)
+
+
+def test_what_the_replies_say_fits_is_what_the_kit_plans() -> None:
+    """Lesson 02 finds the same: eight H100s are too few in BF16 and enough in FP8."""
+    eight = plan(profile("397b-fp8-h100x8"))
+    assert eight.starts
+    for figure in (
+        f"{eight.ranks[0].weights_gib:.1f} GiB on each of 8 ranks",
+        f"{gpu('h100').memory_gib:.1f} GiB",
+        f"{model('397b').weights_bytes('bf16') / 8 / 2**30:.1f} GiB",
+        f"**{eight.max_running_requests} requests at once**",
+        f"{eight.kv_tokens:,} tokens of KV cache",
+    ):
+        assert figure in told("eight_h100_fp8"), figure
+    fit = {name: plan(profile(name)).starts for name in ("h200x8", "397b-bf16-h100x8", "h100x16")}
+    assert fit == {"h200x8": True, "397b-bf16-h100x8": False, "h100x16": True}
+
+
+def test_no_reply_says_that_the_kv_cache_decides_how_many_requests_run() -> None:
+    """On Qwen3.5 the state slots do (lesson 02): on 8 H200s the KV cache would hold more."""
+    memory = plan(profile("h200x8"))
+    assert memory.slots // memory.slots_per_request == memory.max_running_requests
+    assert "by the state slots" in told("kv_cache")
+    assert "state slots that run out first" in told("fewer_kv_bytes")
+    for name in replies():
+        text = " ".join(told(name).split())
+        assert not re.search(
+            r"(?:cache|size)[^.;]{0,60}(?:decides|limits|sets) how many requests", text
+        )
 
 
 def test_the_injection_is_text_of_the_reply() -> None:
