@@ -24,13 +24,14 @@ DRAWN = {"text/html", "text/markdown", "image/png", "image/svg+xml", PLOTLY}
 
 
 def texts(output: Any) -> list[str]:
-    """The text of an output: a stream's, or each form of a display; none of a picture."""
+    """The text of an output: a stream's, or each form of a display. None of a picture."""
     if output.output_type == "stream":
         return [output.text]
     data = output.get("data", {})
     if any(form.startswith("image/") for form in data):
         return []
-    return [data[form] for form in ("text/plain", "text/html", "text/markdown") if form in data]
+    forms = ("text/plain", "text/html", "text/markdown")
+    return [re.sub(r"<[^>]*>", " ", data[form]) for form in forms if form in data]
 
 
 def long_printouts(node: Any) -> Iterator[str]:

@@ -31,6 +31,7 @@ TWIN = simulated("twin of h200x8")
         ("1e3", "", 1000),
         ("1/16", "what share?", 0.0625),
         ("50 %", "what share?", 0.5),
+        ("50", "what share?", 0.5),
         ("50%", "of a hundred, in %", 50),
         ("190 ms", "TTFT, in ms", 190),
         ("17 B", "parameters, in billions", 17),
@@ -98,7 +99,7 @@ def test_figures_are_one_for_each_question_and_have_a_source():
 
 def test_a_field_has_its_question_as_its_label_and_what_is_typed_is_kept():
     guess = Guess(("TTFT, in ms", "output, in tokens/s"))
-    first, second = guess.fields().children
+    first, second, _ = guess.fields().children
     assert (first.description, second.description) == guess.questions
     assert first.placeholder == BLANK
     first.value = "190"

@@ -25,6 +25,9 @@ BLANK = "not yet"
 UNREADABLE = "I cannot read this as a number"
 _CLOSE, _SPOT_ON = 1.25, 1.02  # factors between a guess and its result
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "billion": 1e9}
+_STYLE = """<style>
+.kit-guess .widget-text .widget-label {white-space: normal; height: auto; max-width: 100%}
+</style>"""
 _NUMBER = re.compile(
     r"(?:about|around|ca\.?|~|≈)?\s*(?P<value>[+-]?[\d.,_\u00a0\u202f' ]*\d\.?(?:e[+-]?\d+)?)"
     r"(?:\s*/\s*(?P<divisor>\d+(?:\.\d+)?))?\s*(?P<unit>[^\d\s].*)?",
@@ -90,11 +93,12 @@ class Guess:
                 description=question,
                 placeholder=BLANK,
                 style={"description_width": "initial"},
-                layout={"width": "min(100%, 36em)"},
+                layout={"width": "min(100%, 40em)", "flex_flow": "row wrap"},
             )
             field.observe(partial(self._typed, index), names="value")
             fields.append(field)
-        return w.VBox(fields).add_class("kit-guess")
+        style = w.HTML(_STYLE, layout={"display": "none"})
+        return w.VBox([*fields, style]).add_class("kit-guess")
 
     def _typed(self, index: int, change: dict[str, Any]) -> None:
         self.write(index, change["new"])
@@ -194,7 +198,8 @@ def guess(*questions: str) -> Guess:
 def read_number(text: str, question: str = "") -> float | None:
     """The number that a learner typed, or None: "1,000", "1k", "~ 50 %", "1/16", "190 ms".
 
-    A unit is read where the question names it too; percent of a question without % is a share.
+    A unit is read where the question names it too. Percent of a question without % is a share,
+    and so is a number over 1 where a share is asked for.
     """
     found = _NUMBER.fullmatch(text.strip())
     if found is None:
@@ -205,6 +210,8 @@ def read_number(text: str, question: str = "") -> float | None:
     if value is None or scale is None or not divisor:
         return None
     number = value * scale / divisor
+    if number > 1 and not found["unit"] and "share" in question:
+        number /= 100  # a share is at most 1: this is meant in percent
     return number if math.isfinite(number) else None
 
 
