@@ -1,4 +1,4 @@
-"""`cpu-pocket` before it starts: what is missing, altered or out of range is told in a line."""
+"""`cpu-pocket` before it starts: what is missing, altered or out of range is said in a line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from kit.cli.main import parser
-from kit.errors import InvalidValue, LaunchError
+from kit.cli.main import main, parser
+from kit.errors import InvalidValue, LaunchError, UnknownName
 from kit.hardware import profile
 from kit.launch import launch_plan
 from kit.pocket import SUMS, WEIGHTS, insist_on_released
 from kit.server import command_for, cpu
 from kit.server.command import of_plan
 
+ROOT = Path(__file__).parents[1]
 RECORDED = WEIGHTS.parent / "recorded" / "pocket_acceptance.json"
 released = pytest.mark.skipif(
     not (WEIGHTS / SUMS).exists(), reason="no weights have been released yet"
@@ -93,26 +94,39 @@ def test_without_sglang_it_says_how_to_get_it(make, monkeypatch) -> None:  # typ
     assert "make sglang-cpu" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", cpu.MODELS)
-def test_kit_serve_knows_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kit_serve_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr(cpu, "pocket", lambda *a, **k: asked.append(k["steps"]))
-    monkeypatch.setattr(cpu, "tiny", lambda *a, **k: asked.append("toy"))
     for flags in ([], ["--no-mtp"]):
-        args = parser().parse_args(["serve", name, *flags])
+        args = parser().parse_args(["serve", cpu.POCKET, *flags])
         command_for(args.profile, port=args.port, mtp=not args.no_mtp)
-    assert asked == ([3, 0] if name == cpu.POCKET else ["toy", "toy"])
+    assert asked == [3, 0]
 
 
-@pytest.mark.parametrize("name", cpu.MODELS)
+def test_it_is_the_one_profile_of_a_cpu_and_the_toy_is_the_tests_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No list, help text, page or lesson names the toy; its recorded logs are logs."""
+    assert list(cpu.MODELS) == [cpu.POCKET]
+    with pytest.raises(UnknownName):
+        command_for(cpu.TINY)
+    for command in ([], ["serve"], ["rehearse"], ["run"], ["predict"]):
+        with pytest.raises(SystemExit):
+            parser().parse_args([*command, "--help"])
+    main(["profiles"])
+    shown = capsys.readouterr().out
+    for folder, kinds in ((ROOT, "*.md"), (ROOT / "docs", "*.md"), (ROOT / "notebooks", "*")):
+        shown += "".join(f.read_text("utf-8") for f in folder.glob(kinds) if f.is_file())
+    assert cpu.POCKET in shown
+    assert cpu.TINY not in shown
+
+
 @pytest.mark.parametrize(
     ("asked", "says"), [({"sglang": "0.5.9"}, cpu.SGLANG_PINNED), ({"docker": True}, "--docker")]
 )
-def test_a_cpu_runs_no_other_sglang_and_no_container(
-    name: str, asked: dict[str, Any], says: str
-) -> None:
+def test_a_cpu_runs_no_other_sglang_and_no_container(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        command_for(name, **asked)
+        command_for(cpu.POCKET, **asked)
 
 
 def test_kit_serve_leaves_mtp_out_of_any_profile() -> None:

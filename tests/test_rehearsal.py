@@ -155,7 +155,7 @@ def test_what_cannot_be_is_said_in_two_lines(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["rehearse", "h200x8", "--out", str(tmp_path / "one")]) == 2
     assert "sglang is not installed here\n→ " in capsys.readouterr().err
-    with pytest.raises(InvalidValue, match="kit rehearse cpu-tiny"):
+    with pytest.raises(InvalidValue, match="kit serve cpu-pocket"):
         rehearsal(profile("397b-bf16-xeonx6"))
     with pytest.raises(KitError, match="h200-rank397-mtp"):
         measured_rank(tmp_path / "nothing")

@@ -43,9 +43,7 @@ def add(add_command: Add) -> None:
     sub = add_command(
         "serve", _serve, "start the real server of a profile, follow it, end it on Ctrl-C"
     )
-    sub.add_argument(
-        "profile", help="a named profile; without a GPU: cpu-pocket, cpu-tiny (make sglang-cpu)"
-    )
+    sub.add_argument("profile", help="a named profile; without a GPU: cpu-pocket (make sglang-cpu)")
     sub.add_argument("--port", type=int, default=30000)
     sub.add_argument("--docker", action="store_true", help="in SGLang's container")
     mtp_and_version(sub)

@@ -21,9 +21,7 @@ def add(add_command: Add) -> None:
     sub = add_command(
         "rehearse", _rehearse, "one rank of a plan on one GPU, measured beside predicted"
     )
-    sub.add_argument(
-        "profile", nargs="?", help="a named profile (kit profiles); without a GPU: cpu-tiny"
-    )
+    sub.add_argument("profile", nargs="?", help="a named profile (kit profiles)")
     mtp_and_version(sub)
     sub.add_argument("--accept-length", type=float, help="mean tokens of a verify step, forced")
     sub.add_argument(

@@ -26,7 +26,7 @@ _KEYS = ("title", "flags", "where", "went_well")
 
 @dataclass(frozen=True)
 class Recording:
-    """One log. `flags` are what differed from the usual start of `cpu-tiny`, or of the plan.
+    """One log. `flags` are what differed from the usual start of the toy, or of the plan.
 
     `went_well` where there is no failure to be found.
     """

@@ -27,7 +27,7 @@ from kit.scheduler import default_accept_length
 from kit.sizing import MemoryPlan, plan
 from kit.sizing.mem_fraction import default_fraction
 
-TINY = "cpu-tiny"  # small shapes, for the SGLang without a GPU
+TINY = "cpu-tiny"  # small shapes for tests, on the SGLang without a GPU
 EXCHANGE = ("tp", "ep", "symm_mem", "allreduce_fusion", "aiter_fusion")  # flags of several ranks
 IDS = {  # special tokens, above the words, and what the config calls them
     "<|endoftext|>": "pad_token_id", "<|im_end|>": "eos_token_id", "<|im_start|>": None,
@@ -152,7 +152,7 @@ def rehearsal(
     if profile.gpu.is_cpu or profile.precision not in known:
         raise InvalidValue(
             f"{profile.name} cannot be rehearsed",
-            f"a GPU's profile in {' or '.join(known)} can; without a GPU: kit rehearse {TINY}",
+            f"a GPU's profile in {' or '.join(known)} can; without a GPU: kit serve cpu-pocket",
         )
     whole = launch_plan(profile, sglang, port=port)
     p = whole.profile
@@ -192,7 +192,7 @@ def rank_model(p: Profile) -> ModelSpec:
 
 
 def tiny() -> Profile:
-    """Two ranks of a toy with experts: what `kit rehearse cpu-tiny` tries the machinery on."""
+    """Two ranks of a toy with experts: what tests try the machinery on, without a GPU."""
     usual = model("35b")
     toy = replace(
         usual, num_hidden_layers=4, hidden_size=128, vocab_size=2048, num_experts=16,

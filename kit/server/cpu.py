@@ -1,8 +1,7 @@
-"""The released SGLang on this machine's CPU, with one of two models behind it.
+"""The released SGLang on this machine's CPU, with the pocket model behind it: `cpu-pocket`.
 
-    cpu-pocket  a Qwen3.5 of a few million parameters, trained for this course, MTP layer
-                included: it thinks, answers, calls tools and speculates
-    cpu-tiny    a toy whose one answer is fixed beforehand, which is what tests want
+It is a Qwen3.5 of a few million parameters, trained for this course, MTP layer included: it thinks,
+answers, calls tools and speculates. Tests serve a toy instead, whose one answer is fixed (`tiny`).
 
 Its HTTP, parsers, scheduler, log, metrics and errors are SGLang's. Plain PyTorch stands in for
 its compiled kernels (deploy/sglang-cpu), so its speed says nothing about Qwen3.5, and speculation
@@ -29,7 +28,6 @@ PYTHON = HOME / "python"
 POCKET, TINY = "cpu-pocket", "cpu-tiny"
 MODELS = {  # what `kit serve` takes beside the profiles, which are of machines with GPUs
     POCKET: "a small Qwen3.5 that answers, on the real SGLang and this CPU (make sglang-cpu)",
-    TINY: "a toy with one answer, on the real SGLang and this CPU (make sglang-cpu)",
 }
 POCKET_STEPS = 3  # drafts, as in SGLang's usual options for Qwen3.5
 POCKET_CONTEXT_LENGTH = 4096
@@ -108,7 +106,7 @@ def tiny(
     without: tuple[str, ...] = (),
     checkpoint: Path | None = None,
 ) -> ServerCommand:
-    """The toy's server. `options` go before the usual ones and `without` are left out, to break it.
+    """The server of the tests' toy. `options` go before the usual ones, `without` are left out.
 
     `checkpoint` is another one than the toy's, which is made where there is none yet (6 s, 3 MB).
     Raises LaunchError where SGLang for CPUs is not installed.

@@ -235,17 +235,15 @@ def command_for(
 ) -> ServerCommand:
     """What is started for the name of a profile, or of a model on a CPU (`cpu.MODELS`).
 
-    The toy on a CPU has no MTP to leave out. Raises UnknownName for another name; for a model on a
-    CPU InvalidValue for another SGLang than the pinned one and for a container, and LaunchError as
-    `cpu.pocket` and `cpu.tiny` do.
+    Raises UnknownName for another name; for a model on a CPU InvalidValue for another SGLang than
+    the pinned one and for a container, and LaunchError as `cpu.pocket` does.
     """
     if name in cpu.MODELS:
         if sglang not in (None, cpu.SGLANG_PINNED):
             raise InvalidValue(f"SGLang {sglang}", f"{cpu.SGLANG_PINNED}: {name} runs no other")
         if docker:
             raise InvalidValue("--docker", f"none: {name} runs in its own environment, as it is")
-        drafts = cpu.POCKET_STEPS if mtp else 0
-        return cpu.tiny(port) if name == cpu.TINY else cpu.pocket(port, steps=drafts)
+        return cpu.pocket(port, steps=cpu.POCKET_STEPS if mtp else 0)
     chosen = profile(name) if mtp else replace(profile(name), mtp=None)
     return of_plan(launch_plan(chosen, sglang=sglang or SGLANG, port=port), docker=docker)
 

@@ -140,7 +140,7 @@ def test_the_ledger_and_the_record_are_what_it_was_started_with(toy: Server) -> 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ctrl_c_a_polite_end_and_kill_9_leave_no_process(sign: signal.Signals) -> None:
     port = free_port()
-    serve = [sys.executable, "-m", "kit.cli", "serve", cpu.TINY, "--port", str(port)]
+    serve = [sys.executable, "-m", "kit.cli", "serve", cpu.POCKET, "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     serving = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     try:
