@@ -7,7 +7,7 @@ UV     := $(BIN)/uv
 .PHONY: setup course lab run test test-browser test-wheel test-newest trust check wheel licences audit bench test-reference lock clean help
 .DEFAULT_GOAL := help
 
-include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk deploy/lint/rules.mk deploy/jupyterhub/rules.mk deploy/site/rules.mk pocket/rules.mk
+include deploy/sglang-cpu/rules.mk deploy/skypilot/rules.mk deploy/router/rules.mk deploy/lint/rules.mk deploy/lite/rules.mk deploy/jupyterhub/rules.mk deploy/site/rules.mk pocket/rules.mk
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,4 +71,4 @@ lock: $(UV)      ## compile requirements.txt anew from pyproject.toml
 	$(PYTHON) deploy/pins.py
 
 clean:           ## remove the environment and everything built
-	rm -rf $(VENV) .venv-newest $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(LINT_VENV) $(HUB_VENV) $(SITE_VENV) $(POCKET_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest $(SGLANG_VENV) $(SKYPILOT_VENV) $(ROUTER_VENV) $(LINT_VENV) $(LITE_VENV) $(HUB_VENV) $(SITE_VENV) $(POCKET_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

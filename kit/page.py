@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from kit.errors import KitError
 
@@ -31,9 +31,19 @@ App = Callable[
 ]
 """An ASGI application."""
 
+BROWSERS = "open the page in Chrome, Edge or another Chromium browser, version 137 or newer"
 HERE = sys.platform == "emscripten"
 apps: dict[str, App] = {}
 """The servers of this process by their URL, without a path."""
+
+
+def can_wait() -> bool:
+    """Whether plain code can wait for a coroutine: in a page, whether the browser has JSPI."""
+    if not HERE:
+        return True
+    from pyodide.ffi import can_run_sync  # type: ignore[import-not-found,unused-ignore]
+
+    return bool(can_run_sync())
 
 
 def wait_for(coming: Coroutine[Any, Any, T]) -> T:
@@ -41,16 +51,23 @@ def wait_for(coming: Coroutine[Any, Any, T]) -> T:
     in plain code."""
     if not HERE:
         return asyncio.run_coroutine_threadsafe(coming, _loop()).result()
-    from pyodide.ffi import can_run_sync, run_sync  # type: ignore[import-not-found,unused-ignore]
+    from pyodide.ffi import run_sync  # type: ignore[import-not-found,unused-ignore]
 
-    if not can_run_sync():
+    if not can_wait():
         coming.close()
-        raise KitError(
-            "this browser cannot wait for an answer in a plain cell (it has no JSPI)",
-            "open the page in Chrome, Edge or another Chromium browser, version 137 or newer",
-        )
-    result: T = run_sync(coming)
-    return result
+        what = "this browser cannot wait for an answer in a plain cell (it has no JSPI)"
+        raise KitError(what, BROWSERS)
+
+    async def outcome() -> tuple[T | None, BaseException | None]:
+        try:
+            return await coming, None
+        except BaseException as problem:  # noqa: BLE001 - raised where it is waited for
+            return None, problem
+
+    result, problem = run_sync(outcome())  # it would show an error that is caught, too
+    if problem is not None:
+        raise problem
+    return cast(T, result)
 
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:

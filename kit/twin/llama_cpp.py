@@ -24,6 +24,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from kit import page
 from kit.errors import KitError
 from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
@@ -232,7 +233,7 @@ class PocketWriter:
         try:
             turn = await run_in(self._thread, answer)
         except PocketUnavailable as problem:
-            if problem.what not in self._reported:
+            if problem.what not in self._reported and not page.HERE:
                 self._reported.add(problem.what)
                 print(f"twin: no pocket model: {problem.what} → {problem.hint}", file=sys.stderr)
             why = f"The pocket model cannot answer: {problem.what}. → {problem.hint}."
@@ -243,6 +244,11 @@ class PocketWriter:
 def _answer(
     prompt: str, thinking: bool, tools: Sequence[Mapping[str, Any]], must_call: str | bool
 ) -> AssistantTurn:
+    if page.HERE:
+        raise PocketUnavailable(
+            "the pocket model does not run in a browser's page",
+            "for its words: the course on a computer of one's own (make lab), or on Binder",
+        )
     turn = pocket().answer(prompt, thinking, tools, must_call)
     if not (turn.thinking or turn.answer or turn.calls):
         raise PocketUnavailable("the pocket model had nothing to say", "ask in other words")

@@ -12,6 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from kit import page
 from kit.provenance import Kind, Provenance
 from kit.views.frontend import page_script
 from kit.views.live import say_that_figures_load
@@ -110,7 +111,8 @@ class Figure(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
         self.label_foot()
         say_that_figures_load()
-        plotly.io.show(self, config=CONFIG)
+        # Of itself plotly takes a page for something else, and sends its library along.
+        plotly.io.show(self, "plotly_mimetype" if page.HERE else None, config=CONFIG)
         if self._table is not None:
             display(under_figure(self._table), raw=True)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from kit.course.doctor import checks, gpus, packages
+from kit import page
+from kit.course.doctor import checks, gpus, in_page, packages
 from kit.course.doctor.machine import COMPUTED, EVERY, Finding, Machine, Serves
 from kit.course.lessons import lessons
 from kit.endpoint import TWIN
@@ -149,6 +150,12 @@ def examine(
     Each check runs in a thread of its own: one that hangs, or breaks, becomes a row that says so.
     """
     here = machine or Machine()
+    if page.HERE:
+        found_here: dict[str, Finding] = {}
+        for name, check in in_page.CHECKS.items():
+            _look(name, check, here, found_here)
+        rows = tuple(found_here.values())
+        return Report(rows, tuple(_lessons(rows, here)))
     chosen = QUICK if quick else FULL
     found: dict[str, Finding] = {}
     threads = {

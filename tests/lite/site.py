@@ -1,0 +1,103 @@
+"""The site of `make lite` in chromium: from a plain file server, below a path, and without any
+other host."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "build" / "lite"
+CHROMIUM = "/usr/bin/chromium"
+BELOW = "a/course"  # the path that the site is served below
+TABLET = (820, 1180)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(path.removeprefix(f"/{BELOW}"))
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of the site, by Python's own file server."""
+    handler = functools.partial(_Quiet, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{BELOW}/"
+        server.shutdown()
+
+
+def launch(playwright: Any, profile: Path, size: tuple[int, int] = (1280, 900)) -> Any:
+    """A browser with a profile of its own that finds no other host."""
+    return playwright.chromium.launch_persistent_context(
+        str(profile),
+        executable_path=CHROMIUM,
+        viewport={"width": size[0], "height": size[1]},
+        args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+    )
+
+
+class Page:
+    """A lesson open in the site. `elsewhere` are the requests that went to another host."""
+
+    def __init__(self, context: Any, address: str, lesson: str) -> None:
+        self.elsewhere: list[str] = []
+        self.began_s = time.monotonic()
+        self.page = context.new_page()
+        self.page.on("request", lambda request: self._note(request.url, address))
+        self.page.goto(f"{address}lab/index.html?path={lesson}")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+        self.lab_s = time.monotonic() - self.began_s
+
+    def _note(self, url: str, address: str) -> None:
+        if url.startswith(("http:", "https:", "ws:", "wss:")) and not url.startswith(
+            address.partition(BELOW)[0]
+        ):
+            self.elsewhere.append(url)
+
+    def wait_for_kernel(self, seconds: float = 180) -> float:
+        """Until the kernel has answered. Returns the seconds since the page was asked for."""
+        self.page.wait_for_function(
+            """() => {
+                const panel = window.jupyterapp?.shell.currentWidget;
+                const kernel = panel?.sessionContext?.session?.kernel;
+                return kernel && kernel.status !== 'unknown';
+            }""",
+            timeout=seconds * 1000,
+        )
+        return time.monotonic() - self.began_s
+
+    def cells(self) -> list[dict[str, Any]]:
+        """The notebook's cells as they are now, outputs and all."""
+        found = self.page.evaluate(
+            "() => JSON.stringify(window.jupyterapp.shell.currentWidget.model.toJSON().cells)"
+        )
+        cells: list[dict[str, Any]] = json.loads(found)
+        return cells
+
+    def run_all(self, seconds: float) -> float:
+        """Run every cell. Returns the seconds that it took."""
+        began_s = time.monotonic()
+        self.page.evaluate(
+            """() => {
+                window.kitDone = false;
+                const done = () => { window.kitDone = true; };
+                window.jupyterapp.commands.execute('notebook:run-all-cells').then(done, done);
+            }"""
+        )
+        self.page.wait_for_function("() => window.kitDone", timeout=seconds * 1000)
+        return time.monotonic() - began_s
+
+    def close(self) -> None:
+        self.page.close()
