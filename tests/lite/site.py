@@ -99,5 +99,25 @@ class Page:
         self.page.wait_for_function("() => window.kitDone", timeout=seconds * 1000)
         return time.monotonic() - began_s
 
+    def replace_cells(self, sources: list[str]) -> None:
+        """Give the notebook these code cells and no others."""
+        self.page.evaluate(
+            """(sources) => {
+                const shared = window.jupyterapp.shell.currentWidget.model.sharedModel;
+                shared.deleteCellRange(0, shared.cells.length);
+                shared.insertCells(0, sources.map((source) => ({ cell_type: 'code', source })));
+            }""",
+            sources,
+        )
+
+    def text(self, number: int) -> str:
+        """What a cell has printed."""
+        outputs = self.cells()[number]["outputs"]
+        return "".join("".join(o.get("text") or o.get("evalue", "")) for o in outputs)
+
+    def seconds(self) -> float:
+        """Since the page was asked for."""
+        return time.monotonic() - self.began_s
+
     def close(self) -> None:
         self.page.close()

@@ -1,0 +1,159 @@
+"""The site of `make lite` in chromium: it answers, whole lessons run in it, and they say what they
+say in JupyterLab.
+
+    make test-lite                    lessons 00 and 04
+    make test-lite KIT_LITE_ALL=1     every lesson, and which of their cells say "not here"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import psutil
+import pytest
+
+from . import site
+from .site import ROOT, TABLET, Page
+
+pytestmark = pytest.mark.browser
+
+LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+SHORT = ("00_start_here", "04_think_or_answer")
+ASKED = LESSONS if os.environ.get("KIT_LITE_ALL") else SHORT
+SHOTS = ROOT / "build" / "screenshots"
+LIMIT_S = 600.0
+
+# By (lesson, number of the code cell): what a page cannot do, or says in other words.
+DIFFERENT: dict[tuple[str, int], str] = {}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    if not (site.SITE / "index.html").exists():
+        pytest.skip("no site: make lite")
+    if not Path(site.CHROMIUM).exists():
+        pytest.skip(f"no chromium at {site.CHROMIUM}: apt-get install chromium")
+    with site.served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield lambda **more: site.launch(playwright, tmp_path_factory.mktemp("profile"), **more)
+
+
+def test_the_first_answer_comes_cold_and_sooner_on_a_second_visit(
+    browser: Any, address: str, record_property: Any
+) -> None:
+    context = browser()
+    for visit in ("cold", "second"):
+        page = Page(context, address, "00_start_here.ipynb")
+        lab_s, kernel_s = page.lab_s, page.wait_for_kernel()
+        page.replace_cells(["import kit", "endpoint = kit.connect()", FIRST_TOKEN])
+        page.run_all(LIMIT_S)
+        spent_s = page.seconds()
+        said = page.text(2)
+        assert "first token" in said, said
+        line = (
+            f"{visit}: Lab {lab_s:.1f} s, kernel {kernel_s:.1f} s, first answer {spent_s:.1f} s; "
+            f"{_memory_mb():.0f} MB in the browser; load {os.getloadavg()[0]:.1f}"
+        )
+        print(line)
+        record_property(visit, line)
+        assert page.elsewhere == []
+        page.close()
+    context.close()
+
+
+FIRST_TOKEN = """
+stream = endpoint.client().chat.completions.create(
+    model=endpoint.model, messages=[{"role": "user", "content": "What is 15% of 240?"}], stream=True
+)
+for chunk in stream:
+    if chunk.choices and getattr(chunk.choices[0].delta, "reasoning_content", None):
+        print("first token:", chunk.choices[0].delta.reasoning_content)
+        stream.close()
+        break
+"""
+
+
+@pytest.fixture(scope="module", params=ASKED)
+def ran(request: Any, browser: Any, address: str) -> tuple[str, list[dict[str, Any]]]:
+    """A lesson's name, and its code cells after they all ran in the page."""
+    lesson = request.param
+    context = browser(size=TABLET if lesson == SHORT[0] else (1280, 900))
+    page = Page(context, address, f"{lesson}.ipynb")
+    page.wait_for_kernel()
+    seconds = page.run_all(LIMIT_S)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=str(SHOTS / f"lite_{lesson[:2]}.png"))
+    cells = [cell for cell in page.cells() if cell["cell_type"] == "code"]
+    print(f"{lesson}: {len(cells)} cells in {seconds:.0f} s; load {os.getloadavg()[0]:.1f}")
+    assert page.elsewhere == []
+    context.close()
+    return lesson, cells
+
+
+def test_a_lesson_runs_whole_and_asks_no_other_host(ran: tuple[str, list[dict[str, Any]]]) -> None:
+    lesson, cells = ran
+    errors = {
+        number: [o["evalue"] for o in cell["outputs"] if o["output_type"] == "error"]
+        for number, cell in enumerate(cells)
+    }
+    assert not {n: e for n, e in errors.items() if e and (lesson[:2], n) not in DIFFERENT}
+    assert all(cell["execution_count"] for cell in cells)
+
+
+def test_each_cell_says_what_it_says_in_jupyterlab(ran: tuple[str, list[dict[str, Any]]]) -> None:
+    lesson, cells = ran
+    node = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", 4)
+    folder = {"metadata": {"path": str(ROOT / "notebooks")}}
+    nbclient.NotebookClient(node, timeout=240, resources=folder, allow_errors=True).execute()
+    native = [cell for cell in node.cells if cell.cell_type == "code"]
+    different = {
+        number: (said, wanted)
+        for number, (cell, known) in enumerate(zip(cells, native, strict=True))
+        if (said := _said(cell)) != (wanted := _said(known))
+        and (lesson[:2], number) not in DIFFERENT
+    }
+    assert not different
+
+
+def _said(cell: Any) -> str:
+    """What a cell shows as text, without times, addresses and what a page alone draws."""
+    parts = []
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "application/vnd.jupyter.widget-view+json" in data:
+            continue
+        text = output.get("text") or data.get("text/markdown") or data.get("text/plain") or ""
+        parts.append(text if isinstance(text, str) else "".join(text))
+        if (figure := data.get("application/vnd.plotly.v1+json")) is not None:
+            parts.append(" ".join(trace.get("name") or "" for trace in figure["data"]))
+    text = "".join(parts)
+    for pattern, mark in _LOOSE:
+        text = re.sub(pattern, mark, text)
+    return " ".join(text.split())
+
+
+_LOOSE = (
+    (r"https?://[\w.:-]+", "URL"),
+    (r"because no URL was given.*", "because"),
+    (r"call_\w+|chatcmpl-\w+|0x[0-9a-f]+", "ID"),
+    (r"[\d.,]+ (s|ms|seconds)\b", "TIME"),
+)
+
+
+def _memory_mb() -> float:
+    """Of all processes of the browser, without what they share counted twice."""
+    mine = psutil.Process().children(recursive=True)
+    return sum(p.memory_full_info().pss for p in mine if "chrom" in p.name()) / 1e6
