@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-SITE = ROOT / "build" / "lite"
+SITE = Path(os.environ.get("KIT_LITE_SITE") or ROOT / "build" / "lite")
 CHROMIUM = "/usr/bin/chromium"
 BELOW = "a/course"  # the path that the site is served below
 TABLET = (820, 1180)
