@@ -26,7 +26,8 @@ UNREADABLE = "I cannot read this as a number"
 _CLOSE, _SPOT_ON = 1.25, 1.02  # factors between a guess and its result
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "billion": 1e9}
 _STYLE = """<style>
-.kit-guess .widget-text .widget-label {white-space: normal; height: auto; max-width: 100%}
+.kit-guess .widget-text .widget-label {white-space: normal; height: auto;
+  max-width: 100%; text-align: left; line-height: 1.4}
 </style>"""
 _NUMBER = re.compile(
     r"(?:about|around|ca\.?|~|≈)?\s*(?P<value>[+-]?[\d.,_\u00a0\u202f' ]*\d\.?(?:e[+-]?\d+)?)"
