@@ -403,5 +403,5 @@ def _twin(asked: _Asked, model: str | None, why: str) -> Endpoint:
     """The twin that simulates this, shared with this user's other processes."""
     running = held(*asked.settings)
     if isinstance(running, TwinProcess):
-        why += "; no other notebook shares it, for want of a private folder: set KIT_TWIN_FOLDER"
+        why += "; no other notebook shares it: there is no private folder (KIT_TWIN_FOLDER)"
     return open_endpoint(running.url, None, model, why)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -36,6 +37,16 @@ from kit.text_file import write_text
 from kit.twin import process
 from kit.twin.holders import PATH, sign
 from kit.twin.inside import InsideTwin, start
+
+posix_locks: Any = None
+windows_locks: Any = None
+try:
+    import fcntl
+
+    posix_locks = fcntl
+except ImportError:
+    with contextlib.suppress(ImportError):
+        windows_locks = importlib.import_module("msvcrt")
 
 FOLDER = "KIT_TWIN_FOLDER"  # names the folder of the files; by default one of this machine
 _WAIT_S = 2.0  # for a twin that should be there to answer, and for one that ends to be gone
@@ -155,17 +166,22 @@ def _take(profile: str, speed: float, sglang: str) -> Twin:
 
 
 def private_folder() -> Path | None:
-    """The folder of the files, of this machine and this user alone; None where there is none."""
+    """The folder of the files, of this machine and this user alone; None where there is none, or
+    where files cannot be locked."""
+    if posix_locks is None and windows_locks is None:
+        return None
     runtime = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("LOCALAPPDATA")
-    user = str(os.getuid()) if sys.platform != "win32" else ""
-    folder = Path(runtime or tempfile.gettempdir()) / f"qwen35-kit{'' if runtime else '-' + user}"
+    user = os.getuid() if hasattr(os, "getuid") else None  # Windows' own folders are private
+    folder = Path(runtime or tempfile.gettempdir()) / (
+        "qwen35-kit" if runtime else f"qwen35-kit-{user}"
+    )
     folder = Path(os.environ.get(FOLDER) or folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode):
             return None
-        if sys.platform != "win32" and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+        if user is not None and (found.st_uid != user or found.st_mode & 0o077):
             return None
         with tempfile.TemporaryFile(dir=folder):
             return folder
@@ -246,23 +262,14 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> bool:
-        try:
+def _lock(file: IO[bytes]) -> bool:
+    """Take a file's lock; False where another one has it."""
+    try:
+        if posix_locks is not None:
+            posix_locks.flock(file, posix_locks.LOCK_EX | posix_locks.LOCK_NB)
+        else:
             file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+            windows_locks.locking(file.fileno(), windows_locks.LK_NBLCK, 1)
+    except OSError:
+        return False
+    return True
