@@ -29,10 +29,18 @@ WORDS_PER_MINUTE = 150  # new matter; 238 is usual for easy prose (Brysbaert 201
 LINE_S = 5  # a line of code, read
 FIGURE_S = 30  # a figure or a widget, looked at
 GUESS_S = 30
+SHOWN = 60  # words of an output that one reads, at most
 EXERCISE_S = 180
 FUNCTION_S = 360  # an exercise whose answer is a function
+DRAWN = {
+    "application/vnd.plotly.v1+json",
+    "application/vnd.jupyter.widget-view+json",
+    "image/svg+xml",
+    "image/png",
+}
 RECORD = "recorded/lesson_seconds.json"
 ROOT = NOTEBOOKS.parent
+README = ROOT / "README.md"
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a headless run recorded of one section: seconds of its cells, figures drawn."""
+    """What a headless run recorded of one section: seconds of its cells, figures drawn, words
+    printed (of each output the first SHOWN)."""
 
     seconds: float
     figures: int
+    words: int
 
 
 def sections(lesson: Path, ran: dict[str, Ran]) -> list[Section]:
@@ -63,9 +73,9 @@ def sections(lesson: Path, ran: dict[str, Ran]) -> list[Section]:
     for title, cells in _by_heading(_cells(lesson)):
         prose = "".join(cell.source for cell in cells if cell.cell_type == "markdown")
         code = [cell.source for cell in cells if cell.cell_type == "code"]
-        has = ran.get(title, Ran(0, 0))
+        has = ran.get(title, Ran(0, 0, 0))
         lines = sum(len(source.splitlines()) for source in code)
-        words = len(re.sub(r"\]\([^)]*\)", "]", prose).split())
+        words = has.words + len(re.sub(r"\]\([^)]*\)", "]", prose).split())
         read = words / WORDS_PER_MINUTE * 60 + lines * LINE_S
         read += (has.figures + prose.count("![")) * FIGURE_S
         found.append(Section(title, read, has.seconds, sum(map(_do_s, code))))
@@ -92,7 +102,13 @@ def record(executed: Path, where: str) -> None:
     found = {}
     for lesson in lessons(executed):
         found[lesson.stem[:2]] = {
-            title: asdict(Ran(round(sum(map(_ran_s, cells)), 1), sum(map(_figures, cells))))
+            title: asdict(
+                Ran(
+                    seconds=round(sum(map(_ran_s, cells)), 1),
+                    figures=sum(map(_figures, cells)),
+                    words=sum(map(_words, cells)),
+                )
+            )
             for title, cells in _by_heading(_cells(lesson))
         }
     text = json.dumps({"where": where, "lessons": found}, indent=1, ensure_ascii=False)
@@ -111,23 +127,37 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def rewritten(text: str, stem: str) -> str:
-    """README's or a lesson's text with the minutes of the lesson `stem` brought up to date."""
-    now = minutes(next(lesson for lesson in lessons() if lesson.stem == stem))
-    text = re.sub(
-        rf"^(\| \d\d \| \[{stem[3:]}\]\(.+?\) \|) \d+ \|", rf"\1 {now} |", text, flags=re.M
-    )
-    return re.sub(rf"(# {stem[:2]} · .*?\*)\d+ minutes", rf"\g<1>{now} minutes", text, flags=re.S)
+def lesson_table() -> str:
+    """The README's table: each lesson with its minutes and what it is about."""
+    rows = ["| | notebook | minutes | what it is about |", "|---|---|---|---|"]
+    for lesson in lessons():
+        number, name = lesson.stem.split("_", 1)
+        about = json.loads(lesson.read_text(encoding="utf-8"))["metadata"]["kit"]["about"]
+        link = f"[{name}](notebooks/{lesson.name})"
+        rows.append(f"| {number} | {link} | {minutes(lesson)} | {about} |")
+    return "\n".join(rows) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with the table as it is now."""
+    return re.sub(r"^\| \| notebook \|(?:.*\n)+?(?=\n)", lambda _: lesson_table(), text, flags=re.M)
+
+
+def head(text: str, lesson: Path) -> str:
+    """A lesson's file with the minutes in its head as they are now."""
+    return re.sub(r"\*\d+ minutes · ", f"*{minutes(lesson)} minutes · ", text, count=1)
 
 
 def _by_heading(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[NotebookNode]]]:
     title: str = "Start"
     under: list[NotebookNode] = []
     for cell in cells:
-        heading = re.match(r"## (.+)", cell.source) if cell.cell_type == "markdown" else None
-        if heading:
+        headings = (
+            re.findall(r"^## (.+)", cell.source, re.M) if cell.cell_type == "markdown" else []
+        )
+        for heading in headings:
             yield title, under
-            title, under = heading[1].strip(), []
+            title, under = heading.strip(), []
         under.append(cell)
     yield title, under
 
@@ -152,11 +182,17 @@ def _ran_s(cell: NotebookNode) -> float:
 
 
 def _figures(cell: NotebookNode) -> int:
-    kinds = ("application/vnd.plotly.v1+json", "image/svg+xml", "image/png",
-             "application/vnd.jupyter.widget-view+json")  # fmt: skip
-    return sum(
-        any(kind in output.get("data", {}) for kind in kinds) for output in cell.get("outputs", ())
-    )
+    return sum(not DRAWN.isdisjoint(output.get("data", {})) for output in cell.get("outputs", ()))
+
+
+def _words(cell: NotebookNode) -> int:
+    printed = 0
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        text = output.get("text", data.get("text/markdown", data.get("text/plain", "")))
+        if DRAWN.isdisjoint(data):
+            printed += min(SHOWN, len(str(text).split()))
+    return printed
 
 
 def main() -> None:
@@ -170,9 +206,9 @@ def main() -> None:
     if given.record:
         record(given.record, given.where)
     if given.write:
-        for stem in (lesson.stem for lesson in lessons()):
-            for path in (ROOT / "README.md", NOTEBOOKS / f"{stem}.ipynb"):
-                write_text(path, rewritten(path.read_text(encoding="utf-8"), stem))
+        for lesson in lessons():
+            write_text(lesson, head(lesson.read_text(encoding="utf-8"), lesson))
+        write_text(README, readme(README.read_text(encoding="utf-8")))
     print(table(), end="")
 
 
