@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from kit.errors import LaunchError
 from kit.server import preflight, registry, server
 from kit.server.command import ServerCommand
 from kit.server.processes import free_port, members
+from kit.twin.shared import FOLDER
 
 KIT = [sys.executable, "-m", "kit.cli"]
 FELT_S = 1.0
@@ -40,9 +42,11 @@ def until(what: Callable[[], object], seconds: float = 20.0) -> float:
 
 
 def started(argv: list[str], **more) -> subprocess.Popen[str]:
+    """A process that shares its twin with no other test."""
+    own = {**os.environ, FOLDER: tempfile.mkdtemp(dir=os.environ[FOLDER])}
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **more
+        argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **{"env": own, **more}
     )
 
 
