@@ -227,7 +227,8 @@ def connect(
         found = _local(model, asked)
         endpoint = _twin(asked, model, found) if isinstance(found, str) else found
     if not quiet:
-        print(f"{endpoint}, {endpoint.why}")
+        end = "\n  " if len(endpoint.why) > 40 else " "  # a long line is broken within a word
+        print(f"{endpoint},{end}{endpoint.why}")
     return endpoint
 
 

@@ -185,6 +185,15 @@ def test_no_number_is_no_answer(answer):
     assert not SHARE.accepts(answer)
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"), [(250, "unit"), (0.00025, "unit"), (0.26, "within 5 %"), (0.3, "")]
+)
+def test_a_number_that_is_nearly_right_is_told_so(answer, says):
+    complaint = SHARE.complaint(answer)
+    assert says in complaint
+    assert bool(says) == bool(complaint)
+
+
 def test_a_mistake_is_found():
     exercise = Exercise("x", "?", lambda: 100, "", "").wrong(lambda: 10, "you forgot the zero")
     assert exercise.mistake(10).explanation == "you forgot the zero"

@@ -91,7 +91,7 @@ def two_lines(error: EndpointError) -> tuple[str, str]:
 def test_without_anything_else_there_is_the_twin(capsys: pytest.CaptureFixture[str]) -> None:
     found = connect(speed=50)
     said = capsys.readouterr().out
-    assert said.count("\n") == 1
+    assert max(map(len, said.splitlines())) < 100
     assert f"twin · SGLang {SGLANG} simulated on h200x8, clock ×50 · {found.base_url}" in said
     assert "because no URL was given, and nothing answers on localhost:30000 or :8000" in said
     assert (found.kind, found.profile, found.speed, found.sglang) == ("twin", "h200x8", 50, SGLANG)

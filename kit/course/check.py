@@ -79,12 +79,13 @@ class Exercise:
         )
 
     def complaint(self, answer: Any) -> str:
-        """What is wrong with the answer's type, or with what a function gives; or ""."""
+        """What is wrong with the answer's type or size, or with what a function gives; or ""."""
         expected = self.expected()
         if not self.cases:
             wanted = _kind(expected)
             if _kind(plain(answer, wanted)) == wanted:
-                return ""
+                wrong = wanted == "number" and not self.accepts(answer)
+                return _near(plain(answer, wanted), expected) if wrong else ""
             return f"{_article(wanted)} is wanted, and this is {_article(_type(answer))}."
         if not callable(answer):
             return f"a function is wanted, and this is {_article(_type(answer))}."
@@ -138,8 +139,9 @@ def check(name: str, answer: Any) -> Verdict:
     wrong = exercise.mistake(answer)
     if wrong is not None:
         return Verdict("✗", f"Not quite: {wrong.explanation}")
-    complaint = exercise.complaint(answer) or f'`hint("{name}")` helps.'
-    return Verdict("✗", f"Not yet: {complaint}" if exercise.cases else f"Not yet. {complaint}")
+    complaint = exercise.complaint(answer)
+    said = f": {complaint}" if complaint else f'. `hint("{name}")` helps.'
+    return Verdict("✗", f"Not yet{said}")
 
 
 def hint(name: str) -> Verdict:
@@ -218,6 +220,16 @@ def _result(function: Any, case: tuple[Any, ...]) -> Any:
         return function(*deepcopy(case))
     except Exception as error:  # noqa: BLE001 - a learner's function may raise anything
         return _Raised(f"raises {type(error).__name__}: {error}")
+
+
+def _near(answer: float, expected: float) -> str:
+    """How a wrong number comes near the right one: its digits, or nearly its size; or ""."""
+    for zeros in (3, 6, 9):
+        if any(same(answer, float(expected) * 10**power, 0.02) for power in (zeros, -zeros)):
+            return "the digits are right; look at the unit."
+    if same(answer, float(expected), 0.05):
+        return "close, within 5 %; a rounded step, or something small is missing."
+    return ""
 
 
 def _nothing(value: Any) -> bool:

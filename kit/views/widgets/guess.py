@@ -28,6 +28,8 @@ _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "billi
 _STYLE = """<style>
 .kit-guess .widget-text .widget-label {white-space: normal; height: auto;
   max-width: 100%; text-align: left; line-height: 1.4}
+.kit-guess .widget-text {height: auto}
+.kit-guess .widget-text input {min-width: 9em}
 </style>"""
 _NUMBER = re.compile(
     r"(?:about|around|ca\.?|~|≈)?\s*(?P<value>[+-]?[\d.,_\u00a0\u202f' ]*\d\.?(?:e[+-]?\d+)?)"
