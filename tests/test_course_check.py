@@ -35,11 +35,18 @@ def test_every_lesson_has_three_exercises_and_every_exercise_a_cell(cells):
         assert sum(name.startswith(lesson.stem[:2]) for name in exercises()) >= 3, lesson
 
 
+def imports(number):
+    """The import lines of a lesson's code cells."""
+    (lesson,) = (one for one in lessons() if one.stem.startswith(number))
+    code = [c.source for c in nbformat.read(lesson, as_version=4).cells if c.cell_type == "code"]
+    return re.findall(r"^(?:import|from) .*$", "\n".join(code), re.M)
+
+
 @EVERY
 def test_its_blank_cell_runs_and_says_what_to_do(name, cells):
     (cell,) = cells[name]
-    *setup, last = cell.rstrip().splitlines()
-    scope = {"check": check}
+    *setup, last = [*imports(name[:2]), *cell.rstrip().splitlines()]
+    scope = {}
     exec("\n".join(setup), scope)
     verdict = eval(last, scope)
     assert (verdict.mark, verdict.right) == ("○", False)
