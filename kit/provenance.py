@@ -94,7 +94,7 @@ _footnotes = Footnotes()
 
 def _running_cell() -> RunningCell | None:
     """The cell that this code runs in; None outside a notebook, and in a widget's callback."""
-    if "ipykernel" not in sys.modules:
+    if "IPython" not in sys.modules:
         return None
     from IPython.core.getipython import get_ipython
 

@@ -64,7 +64,7 @@ def app(twin: Twin) -> ASGIApp:
         running.cancel()
         twin.pocket.close()
 
-    def not_here(_: Request, problem: Exception) -> Response:
+    async def not_here(_: Request, problem: Exception) -> Response:
         assert isinstance(problem, HTTPException)
         return twin.json_response({"detail": problem.detail}, problem.status_code)
 

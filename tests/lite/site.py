@@ -90,6 +90,12 @@ class Page:
     def run_all(self, seconds: float) -> float:
         """Run every cell. Returns the seconds that it took."""
         began_s = time.monotonic()
+        self.start_all()
+        self.wait_until_done(seconds)
+        return time.monotonic() - began_s
+
+    def start_all(self) -> None:
+        """Begin to run every cell."""
         self.page.evaluate(
             """() => {
                 window.kitDone = false;
@@ -97,8 +103,10 @@ class Page:
                 window.jupyterapp.commands.execute('notebook:run-all-cells').then(done, done);
             }"""
         )
+
+    def wait_until_done(self, seconds: float) -> None:
+        """Until every cell has run."""
         self.page.wait_for_function("() => window.kitDone", timeout=seconds * 1000)
-        return time.monotonic() - began_s
 
     def replace_cells(self, sources: list[str]) -> None:
         """Give the notebook these code cells and no others."""

@@ -7,9 +7,12 @@ say in JupyterLab.
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,9 @@ SHOTS = ROOT / "build" / "screenshots"
 LIMIT_S = 600.0
 
 # By (lesson, number of the code cell): what a page cannot do, or says in other words.
-DIFFERENT: dict[tuple[str, int], str] = {}
+DIFFERENT: dict[tuple[str, int], str] = {
+    ("00", 1): "the doctor looks at the page, and not at a computer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,7 @@ def test_a_lesson_runs_whole_and_asks_no_other_host(ran: tuple[str, list[dict[st
         number: [o["evalue"] for o in cell["outputs"] if o["output_type"] == "error"]
         for number, cell in enumerate(cells)
     }
+    print({n: e for n, e in errors.items() if e})
     assert not {n: e for n, e in errors.items() if e and (lesson[:2], n) not in DIFFERENT}
     assert all(cell["execution_count"] for cell in cells)
 
@@ -123,9 +129,13 @@ def test_each_cell_says_what_it_says_in_jupyterlab(ran: tuple[str, list[dict[str
         number: (said, wanted)
         for number, (cell, known) in enumerate(zip(cells, native, strict=True))
         if (said := _said(cell)) != (wanted := _said(known))
-        and (lesson[:2], number) not in DIFFERENT
     }
-    assert not different
+    for number, (said, wanted) in different.items():
+        why = DIFFERENT.get((lesson[:2], number), "not on the list")
+        print(
+            f"{lesson[:2]}, cell {number} ({why}):\n  page   {said[:600]}\n  native {wanted[:600]}"
+        )
+    assert not {number for number in different if (lesson[:2], number) not in DIFFERENT}
 
 
 def _said(cell: Any) -> str:
@@ -148,7 +158,7 @@ def _said(cell: Any) -> str:
 _LOOSE = (
     (r"https?://[\w.:-]+", "URL"),
     (r"because no URL was given.*", "because"),
-    (r"call_\w+|chatcmpl-\w+|0x[0-9a-f]+", "ID"),
+    (r"\bcall_\w+|chatcmpl-\w+|\b0x[0-9a-f]+", "ID"),
     (r"[\d.,]+ (s|ms|seconds)\b", "TIME"),
 )
 
@@ -157,3 +167,80 @@ def _memory_mb() -> float:
     """Of all processes of the browser, without what they share counted twice."""
     mine = psutil.Process().children(recursive=True)
     return sum(p.memory_full_info().pss for p in mine if "chrom" in p.name()) / 1e6
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    """A model server that lets pages read its answers, or does not."""
+
+    allows = True
+
+    def do_GET(self) -> None:
+        body = b'{"data": [{"id": "qwen3.5-test"}]}' if "models" in self.path else b"{}"
+        self.send_response(200)
+        if self.allows:
+            self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_OPTIONS(self) -> None:
+        self.send_response(204)
+        if self.allows:
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Allow-Headers", "*")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def servers() -> Iterator[list[str]]:
+    """The URLs of a server that allows other origins and of one that does not."""
+    with ExitStack() as stack:
+        urls = []
+        for allows in (True, False):
+            kind = type("Server", (_Server,), {"allows": allows})
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+            stack.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            urls.append(f"http://127.0.0.1:{server.server_port}")
+        yield urls
+
+
+def test_stop_ends_a_stream_a_live_server_is_reached_and_what_was_typed_stays(
+    browser: Any, address: str, servers: list[str]
+) -> None:
+    context = browser()
+    page = Page(context, address, "06_use_tools.ipynb")
+    page.wait_for_kernel()
+    allowing, keeping = servers
+    connect = (
+        "try:\n    print(kit.connect({!r}).model)\nexcept kit.KitError as error:\n    print(error)"
+    )
+    sources = ["import kit", connect.format(allowing), connect.format(keeping), SLOW_STREAM]
+    page.replace_cells(sources)
+    page.start_all()
+    stop = page.page.get_by_role("button", name="Stop", exact=True)
+    stop.wait_for(timeout=LIMIT_S * 1000)
+    page.page.wait_for_timeout(1500)
+    stop.click()
+    page.wait_until_done(60)  # the whole answer would take minutes
+    assert page.text(1).splitlines()[-1] == "qwen3.5-test"
+    assert "CORS" in page.text(2)
+    assert "--allowed-origins" in page.text(2)
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.page.wait_for_timeout(1000)
+    page.close()
+    again = Page(context, address, "06_use_tools.ipynb")
+    kept = ["".join(cell["source"]) for cell in again.cells()]
+    assert kept == sources
+    context.close()
+
+
+SLOW_STREAM = """
+from kit.views import StreamView
+slow = kit.connect(speed=0.05)
+await StreamView(slow, "What is 15% of 240?").run()
+"""
