@@ -102,7 +102,7 @@ def endpoint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--key", "--api-key", action=KeyAsOption, nargs="?", help=argparse.SUPPRESS)
     sub.add_argument("--model", help="the model's name, where the server has several")
     sub.add_argument("--profile", help="the machine that the twin simulates (default h200x8)")
-    sub.add_argument("--speed", type=float, help="the twin's clock, times life")
+    sub.add_argument("--speed", type=float, help="the twin's clock: 2 is twice real time")
 
 
 class KeyAsOption(argparse.Action):
