@@ -23,6 +23,7 @@ from collections.abc import Iterable
 UNSHOWABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
+_MANY = 40  # names: more are not listed where `more` says how to see them
 LONGEST = 4000  # characters of a line of an error; what a server says may be megabytes
 
 
@@ -62,8 +63,8 @@ class UnknownName(KitError):
     ) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-        if not hint:
-            hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(names)}"
+        listed = f" {len(names)}" if more and len(names) > _MANY else f": {', '.join(names)}"
+        hint = hint or (f"did you mean {' or '.join(near)}?" if near else f"one of{listed}")
         super().__init__(f"no {kind} called {name!r}", f"{hint} {more}".strip())
 
 

@@ -44,7 +44,7 @@ def limit(option: Option) -> Limit:
             found.resource, f"its {slots} slots are what it serves in time; {found.reason}"
         )
     if point.tightest == "ttft" and out.queued > _QUEUE:
-        load = f"{out.queued:,.0f} wait while {out.running:,.0f} run"
+        load = f"{out.queued:,.0f} wait while {out.running:,.0f} run, on average"
         if out.most_running >= memory.max_running_requests:
             return Limit("slots", f"{load}: the {memory.max_running_requests} slots are taken")
         used = f"{out.kv_tokens:,.0f} of {memory.kv_tokens:,} tokens held, the rest promised"
@@ -70,13 +70,13 @@ def _steps(option: Option, point: Point, metric: str) -> Limit:
     )
     wider, faster = (_share(option, point, metric, other) for other in changed)
     what = "its prefills" if metric == "ttft" else "its steps"
-    told = (
+    reason = (
         f"{metric.upper()} is nearest to its bound, and {what} take {wider:.0%} of their "
         f"time with twice the bandwidth, {faster:.0%} with twice the FLOP/s"
     )
     if min(wider, faster) > _HELPS:
-        return Limit("launches", f"{told}: the rest is launching kernels, which no GPU shortens")
-    return Limit("bandwidth" if wider < faster else "FLOPs", told)
+        return Limit("launches", f"{reason}: the rest is launching kernels, which no GPU shortens")
+    return Limit("bandwidth" if wider < faster else "FLOPs", reason)
 
 
 def _share(option: Option, point: Point, metric: str, gpu: Gpu) -> float:

@@ -89,7 +89,7 @@ def _node(option: Option) -> str:
     """Which node the next replica begins, where it begins one."""
     per_node = option.profile.gpu.gpus_per_node
     now, then = (-(-n // per_node) for n in (option.gpus, option.gpus + option.candidate.gpus))
-    return f" and so node {then} of {per_node}" if then > now else ""
+    return f" (on node {then}, of {per_node} GPUs each)" if then > now else ""
 
 
 def option_json(plan: CapacityPlan, number: int, option: Option) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -40,9 +40,10 @@ GPU = "h200"
 SPARE = 1  # replicas that may be down
 FIELDS = ("profile", "changes", "replicas", "command", "table", "defence")
 _TABLE = {"ttft_ms": "P90 TTFT", "tpot_ms": "P90 TPOT", "output_per_s": "output tokens per second"}
-_OFF = 0.1  # of a figure of the table
+_OFF = 0.15  # of a figure of the table: how far another run of the simulation may lie
 _WASTE = 2  # replicas beyond the fewest
 _WORDS = 40
+_SHOWN = 3  # findings about the command
 _SPEAKS_OF = {
     "how many replicas or GPUs": r"\b\d+ (replicas?|GPUs?|H200s?)|\b(two|three|four|five) replicas",
     "the promise (TTFT or TPOT)": r"TTFT|TPOT|first word|first token",
@@ -83,14 +84,18 @@ def review(answer: Any) -> Review | Verdict:
         return Verdict("○", f"{BRIEF} Put your plan in place of the dots.")
     if not isinstance(answer, Mapping):
         return Review((f"a dictionary with {', '.join(FIELDS)} is wanted",))
-    lacks = [name for name in FIELDS if name not in answer]
-    open_ = [name for name in FIELDS if name in answer and answer[name] is ...]
-    if lacks or open_:
-        return Review(tuple(f"{name} is missing" for name in (*lacks, *open_)))
+    missing = [name for name in FIELDS if answer.get(name, ...) is ...]
+    if missing == [name for name in FIELDS if name != "changes"]:
+        return Verdict("○", f"Nothing is written yet: start with the {missing[0]}.")
+    if missing:
+        return Review(tuple(f"{name} is missing" for name in missing))
     try:
         chosen = replace(profile_named(str(answer["profile"])), **answer["changes"])
-    except (KitError, TypeError) as error:
+    except KitError as error:
         return Review((f"profile: {' '.join(str(error).split())}",))
+    except TypeError:
+        options = ", ".join(field.name for field in fields(Profile))
+        return Review((f"profile: changes is a dictionary of its options: {options}",))
     return _reviewed(answer, chosen)
 
 
@@ -113,7 +118,10 @@ def _reviewed(answer: Mapping[str, Any], profile: Profile) -> Review:
         return Review(tuple(findings))
     option = fewest(profile)
     findings += _replicas(option, number)
-    findings += _command(profile, str(answer["command"]))
+    flags = list(_command(profile, str(answer["command"])))
+    findings += flags[:_SHOWN]
+    if len(flags) > _SHOWN:
+        findings.append(f"command: {len(flags) - _SHOWN} flags more are missing or differ")
     findings += _table(answer["table"], profile, number)
     findings += _defence(str(answer["defence"]), option)
     return Review(
@@ -227,7 +235,7 @@ def example() -> dict[str, Any]:
             f"{option.replicas} of them hold the promise at the pessimistic end of the "
             f"prediction's band, with a P90 TTFT of {alone.ttft_ms:.0f} ms; the other one is the "
             "spare for the day when one is down. BF16 was turned down because its weights leave "
-            f"fewer slots and less KV cache. {limit(option).resource} run out first. All of this "
+            f"fewer slots and less KV cache. First out: {limit(option).resource}. All of this "
             "is simulated: a benchmark on one node comes before the order."
         ),
     }
