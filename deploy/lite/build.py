@@ -57,6 +57,13 @@ STUBS = {
     },
 }
 
+# In the kernel: no jedi; and its empty stand-in for `resource` would stop prometheus_client, which
+# does without the module.
+CHANGED = (
+    ("pyodide_kernel/interpreter.py", b"use_jedi = True", b"use_jedi = False"),
+    ("pyodide_kernel/mocks.py", b"    mock_resource,\n", b""),
+)
+
 Files = dict[str, bytes]
 Row = dict[str, Any]  # of pyodide-lock.json
 
@@ -161,9 +168,9 @@ def _trimmed(wheel: Path, to: Path) -> Row:
     with zipfile.ZipFile(wheel) as whole:
         files = {name: whole.read(name) for name in whole.namelist() if not LEFT_OUT.search(name)}
     if wheel.name.startswith("pyodide_kernel"):
-        path = "pyodide_kernel/interpreter.py"
-        assert b"use_jedi = True" in files[path]
-        files[path] = files[path].replace(b"use_jedi = True", b"use_jedi = False")
+        for path, was, now in CHANGED:
+            assert was in files[path], path
+            files[path] = files[path].replace(was, now)
     return _write(wheel.name, files, to)
 
 
