@@ -69,13 +69,13 @@ EXERCISES = (
     ),
     Exercise(
         "08-2",
-        f"How many of a layer's experts does one verify step of {REQUESTS} requests touch "
+        f"How many of a layer's experts does one verify step of {REQUESTS} requests read "
         "in the 397B, with three drafts each?",
         lambda: experts_touched(_LARGE, REQUESTS * _VERIFIED),
         hint="Count the tokens of the step first: each request brings its drafts and its last "
         "token. `experts_touched(model, tokens)` does the rest.",
         solution="Tokens choose alike now and then, so it is fewer than ten for each; "
-        "and several times what a plain step of the same requests touches.",
+        "and several times what a plain step of the same requests reads.",
         working=lambda: f"512 × (1 − (1 − 10 / 512) ** ({REQUESTS} × {_VERIFIED}))",
     )
     .wrong(

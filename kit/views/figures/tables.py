@@ -21,7 +21,7 @@ from kit.models import family as every_size
 from kit.models.image_tokens import DELIMITERS, image_tokens, smart_resize, video_cost
 from kit.models.precision import precision, precisions
 from kit.provenance import computed, published
-from kit.sizing import MemoryPlan, explain, plan
+from kit.sizing import FITS_TOKENS, MemoryPlan, explain, plan
 from kit.views.figure import FigureTable
 from kit.vision.image_part import COUNTED, by
 
@@ -78,15 +78,16 @@ def on_card(gpu_name: str, count: int = 1, sglang: str = SGLANG) -> FigureTable:
     """
     kind = gpu(gpu_name)
     found = {spec: _best(spec, kind.key, count, sglang) for spec in every_size()}
-    outcome = "none of the family fits."
+    outcome = "none of the family fits"
     if largest := next((held for held in found.values() if held and held.fits), None):
         outcome = (
             f"the largest that fits is {largest.profile.checkpoint}, "
             f"{largest.max_running_requests} requests at once and {largest.kv_tokens:,} tokens "
-            "of KV cache."
+            "of KV cache"
         )
     return FigureTable(
-        f"{count}× {kind.name} of {kind.memory_gib:.0f} GiB: {outcome}",
+        f"{count}× {kind.name} of {kind.memory_gib:.0f} GiB: {outcome}. "
+        f"Short: it starts, without room for {FITS_TOKENS:,} tokens.",
         ("size", "precision", "verdict", "requests at once", "KV tokens", "or else"),
         tuple(_fitting(spec, held) for spec, held in found.items()),
         computed(f"formulas of SGLang {sglang}"),
