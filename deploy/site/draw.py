@@ -16,7 +16,7 @@ import plotly
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-WIDTH = 860
+WIDTH = 940
 _DRAW = """async ({data, layout, width}) => {
   const div = document.body.appendChild(document.createElement("div"));
   const size = {width, height: layout.height ?? 480};

@@ -41,11 +41,15 @@ def with_pictures(lesson: Path, executed: Any, pictures: dict[str, bytes]) -> di
         if cell["cell_type"] != "code" or CHECKED in cell["metadata"].get("tags", []):
             continue
         data = [output.get("data", {}) for output in ran[cell["id"]].outputs]
+        cell["execution_count"] = None
         found = [part[PLOTLY_MIME] for part in data if PLOTLY_MIME in part]
         cell["metadata"].pop(KEY, None)
         cell["outputs"] = [output(figure, pictures[digest(figure)]) for figure in found]
         if found:
             code = drawn_from(node["cells"], index)
+            if code != drawn_from(executed.cells, index):
+                sys.exit(f"{lesson.stem} changed after it was executed: remove build/{lesson.name}")
+            cell["execution_count"] = ran[cell["id"]].execution_count  # nbval wants one
             cell["metadata"][KEY] = {"code": code, "figures": [digest(one) for one in found]}
     return node
 

@@ -36,7 +36,7 @@ def without_pictures(notebook: bytes) -> bytes:
     node = json.loads(notebook)
     for cell in node["cells"]:
         if cell["metadata"].pop(KEY, None):
-            cell["outputs"] = []
+            cell["outputs"], cell["execution_count"] = [], None
     return written(node)
 
 
