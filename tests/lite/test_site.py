@@ -38,6 +38,9 @@ DIFFERENT: dict[tuple[str, int], str] = {
     ("04", 9): "the second of two questions arrives some milliseconds after the first",
     ("04", 10): "not here: the pocket model has no build for a page; the twin's notice",
     ("05", 7): "not here: Pillow, which makes a picture of the reader's own",
+    ("05", 9): "not here: Pillow, which makes pictures smaller",
+    ("05", 10): "not here: the pictures of cell 7",
+    ("05", 14): "the film is a still picture, for want of Pillow",
 }
 
 
