@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from kit.course import drawings
 from kit.errors import KitError
@@ -25,10 +25,8 @@ from kit.twin.errors import Refused, bad_request, not_served
 from kit.twin.fetch import NotPublic, fetch_public
 from kit.twin.workers import FETCHES, IMAGES, run_in, trim
 from kit.vision import avi, video
-from kit.vision.load_image import FORMATS, check_size
-
-if TYPE_CHECKING:
-    from PIL import Image
+from kit.vision.file_picture import has_pillow
+from kit.vision.load_image import FORMATS, check_size, open_checked
 
 T = TypeVar("T")
 
@@ -232,8 +230,12 @@ def _decoded(item: MediaItem, data: bytes) -> MediaItem:
 
 
 @contextmanager
-def _pillow(data: bytes) -> Iterator[Image.Image]:
-    """The image, opened. Raises ValueError where Pillow cannot read it."""
+def _pillow(data: bytes) -> Iterator[Any]:
+    """The image, opened. Raises ValueError where Pillow cannot read it; without Pillow, for what is
+    neither PNG nor JPEG."""
+    if not has_pillow():
+        yield open_checked(data, "the image")
+        return
     from PIL import Image
 
     try:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from kit.errors import InvalidValue
 from kit.models.image_tokens import DELIMITERS, MAX_PIXELS, MIN_PIXELS, image_tokens, smart_resize
 from kit.provenance import Provenance, computed
+from kit.vision.file_picture import FilePicture
 from kit.vision.load_image import Source, load
 
 COUNTED = computed(
@@ -94,14 +95,16 @@ def image(source: Source, max_pixels: int | None = None, name: str = "") -> Imag
     most = min(max_pixels or MAX_PIXELS, MAX_PIXELS)
     rows, columns = smart_resize(*smart_resize(size[1], size[0], max_pixels=most))
     if (rows, columns) != smart_resize(size[1], size[0]) or size[0] * size[1] > MAX_PIXELS:
+        if isinstance(drawn, FilePicture):
+            drawn.resize()  # says what it needs
         from PIL import Image
 
         drawn = drawn.resize((columns, rows), Image.Resampling.LANCZOS)
         raw = None
     kind = picture.kind if picture.kind == "JPEG" or raw else "PNG"
-    return ImagePart(
-        raw or _encode(drawn, kind), _MEDIA[kind], *drawn.size, source_size=size, name=picture.name
-    )
+    width, height = drawn.size
+    data = raw or _encode(drawn, kind)
+    return ImagePart(data, _MEDIA[kind], width, height, source_size=size, name=picture.name)
 
 
 def message(text: str, *parts: ContentPart | Source) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from kit import http
 from kit.errors import EndpointError, InvalidValue, KitError
 from kit.http import MAX_BYTES, TIMEOUT_S
+from kit.vision.file_picture import HINT, FilePicture, has_pillow
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,7 +39,7 @@ Source = Any  # str | Path | bytes | a Pillow image | an array | a matplotlib or
 class Picture(NamedTuple):
     """An RGB image. `raw` are the bytes it was read from, where they can be sent as they are."""
 
-    image: Image.Image
+    image: Any  # a Pillow image, or a FilePicture
     raw: bytes | None
     kind: str
     name: str
@@ -49,8 +50,13 @@ def load(source: Source, name: str = "") -> Picture:
     data, found = read(source)
     name = name or found
     if data is None:
-        return Picture(_opaque(_from_memory(source)), None, "PNG", name)
+        image = _from_memory(source)
+        if isinstance(image, FilePicture):
+            return Picture(image, image.data, image.format, name)
+        return Picture(_opaque(image), None, "PNG", name)
     image = open_checked(data, name)
+    if isinstance(image, FilePicture):
+        return Picture(image, data, image.format, name)
     _refuse_several(image, name)
     plain = image.mode == "RGB" and not image.getexif() and image.format in ("PNG", "JPEG", "WEBP")
     kind = str(image.format)
@@ -120,14 +126,16 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) ->
     return reply.content
 
 
-def open_checked(data: bytes, name: str) -> Image.Image:
+def open_checked(data: bytes, name: str) -> Any:
     """An image of an allowed kind and size, decoded whole. Raises InvalidValue."""
-    from PIL import Image, UnidentifiedImageError
-
     if not data:
         raise InvalidValue(f"{name} is empty", _WHICH)
     if len(data) > MAX_BYTES:
         raise InvalidValue(f"{name} is larger than {MAX_BYTES / 2**20:.0f} MiB", "make it smaller")
+    if not has_pillow():
+        return FilePicture(data)
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a bomb, where ours is stricter; of broken EXIF
@@ -197,13 +205,18 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _from_memory(source: Source) -> Image.Image:
+def _from_memory(source: Source) -> Any:
+    picture = getattr(source, "picture", None)  # of a drawing of the kit
+    if isinstance(picture, FilePicture):
+        return picture
+    if not has_pillow():
+        raise InvalidValue("reading this kind of picture needs Pillow, which is not here", HINT)
     from PIL import Image
 
     if isinstance(source, Image.Image):
         check_size(*source.size, "this picture")
         return source
-    if isinstance(picture := getattr(source, "picture", None), Image.Image):  # a drawing of the kit
+    if isinstance(picture, Image.Image):
         return picture
     if hasattr(source, "savefig"):
         out = io.BytesIO()

@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.course.drawings.canvas import BLUE, GRID, ORANGE, Page, shown
 from kit.vision.avi import Film
+from kit.vision.file_picture import has_pillow
 
 SIZE = WIDTH, HEIGHT = 448, 256
 FPS = 8
@@ -29,7 +30,10 @@ class Clip:
     alt: str
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """An animated GIF, which plays in any notebook."""
+        """An animated GIF, which plays in any notebook; without Pillow a picture from it."""
+        if not has_pillow():
+            late = self.film.jpegs[round(LAMP_ON_S * FPS) + 2]
+            return shown(late, "image/jpeg", self.alt)
         from PIL import Image
 
         frames = [Image.open(io.BytesIO(jpeg)) for jpeg in self.film.jpegs]

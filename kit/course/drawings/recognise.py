@@ -20,6 +20,7 @@ from kit.course.drawings.stills import (
     receipt,
 )
 from kit.models.image_tokens import TOKEN_SIDE
+from kit.vision.file_picture import has_pillow
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,15 +47,17 @@ def recognise(picture: Image.Image, data: bytes = b"") -> str | None:
     Recognised too: a drawing shrunk as `kit.vision.image(…, max_pixels=…)` shrinks it, and a frame
     of the clip by its bytes.
     """
-    from PIL import Image
-
     if picture.size == CLIP_SIZE and data in _frames():
         return CLIP
     for name, (size, _) in _MAKERS.items():
         if not _may_be(picture.size, size):
             continue
+        if picture.size != size and not has_pillow():
+            continue
         drawn = _drawn(name)
         if drawn.size != picture.size:
+            from PIL import Image
+
             drawn = drawn.resize(picture.size, Image.Resampling.LANCZOS)
         if drawn.tobytes() == picture.tobytes():
             return name

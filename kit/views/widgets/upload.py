@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kit.errors import KitError
 from kit.views.live import Bundle, ControlledOutput
 from kit.views.safe_markdown import html_text
+from kit.vision.file_picture import has_pillow
 from kit.vision.image_part import COUNTED, ImagePart, data_url, image
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def upload(*start: Any, max_pixels: int | None = None) -> Upload:
 
 
 def _thumbnail(part: ImagePart) -> str:
+    if not has_pillow():
+        return data_url(part.media_type, part.data)
     from PIL import Image
 
     picture = Image.open(io.BytesIO(part.data)).convert("RGB")
