@@ -111,13 +111,15 @@ def site(venv: Path, out: Path) -> None:
         shutil.copy(venv / "node_modules" / "pyodide" / name, pyodide)
     _packages(venv, pyodide)
     shutil.copytree(
-        ROOT / "notebooks", source / "files", ignore=shutil.ignore_patterns(".*", "*.py")
+        ROOT / "notebooks",
+        source / "files",
+        ignore=shutil.ignore_patterns(".*", "*.py", "solutions"),
     )
     for drawing in (source / "files").rglob("*.svg"):  # JupyterLite takes ASCII alone
         text = drawing.read_text(encoding="utf-8")
         drawing.write_bytes(text.encode("ascii", "xmlcharrefreplace"))
     _settings(source)
-    environ = os.environ | {"SOURCE_DATE_EPOCH": "315532800", "PYTHONWARNINGS": "ignore"}
+    environ = os.environ | {"SOURCE_DATE_EPOCH": _when(), "PYTHONWARNINGS": "ignore"}
     lite = [str(venv / "bin" / "jupyter"), "lite", "build", "--lite-dir", str(source)]
     lite += ["--output-dir", str(out), "--contents", str(source / "files"), "--apps", "lab"]
     lite += ["--no-sourcemaps", "--no-unused-shared-packages"]
@@ -130,6 +132,13 @@ def site(venv: Path, out: Path) -> None:
     print(f"{out}: {size_mb:.1f} MB")
     if size_mb > LARGEST_MB:
         raise SystemExit(f"the site is larger than {LARGEST_MB} MB")
+
+
+def _when() -> str:
+    """When the clone's newest commit was made: the dates of the site's files."""
+    log = ["git", "log", "-1", "--format=%ct"]
+    done = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "1700000000"
 
 
 def _packages(venv: Path, pyodide: Path) -> None:

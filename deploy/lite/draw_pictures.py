@@ -25,7 +25,7 @@ def main() -> None:
         if picture.size == SIZE:
             picture.save(out, "JPEG", quality=_QUALITY)
         else:
-            picture.save(out, "PNG", optimize=True)
+            picture.save(out, "PNG")
         ending = "jpg" if picture.size == SIZE else "png"
         (FOLDER / f"{page.digest}.{ending}").write_bytes(out.getvalue())
         return picture
