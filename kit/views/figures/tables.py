@@ -22,6 +22,7 @@ from kit.models.image_tokens import DELIMITERS, image_tokens, smart_resize, vide
 from kit.models.precision import precision, precisions
 from kit.provenance import computed, published
 from kit.sizing import FITS_TOKENS, MemoryPlan, explain, plan
+from kit.sizing.remedies import adapted
 from kit.views.figure import FigureTable
 from kit.vision.image_part import COUNTED, by
 
@@ -117,13 +118,20 @@ def _fitting(spec: ModelSpec, held: MemoryPlan | None) -> tuple[str, ...]:
     size = _size(spec)
     if held is None:
         return (size, "–", "no", "–", "–", "no checkpoint of it runs here")
-    figures = ("–", "–")
-    if held.starts:
-        figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
     remedy = ""
     if not held.fits:
         remedies = explain(held).remedies
         remedy = remedies[0].action if remedies else "a smaller size"
+    if not held.starts:  # as `kit size` does: a larger fraction, and no MTP
+        own, _ = adapted(held.profile, held.sglang)
+        then = plan(own, held.sglang)
+        if then.starts and not then.fits:
+            with_mtp = "" if own.mtp else ", no MTP"
+            remedy = f"{remedy} (these figures: fraction {own.mem_fraction_static:g}{with_mtp})"
+            held = then
+    figures = ("–", "–")
+    if held.starts:
+        figures = (f"{held.max_running_requests:,}", f"{held.kv_tokens:,}")
     return (size, precision(held.profile.precision).title, held.verdict, *figures, remedy)
 
 
