@@ -165,6 +165,7 @@ def _said(cell: Any) -> str:
 _LOOSE = (
     (r"https?://[\w.:-]+", "URL"),
     (r"because no URL was given.*", "because"),
+    (r"By the wall clock .*? no row contains that\.", ""),
     (r"\bcall_\w+|chatcmpl-\w+|\b0x[0-9a-f]+", "ID"),
     (r"[\d.,]+ (s|ms|seconds)\b", "TIME"),
 )
