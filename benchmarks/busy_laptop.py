@@ -1,5 +1,4 @@
-"""What the benchmarks of lessons 00 and 07 print on an idle computer and on one whose cores are
-all busy, beside the scheduler in virtual time.
+"""Lessons 00 and 07 measured on an idle and on a busy computer, beside the simulation: row by row.
 
 python benchmarks/busy_laptop.py [--busy N] [--json]
 
@@ -93,6 +92,10 @@ def apart(one: float, other: float) -> float:
     return abs(one / other - 1) if other else float(one != other)
 
 
+def rounded(ms: tuple[float, float] | None) -> list[float]:
+    return [round(one, 1) for one in ms or ()]
+
+
 def compared(case: Case, cores: int) -> dict[str, object]:
     idle, idle_s = measured(case)
     with busy(cores):
@@ -104,7 +107,7 @@ def compared(case: Case, cores: int) -> dict[str, object]:
         "rows": rows,
         "busy_apart": max(apart(busy_, idle_) for idle_, busy_, _ in rows.values()),
         "simulated_apart": max(apart(busy_, sim) for _, busy_, sim in rows.values()),
-        "late_ms": {"idle": idle.late_ms, "busy": late.late_ms},
+        "late_ms": {"idle": rounded(idle.late_ms), "busy": rounded(late.late_ms)},
         "took_s": {"idle": round(idle_s, 1), "busy": round(late_s, 1)},
     }
 

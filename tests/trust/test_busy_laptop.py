@@ -37,7 +37,7 @@ def test_a_benchmark_on_busy_cores_gives_the_rows_of_an_idle_computer(
     found = script.compared(case, os.cpu_count() or 2)
     assert found["busy_apart"] < WITHIN
     assert found["simulated_apart"] < WITHIN
-    assert found["late_ms"]["busy"] is not None
+    assert found["late_ms"]["busy"]
 
 
 @pytest.mark.trust_long
