@@ -74,6 +74,11 @@ def test_a_twins_samples_are_in_its_own_seconds():
     assert max(max(s.ttft_s, default=0) for s in samples) > 0.03 * 20 / 2
 
 
+def test_a_twin_that_has_said_nothing_yet_is_at_its_start():
+    assert Sampler(clock=10, twin=True).sample(2, sent=1, in_flight=1).t_s == 0
+    assert Sampler(clock=10).sample(2, sent=1, in_flight=1).t_s == 20
+
+
 def test_chat_that_counts_is_sampled_by_its_counts():
     report, samples = sampled(chat)
     assert samples[-1].output_tokens == report.total_output_tokens

@@ -96,7 +96,7 @@ class Sampler:
     def sample(self, since_start_s: float, sent: int, in_flight: int) -> Sample:
         """The totals so far; times to first token and gaps are given out once."""
         made = Sample(
-            t_s=since_start_s * self.clock if self.twin_s is None else self.twin_s,
+            t_s=self._now_s(since_start_s),
             sent=sent,
             finished=self._finished,
             failed=self._failed,
@@ -110,6 +110,13 @@ class Sampler:
         )
         self._ttft_s, self._itl_s = [], []
         return made
+
+    def _now_s(self, since_start_s: float) -> float:
+        """The endpoint's time. A twin that has said nothing yet is at its start: on a slow
+        computer the wall clock would be past the twin's first stamp, and a curve turn back."""
+        if self.twin_s is not None:
+            return self.twin_s
+        return 0.0 if self.twin and not self._tokens else since_start_s * self.clock
 
     def _start(self, response: Response, seen: _Seen) -> None:
         """Find the first part with a token: until then the answer has not begun."""
