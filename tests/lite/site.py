@@ -119,17 +119,6 @@ class Page:
             sources,
         )
 
-    def let_fail(self, numbers: list[int]) -> None:
-        """The others run on after an error in these code cells."""
-        self.page.evaluate(
-            """(numbers) => {
-                const cells = window.jupyterapp.shell.currentWidget.model.sharedModel.cells;
-                const code = cells.filter((cell) => cell.cell_type === 'code');
-                for (const n of numbers) code[n].setMetadata('tags', ['raises-exception']);
-            }""",
-            numbers,
-        )
-
     def text(self, number: int) -> str:
         """What a cell has printed."""
         outputs = self.cells()[number]["outputs"]

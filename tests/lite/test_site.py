@@ -31,17 +31,15 @@ SHORT = ("00_start_here", "04_think_or_answer")
 ASKED = LESSONS if os.environ.get("KIT_LITE_ALL") else SHORT
 SHOTS = ROOT / "build" / "screenshots"
 LIMIT_S = 600.0
+PARTLY = {"05_see": 7}  # run as far as the drawn pictures go: up to this code cell
 
 # By (lesson, number of the code cell): what a page cannot do, or says in other words.
 DIFFERENT: dict[tuple[str, int], str] = {
     ("00", 1): "the doctor looks at the page, and not at a computer",
     ("04", 9): "the second of two questions arrives some milliseconds after the first",
     ("04", 10): "not here: the pocket model has no build for a page; the twin's notice",
-    ("05", 7): "not here: Pillow, which makes a picture of the reader's own",
-    ("05", 9): "not here: Pillow, which makes pictures smaller",
-    ("05", 10): "not here: the pictures of cell 7",
+    ("06", 12): "not here: the pocket model, which writes this call",
     ("08", 4): "random numbers without a seed",
-    ("05", 14): "the film is a still picture, for want of Pillow",
 }
 
 
@@ -105,11 +103,10 @@ def ran(request: Any, browser: Any, address: str) -> tuple[str, list[dict[str, A
     context = browser(size=TABLET if lesson == SHORT[0] else (1280, 900))
     page = Page(context, address, f"{lesson}.ipynb")
     page.wait_for_kernel()
-    page.let_fail([number for of, number in DIFFERENT if of == lesson[:2]])
     seconds = page.run_all(LIMIT_S)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.page.screenshot(path=str(SHOTS / f"lite_{lesson[:2]}.png"))
-    cells = [cell for cell in page.cells() if cell["cell_type"] == "code"]
+    cells = [cell for cell in page.cells() if cell["cell_type"] == "code"][: PARTLY.get(lesson)]
     print(f"{lesson}: {len(cells)} cells in {seconds:.0f} s; load {os.getloadavg()[0]:.1f}")
     assert page.elsewhere == []
     context.close()
@@ -132,7 +129,7 @@ def test_each_cell_says_what_it_says_in_jupyterlab(ran: tuple[str, list[dict[str
     node = nbformat.read(site.SITE / "files" / f"{lesson}.ipynb", 4)
     folder = {"metadata": {"path": str(ROOT / "notebooks")}}
     nbclient.NotebookClient(node, timeout=240, resources=folder, allow_errors=True).execute()
-    native = [cell for cell in node.cells if cell.cell_type == "code"]
+    native = [cell for cell in node.cells if cell.cell_type == "code"][: PARTLY.get(lesson)]
     different = {
         number: (said, wanted)
         for number, (cell, known) in enumerate(zip(cells, native, strict=True))
