@@ -63,9 +63,8 @@ def install(packages: Packages) -> None:
     print(f"1/2  an environment in {VENV}, with uv", flush=True)
     if not BIN.is_dir():
         venv.create(VENV, with_pip=True)
-    (found,) = re.findall(r"^uv==(?:.*\\\n)*.*", _text("requirements.txt"), re.M)
     uv_lock = VENV / "uv.txt"
-    uv_lock.write_text(found + "\n", encoding="utf-8")
+    uv_lock.write_text(uv_entry(_text("requirements.txt")), encoding="utf-8")
     quiet = ("--quiet", "--disable-pip-version-check")
     _run(PYTHON, "-m", "pip", "install", *quiet, "--require-hashes", "--no-deps", "-r", uv_lock)
     count = len(re.findall(r"^[a-z0-9].*==", _text(packages.lock), re.M))
@@ -87,6 +86,12 @@ def install(packages: Packages) -> None:
     finally:
         done.set()
         watcher.join()
+
+
+def uv_entry(lock: str) -> str:
+    """The lock's lines for uv: its version and the hashes of its files."""
+    (found,) = re.findall(r"^uv==(?:.*\\\n)*.*", lock, re.M)
+    return f"{found}\n"
 
 
 def _ready(packages: Packages) -> bool:

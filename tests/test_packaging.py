@@ -1,5 +1,6 @@
 """The ways in besides `make`: each says what the lock and the package say."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -80,8 +81,10 @@ def test_binder_installs_by_hash_from_a_file_that_needs_no_other():
 )
 def test_make_sets_up_as_one_does_without_make(target, does):
     made = subprocess.run(
-        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+        ["make", "--no-print-directory", "--dry-run", target],
+        env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))},
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
     assert made.splitlines()[0].endswith(does)
 
 

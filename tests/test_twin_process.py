@@ -14,9 +14,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import openai
+import psutil
 import pytest
 
 from kit.errors import InvalidValue, LaunchError, UnknownName
@@ -57,20 +59,27 @@ needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="r
 
 @needs_proc
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
-def test_no_twin_outlives_its_parent(sig: signal.Signals) -> None:
+def test_no_twin_outlives_the_only_process_that_uses_it(
+    sig: signal.Signals, tmp_path: Path
+) -> None:
     script = textwrap.dedent("""
         import kit, time
         endpoint = kit.connect("twin", quiet=True)
         print(endpoint.server_info()["port"], flush=True)
         time.sleep(600)
     """)
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "KIT_TWIN_FOLDER": str(tmp_path / "twins")},  # shared with nobody
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert parent.stdout is not None
     port = int(parent.stdout.readline())
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True, check=True
-    )
-    (pid,) = map(int, children.stdout.split())
+    (pid,) = {
+        one.pid
+        for one in psutil.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }
     assert is_running(pid)
     parent.send_signal(sig)
     parent.wait()

@@ -166,6 +166,7 @@ _LOOSE = (
     (r"By the wall clock .*? no row contains that\.", ""),
     (r"\bcall_\w+|chatcmpl-\w+|\b0x[0-9a-f]+", "ID"),
     (r"[\d.,]+ (s|ms|seconds)\b", "TIME"),
+    (r"\| [\d.]+ \| [\d.]+ \|", "| TIME | TIME |"),  # a tool trace: at, took
 )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kit import setup
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("packages", ROOT / "deploy" / "packages.py")
@@ -50,15 +53,9 @@ def test_every_locked_package_may_be_given_away_with_ours() -> None:
 
 
 def test_uv_is_installed_by_its_hashes() -> None:
-    """The recipe's own words, over the lock: one package, each of its lines a hash."""
-    recipe = (ROOT / "Makefile").read_text()
-    script = re.search(r"sed -n '(/\^uv==.*?)' requirements.txt", recipe)
-    assert script is not None
-    lines = subprocess.run(
-        ["sed", "-n", script[1].replace("$$", "$"), str(ROOT / "requirements.txt")],
-        capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
+    """Setting up's own words, over the lock: one package, each of its lines a hash."""
+    lines = setup.uv_entry((ROOT / "requirements.txt").read_text()).splitlines()
     assert re.fullmatch(r"uv==[\d.]+ \\", lines[0])
     assert len(lines) > 10
     assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines[1:])
-    assert "--require-hashes --no-deps" in recipe
+    assert '"--require-hashes", "--no-deps", "-r", uv_lock' in inspect.getsource(setup.install)
