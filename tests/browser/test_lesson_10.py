@@ -22,7 +22,7 @@ def test_the_lesson_runs_and_draws_what_a_promise_costs(
     notebook.play(240)
     page = notebook.page
 
-    expect(page.get_by_text("defence is missing").last).to_be_attached()
+    expect(page.get_by_text("Nothing is written yet").last).to_be_attached()
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 14")
     figure = page.locator(".js-plotly-plot").first
     figure.wait_for(state="attached")
