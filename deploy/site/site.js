@@ -31,6 +31,7 @@
     if (!table.tHead || table.tBodies[0]?.rows.length < LONG) continue;
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
+      if (!head.textContent.trim()) return; // a column without a name has no button
       const button = document.createElement("button");
       button.type = "button";
       button.className = "kit-sort";

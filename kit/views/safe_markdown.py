@@ -31,9 +31,9 @@ _SPAN = re.compile(
     r"|(?<!\\)\\\[(?P<square>(?:(?!\\[\[\]]).){1,1000})\\\]"
 )
 """Code, or a formula. "$5 and $10" is money: a sign closes after ink, and before no digit."""
-_RISKY = re.compile(r"<(?=[A-Za-z/!?])|!\[|\]\((?!https?://)|\]:|`{3,}|~{3,}|:{3,}")
+_RISKY = re.compile(r"<(?=[A-Za-z/!?])|!\[|\]\((?!https?://)|\]:|\[[ xX]\](?=\s)|`{3,}|~{3,}|:{3,}")
 """What could begin a tag, an image, a link that leads elsewhere than to the web, its definition,
-a block that is drawn."""
+a box to tick, a block that is drawn."""
 _FORMULA_SIGN = re.compile(r"\\*\$|\\+(?=begin|end|(?:eq)?ref|[()\[\]])")
 """What MathJax takes for the beginning of a formula, in the finished page."""
 _SIGN = re.compile(

@@ -27,7 +27,7 @@ def bundle(
 
 
 def _markdown(title: str, reply: Reply, error: KitError | None, label: str) -> str:
-    parts = [f"**{escape(title)}** · {escape(_one_line(reply.prompt))}"]
+    parts = [f"**{escape(_one_line(title))}** · {escape(_one_line(reply.prompt))}"]
     if reply.thinking.strip():
         quoted = "\n".join(f"> {line}" for line in escape(reply.thinking.strip()).splitlines())
         parts.append(f"<details><summary>Thinking</summary>\n\n{quoted}\n\n</details>")
