@@ -214,6 +214,7 @@ def connect(
     OpenAI-compatible server; UnknownName for a model or profile; LaunchError for a twin that
     does not start.
     """
+    page.excuse_shells()
     key = key or os.environ.get("KIT_API_KEY")
     model = model or os.environ.get("KIT_MODEL") or None
     named = url or os.environ.get("KIT_BASE_URL")
