@@ -71,7 +71,7 @@ def test_a_config_with_anything_in_it_is_sized_or_refused(tmp_path, changes):
 
 
 @pytest.mark.trust_long
-@settings(SLOW, max_examples=5000)
+@settings(SLOW, max_examples=2500)
 @given(KEYS)
 def test_so_are_five_thousand(tmp_path, changes):
     assert sized_or_refused(tmp_path, changed(changes))

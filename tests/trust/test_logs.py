@@ -118,7 +118,7 @@ def test_a_log_of_any_bytes_is_read_or_refused_in_two_lines(data, start):
 
 
 @pytest.mark.trust_long
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=2500, deadline=None)
 @given(
     st.lists(
         st.one_of(st.binary(max_size=300), st.sampled_from([p.key.encode() for p in log.phases()])),

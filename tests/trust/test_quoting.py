@@ -211,7 +211,7 @@ def test_every_form_hands_on_any_name(name: str, bench: Path) -> None:
 
 
 @pytest.mark.trust_long
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(name=names, machine=st.sampled_from([ONE, TWO]))
 def test_every_form_hands_on_any_name_long(name: str, machine: Profile, bench: Path) -> None:
     as_it_is_or_refused(name, machine, bench)

@@ -247,7 +247,7 @@ def test_so_is_a_file_of_any_bytes(tmp_path, at, bytes_, cut):
 
 
 @pytest.mark.trust_long
-@settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     changes=st.dictionaries(st.sampled_from(sorted(RUN)), ODD, max_size=5),
     at=st.integers(0, 2000),

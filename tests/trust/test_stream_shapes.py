@@ -285,10 +285,10 @@ def test_where_a_line_is_cut_changes_nothing(pieces: list[bytes]) -> None:
 
 @pytest.mark.trust_long
 def test_fifty_thousand_shapes(capsys: pytest.CaptureFixture[str]) -> None:
-    settings(max_examples=25_000, deadline=None)(given(st.lists(CHUNKS, max_size=4))(feed_any))()
-    settings(max_examples=25_000, deadline=None)(given(st.lists(BYTES, max_size=12))(decode_any))()
+    settings(max_examples=10_000, deadline=None)(given(st.lists(CHUNKS, max_size=4))(feed_any))()
+    settings(max_examples=10_000, deadline=None)(given(st.lists(BYTES, max_size=12))(decode_any))()
     with capsys.disabled():
-        print("\nstream shapes: 25,000 lists of chunks, 25,000 lists of bytes; no traceback")
+        print("\nstream shapes: 10,000 lists of chunks, 10,000 lists of bytes; no traceback")
 
 
 @pytest.mark.parametrize("how", ["for", "async for"])

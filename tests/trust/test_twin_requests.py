@@ -372,7 +372,7 @@ def test_no_request_is_an_internal_error(twin: TwinProcess, request: tuple[str, 
 def test_no_request_of_thousands_is_an_internal_error(twin: TwinProcess) -> None:
     tried = 0
 
-    @settings(max_examples=5000, deadline=None, suppress_health_check=SLOW)
+    @settings(max_examples=2500, deadline=None, suppress_health_check=SLOW)
     @given(requests())
     def many(request: tuple[str, bytes]) -> None:
         nonlocal tried
