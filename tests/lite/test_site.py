@@ -40,6 +40,7 @@ DIFFERENT: dict[tuple[str, int], str] = {
     ("04", 9): "the second of two questions arrives some milliseconds after the first",
     ("04", 10): "not here: the pocket model has no build for a page; the twin's notice",
     ("06", 12): "not here: the pocket model, which writes this call",
+    **{("11", n): "not here: the pocket model, whom this lesson asks" for n in (2, 5, 6, 7)},
     ("08", 4): "random numbers without a seed",
 }
 
