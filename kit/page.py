@@ -86,12 +86,16 @@ def origin() -> str:
 
 
 def excuse_shells() -> None:
-    """Let `!curl …` in a cell say that a page has no shell, so that the cells after it go on.
-    Nothing elsewhere."""
+    """Let `!curl …` in a cell say that a page has no shell and give no lines, so that the cells
+    after it go on. Nothing elsewhere."""
     if HERE:
         from IPython.core.getipython import get_ipython
 
-        vars(get_ipython())["system"] = lambda command: print(NO_SHELL)
+        def none(command: str, *_: object, **__: object) -> list[str]:
+            print(NO_SHELL)
+            return []
+
+        vars(get_ipython()).update(system=none, getoutput=none)
 
 
 @cache

@@ -37,6 +37,7 @@ PARTLY = {"05_see": 7}  # run as far as the drawn pictures go: up to this code c
 DIFFERENT: dict[tuple[str, int], str] = {
     ("00", 1): "the doctor looks at the page, and not at a computer",
     ("03", 20): "not here: a page has no shell for !curl",
+    ("03", 23): "the same",
     ("04", 9): "the second of two questions arrives some milliseconds after the first",
     ("04", 10): "not here: the pocket model has no build for a page; the twin's notice",
     ("06", 12): "not here: the pocket model, which writes this call",

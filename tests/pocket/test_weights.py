@@ -40,6 +40,7 @@ def test_llama_cpp_says_what_was_recorded() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a minute of both cores; they may have other work
 def test_transformers_says_what_was_recorded() -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
