@@ -91,11 +91,11 @@ def excuse_shells() -> None:
     if HERE:
         from IPython.core.getipython import get_ipython
 
-        def none(command: str, *_: object, **__: object) -> list[str]:
+        def no_lines(command: str, *_: object, **__: object) -> list[str]:
             print(NO_SHELL)
             return []
 
-        vars(get_ipython()).update(system=none, getoutput=none)
+        vars(get_ipython()).update(system=lambda command: print(NO_SHELL), getoutput=no_lines)
 
 
 @cache
