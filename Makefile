@@ -32,11 +32,11 @@ test: setup      ## unit tests, and every lesson
 
 NEWEST  = $(shell for p in python3.15 python3.14 python3.13 ~/.pyenv/versions/3.1[3-9]*/bin/python3; do \
             $$p -V >/dev/null 2>&1 && echo $$p && break; done)
-test-newest:     ## unit tests, and lesson 00, on the newest Python that is here, in .venv-newest
+test-newest:     ## lesson 00 and the quicker unit tests on the newest Python that is here, in .venv-newest
 	@test -n "$(NEWEST)" || echo "no Python newer than 3.12 is here; NEWEST=/path/to/python3.14 names one"
 	@test -z "$(NEWEST)" || { KIT_VENV=.venv-newest $(NEWEST) -m kit.setup --tests && \
 	  .venv-newest/bin/python -m pytest -p no:cacheprovider --ignore=tests/trust --ignore=tests/conformance \
-	  tests notebooks/00_start_here.ipynb; }
+	  $(addprefix --ignore-glob=tests/test_,twin* views* bench* cli*) tests notebooks/00_start_here.ipynb; }
 
 trust: setup     ## the long tests: faults, hostile input, secrets, life and death
 	$(BIN)/python -m pytest -m trust_long --timeout=600 -s tests
