@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from kit import hardware, page
+from kit.error_body import cap_error_body, cap_error_body_async
 from kit.errors import EndpointError, UnknownName
 from kit.http import (
     LOOPBACK,
@@ -28,8 +29,6 @@ from kit.http import (
     TIMEOUT_S,
     URL_HINT,
     HttpReply,
-    cap_error_body,
-    cap_error_body_async,
     checked_key,
     get,
     get_json,

@@ -14,7 +14,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,12 +27,11 @@ from kit import page
 from kit.errors import UNSHOWABLE, EndpointError
 
 if TYPE_CHECKING:
-    import httpx2
+    pass
 
 TIMEOUT_S = 10.0
 MAX_BYTES = 64 * 2**20  # SGLang's own limit for a file that it fetches
 MAX_JSON_BYTES = 16 * 2**20  # what a server says of itself is a few hundred KB at most
-MAX_ERROR_BYTES = 256 * 2**10  # of what a server says with a status of 400 or more
 MAX_NAME = 512  # characters of a model's name
 LOOPBACK = ("localhost", "127.0.0.1", "::1")  # where a proxy could only be in the way
 URL_HINT = "check the URL: kit.connect wants the address that /v1/models answers under"
@@ -392,48 +391,3 @@ def _unreachable(url: str, problem: NoReply) -> EndpointError:
         host = urlsplit(url).hostname
         return EndpointError(f"no machine is called {host!r} ({url})", "check the URL's spelling")
     return EndpointError(f"{url} does not answer in HTTP: {problem.detail}", URL_HINT)
-
-
-def cap_error_body(response: httpx2.Response) -> None:
-    """A hook for openai's clients: of an error's body, MAX_ERROR_BYTES are read and no more."""
-    if response.status_code >= 400:
-        response.stream = _capped()(response.stream)
-
-
-async def cap_error_body_async(response: httpx2.Response) -> None:
-    """The same for the asynchronous client."""
-    cap_error_body(response)
-
-
-@cache
-def _capped() -> Callable[[Any], httpx2.SyncByteStream]:
-    """A stream of another's first MAX_ERROR_BYTES, for either kind of client."""
-    import httpx2
-
-    class Capped(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
-
-        def __iter__(self) -> Iterator[bytes]:
-            left = MAX_ERROR_BYTES
-            for piece in self._stream:
-                yield piece[:left]
-                left -= len(piece)
-                if left <= 0:
-                    return
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            left = MAX_ERROR_BYTES
-            async for piece in self._stream:
-                yield piece[:left]
-                left -= len(piece)
-                if left <= 0:
-                    return
-
-        def close(self) -> None:
-            self._stream.close()
-
-        async def aclose(self) -> None:
-            await self._stream.aclose()
-
-    return Capped

@@ -11,8 +11,8 @@ import pytest
 
 import kit
 from kit import chat
+from kit.error_body import MAX_ERROR_BYTES
 from kit.errors import EndpointError
-from kit.http import MAX_ERROR_BYTES
 
 
 class Endless(BaseHTTPRequestHandler):
