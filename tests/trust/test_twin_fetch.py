@@ -17,10 +17,7 @@ from kit.twin import fetch
 from kit.twin.app import app
 from kit.twin.server import Twin
 
-CHAT = "/v1/chat/completions"
-JSON = {"content-type": "application/json"}
-HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "ignore_eos": True}
-EVIL = "https://evil.example"
+from .twin_client import CHAT
 
 
 @pytest.fixture(scope="module")

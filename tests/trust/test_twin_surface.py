@@ -23,12 +23,7 @@ from kit.twin.errors import Refused
 from kit.twin.process import TwinProcess, start
 from kit.twin.server import Twin
 
-from .twin_client import ping_s, send
-
-CHAT = "/v1/chat/completions"
-JSON = {"content-type": "application/json"}
-HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "ignore_eos": True}
-EVIL = "https://evil.example"
+from .twin_client import CHAT, EVIL, HI, JSON, ping_s, send
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,10 @@ from typing import Any
 
 from kit.twin.process import TwinProcess
 
+CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
+HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "ignore_eos": True}
+EVIL = "https://evil.example"
 
 
 def send(twin: TwinProcess, path: str, content: Any, wait_s: float = 30) -> tuple[int, bytes]:
