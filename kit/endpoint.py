@@ -11,9 +11,7 @@ place. A key goes only to a server that was named, never to whatever listens on 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import astuple, dataclass, field
@@ -22,23 +20,10 @@ from urllib.parse import urlsplit
 
 from kit import hardware, page
 from kit.error_body import cap_error_body, cap_error_body_async
-from kit.errors import EndpointError, UnknownName
-from kit.http import (
-    LOOPBACK,
-    MAX_NAME,
-    TIMEOUT_S,
-    URL_HINT,
-    HttpReply,
-    checked_key,
-    get,
-    get_json,
-    is_plain,
-    masked,
-    model_names,
-    shown,
-    transport,
-)
+from kit.errors import EndpointError
+from kit.http import LOOPBACK, TIMEOUT_S, checked_key, get, is_plain, masked, shown, transport
 from kit.provenance import Provenance, measured, simulated
+from kit.server_identity import REFUSED, identify, simulation
 from kit.twin.process import TwinProcess
 from kit.twin.shared import held, let_go, measure_on
 
@@ -52,8 +37,6 @@ _LOCAL_PORTS = (30000, 8000)
 _LOCAL_TIMEOUT_S = 0.5
 _LOOK_AGAIN_S = 0.2  # for a twin on which another notebook measures
 _ENDINGS = ("/chat/completions", "/models", "/v1")
-_REFUSED = "refused the key"
-_KEY_HINT = 'give the right one: kit.connect(url, key="…"), or set KIT_API_KEY'
 
 
 @dataclass(frozen=True)
@@ -162,7 +145,7 @@ class Endpoint:
 
     def __str__(self) -> str:
         if self.kind == "twin":
-            what = _simulated(f"{self.profile}", self.speed, f"{self.sglang} simulated")
+            what = simulation(f"{self.profile}", self.speed, f"{self.sglang} simulated")
         else:
             version = f"SGLang {self.sglang}" if self.sglang else "OpenAI-compatible"
             what = f"{self.model} · {version}"
@@ -279,12 +262,7 @@ class _Asked:
         same = (g is None or w == t for g, w, t in zip(given, self.settings, theirs, strict=True))
         if found.kind != "twin" or all(same):
             return ""
-        return f"{_simulated(*theirs)}, not {_simulated(*self.settings)}"
-
-
-def _simulated(profile: str | None, speed: float, sglang: str | None) -> str:
-    clock = f", clock ×{speed:g}" if speed != 1 else ""
-    return f"SGLang {sglang} on {profile}{clock}"
+        return f"{simulation(*theirs)}, not {simulation(*self.settings)}"
 
 
 def _local(model: str | None, asked: _Asked) -> Endpoint | str:
@@ -298,7 +276,7 @@ def _local(model: str | None, asked: _Asked) -> Endpoint | str:
             why, url = f"because it answers on localhost:{port}", f"http://127.0.0.1:{port}"
             found = open_endpoint(url, None, model, why, _LOCAL_TIMEOUT_S)
         except EndpointError as problem:
-            locked = locked or (f"localhost:{port}" if _REFUSED in problem.what else "")
+            locked = locked or (f"localhost:{port}" if REFUSED in problem.what else "")
             continue
         if not (difference := asked.differs(found)):
             return found
@@ -317,87 +295,15 @@ def open_endpoint(
 
     Raises as `connect` does.
     """
-    until_s = time.monotonic() + timeout_s
-    reply = get(f"{url}/v1/models", key, timeout_s)
-    chosen = _choose(url, reply, model)
-    label, behind = reply.headers.get("x-kit-twin"), ""
-    if label is None:
-        version = _version(url, key, max(0.1, until_s - time.monotonic()))
-        if version is None:
-            label = _behind_router(url, key, max(0.1, until_s - time.monotonic()))
-            behind = ", behind a router, by this computer's clock"
-    if label is None:
-        source = f"{chosen} at {url}" + (f", SGLang {version}" if version else "")
-        return Endpoint(url, chosen, key, "live", None, 1.0, version, measured(source), why)
-    profile, sglang, speed = _twin_settings(url, label)
-    source = f"twin of {_simulated(profile, speed, sglang)}{behind}"
-    return Endpoint(url, chosen, key, "twin", profile, speed, sglang, simulated(source), why)
-
-
-def _twin_settings(url: str, label: str) -> tuple[str, str, float]:
-    """Profile, version and clock, as a twin's header gives them. Raises EndpointError."""
-    settings = dict(part.strip().partition("=")[::2] for part in label.split(";"))
-    try:
-        profile, sglang, speed = settings["profile"], settings["sglang"], float(settings["speed"])
-        if not (is_plain(label) and len(label) < MAX_NAME and 0 < speed < math.inf):
-            raise ValueError(label)
-    except (KeyError, ValueError):
-        raise EndpointError(
-            f"{url} calls itself a twin, and not as this kit's do: {label[:80]!r}",
-            "start one of this version there: kit twin",
-        ) from None
-    return profile, sglang, speed
-
-
-def _choose(url: str, reply: HttpReply, model: str | None) -> str:
-    """The model to ask for, out of the server's own list."""
-    if reply.status in (401, 403):
-        raise EndpointError(f"{url} {_REFUSED} ({reply.status})", _KEY_HINT)
-    if reply.status == 429 or reply.status >= 500:
-        raise EndpointError(
-            f"{url} answers, but fails ({reply.status})", "read its log, then connect again"
-        )
-    names = model_names(reply.json)
-    if reply.status != 200 or names is None:
-        raise EndpointError(
-            f"{url} is not an OpenAI-compatible server: /v1/models gave {reply.summary}", URL_HINT
-        )
-    if model is not None and model in names:
-        return model
-    if model is not None and names:
-        raise UnknownName("model", model, names, more=f"(at {url})")
-    ours = names if len(names) == 1 else [name for name in names if "qwen3.5" in name.lower()]
-    if len(ours) == 1:
-        return ours[0]
-    if not names:
-        which = "no model with a name that can be shown" if reply.json["data"] else "no model"
-        raise EndpointError(f"{url} serves {which}", "start it with one, then connect again")
-    some = ", ".join(name[:60] for name in (ours or names)[:5])
-    raise EndpointError(
-        f"{url} serves {len(names)} models: {some}{', …' if len(ours or names) > 5 else ''}",
-        'say which: kit.connect(url, model="…"), or set KIT_MODEL',
-    )
-
-
-def _version(url: str, key: str | None, timeout_s: float) -> str | None:
-    """The SGLang version of a server; None where it is another kind."""
-    info = get_json(url, "/server_info", key, timeout_s)
-    version = info.get("version") if isinstance(info, dict) and "internal_states" in info else None
-    known = isinstance(version, str) and 0 < len(version) < 40 and is_plain(version)
-    return version if known else None
-
-
-def _behind_router(url: str, key: str | None, timeout_s: float) -> str | None:
-    """The label of a twin behind SGLang's router; None where there is none.
-
-    The router answers /v1/models by itself and has no /server_info; /get_model_info it passes on
-    to one of its workers, headers and all (sglang-router 0.3.2). It does not pass on the request
-    for a twin's own clock.
-    """
-    try:
-        return get(f"{url}/get_model_info", key, timeout_s).headers.get("x-kit-twin")
-    except EndpointError:
-        return None
+    found = identify(url, key, model, timeout_s)
+    if found.twin is None:
+        version = f", SGLang {found.sglang}" if found.sglang else ""
+        worth = measured(f"{found.model} at {url}{version}")
+        return Endpoint(url, found.model, key, "live", None, 1.0, found.sglang, worth, why)
+    behind = ", behind a router, by this computer's clock" if found.behind_router else ""
+    profile, speed, sglang = found.twin
+    worth = simulated(f"twin of {simulation(*found.twin)}{behind}")
+    return Endpoint(url, found.model, key, "twin", profile, speed, sglang, worth, why)
 
 
 def _twin(asked: _Asked, model: str | None, why: str) -> Endpoint:

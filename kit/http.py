@@ -20,14 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kit import page
 from kit.errors import UNSHOWABLE, EndpointError
-
-if TYPE_CHECKING:
-    pass
 
 TIMEOUT_S = 10.0
 MAX_BYTES = 64 * 2**20  # SGLang's own limit for a file that it fetches

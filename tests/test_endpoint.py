@@ -14,7 +14,7 @@ from typing import Any
 import openai
 import pytest
 
-from kit import endpoint, http
+from kit import endpoint, http, server_identity
 from kit.endpoint import Endpoint, base_url, connect
 from kit.errors import EndpointError, LaunchError, UnknownName
 from kit.hardware import SGLANG
@@ -218,7 +218,7 @@ def test_a_machine_that_does_not_exist() -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "get", lambda url, key, _: http.get(url, key, 0.2))
+    monkeypatch.setattr(server_identity, "get", lambda url, key, _: http.get(url, key, 0.2))
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit import endpoint, http
+from kit import http, server_identity
 from kit.endpoint import Endpoint, base_url, connect
 from kit.errors import UNSHOWABLE, EndpointError, KitError
 
@@ -136,7 +136,7 @@ class Cell(NamedTuple):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        endpoint, "get", lambda url, key, limit_s: http.get(url, key, min(LIMIT_S, limit_s))
+        server_identity, "get", lambda url, key, limit_s: http.get(url, key, min(LIMIT_S, limit_s))
     )
 
 
