@@ -8,7 +8,7 @@ server     start, follow, adopt, stop
 log        SGLang's start-up log → events and sizes
 failures   a log → what went wrong, and what to change
 registry   which servers this kit started on this machine
-processes  process groups and ports of this machine
+processes  commands, process groups and ports of this machine
 supervisor ends a server with whoever started it
 """
 

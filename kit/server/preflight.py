@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kit.errors import LaunchError
+from kit.errors import KitError, LaunchError
 from kit.http import served_model
 from kit.server.command import ServerCommand, is_local
-from kit.server.processes import port_taken
+from kit.server.processes import port_taken, run
 
 DRIVER_S = 20  # eight GPUs without persistence mode take some ten
 
@@ -94,15 +93,13 @@ def driver() -> Driver | None:
         return None
     query = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(
-            query, capture_output=True, text=True, timeout=DRIVER_S, check=False
-        )
-    except subprocess.TimeoutExpired as slow:
+        answer = run(query, DRIVER_S)
+    except KitError as slow:
         raise LaunchError(
             f"nvidia-smi has said nothing for {DRIVER_S} seconds",
             "it must work by itself first: see dmesg, reload the driver, or reboot",
         ) from slow
-    rows = [line.split(", ", 1) for line in answer.stdout.splitlines() if ", " in line]
+    rows = [line.split(", ", 1) for line in answer.text.splitlines() if ", " in line]
     return Driver(rows[0][0], tuple(name for _, name in rows)) if rows else None
 
 

@@ -1,4 +1,7 @@
-"""Process groups and ports of this machine. SGLang serves on Linux; psutil reads its processes."""
+"""Commands, process groups and ports of this machine.
+
+SGLang serves on Linux; psutil reads its processes.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kit.errors import KitError
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 3.0
 _POLL_S = 0.05
+_MAX_OUTPUT = 2**20  # bytes of a command's output that are read
 
 
 def started(pid: int) -> str | None:
@@ -101,6 +109,51 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command printed, and its exit status."""
+
+    code: int
+    text: str
+    errors: str
+
+
+def run(argv: Sequence[str], within_s: float) -> Output:
+    """Run a command. Raises KitError where it does not end in time; OSError where there is none.
+
+    It writes into files: a child that it leaves behind would keep a pipe open.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        running = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            code = running.wait(within_s)
+        except subprocess.TimeoutExpired:
+            _kill(running)
+            raise KitError(f"{argv[0]} gave no answer within {within_s:g} s") from None
+        texts = []
+        for file in (out, errors):
+            file.seek(0)
+            texts.append(file.read(_MAX_OUTPUT).decode("utf-8", "replace"))
+    return Output(code, *texts)
+
+
+def _kill(running: subprocess.Popen[bytes]) -> None:
+    """Kill a command with what it started, and do not wait: a driver may hold it."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            running.kill()
+        else:
+            os.killpg(running.pid, 9)
+    with suppress(subprocess.TimeoutExpired):
+        running.wait(0.2)
 
 
 async def finished(argv: Sequence[str], timeout_s: float) -> tuple[str, int]:

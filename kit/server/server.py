@@ -33,7 +33,7 @@ from kit.server.command import ServerCommand, of_plan
 from kit.server.failures import Finding, LogReader, diagnose
 from kit.server.log import Ledger, LogEvent
 from kit.server.log_text import numbered
-from kit.server.processes import end_group, started
+from kit.server.processes import end_group, run, started
 from kit.text_file import write_text
 
 PATIENCE_S = 30.0
@@ -203,8 +203,8 @@ class Server:
                 "end it where it was started",
             )
         if self.entry.stop_argv:
-            with suppress(OSError):
-                subprocess.run(self.entry.stop_argv, capture_output=True, timeout=60, check=False)
+            with suppress(OSError, KitError):
+                run(self.entry.stop_argv, 60)
         gone = end_group(self.entry.group, patience_s)
         if self.process is not None:
             if self.process.stdin:

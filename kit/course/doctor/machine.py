@@ -6,9 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,14 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from kit.endpoint import Endpoint, open_endpoint
-from kit.errors import KitError
+from kit.server.processes import Output, run
 
 Status = Literal["ok", "warn", "fail", "unknown"]
 Serves = Literal["", "live", "twin"]
 
 CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of a container
-MAX_OUTPUT = 2**20  # bytes of a command's output that are read
-_WORDS = 60.0  # seconds: no command is asked for longer
 
 COMPUTED = ("01", "02", "10")  # lessons that ask no server
 SERVED = ("00", "03", "04", "05", "06", "07", "08", "09", "11")
@@ -53,51 +49,6 @@ class Finding:
             "found": self.found,
             "remedy": self.remedy,
         }
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a command printed, and its exit status."""
-
-    code: int
-    text: str
-    errors: str
-
-
-def run(argv: Sequence[str], within_s: float) -> Output:
-    """Run a command. Raises KitError where it does not end in time; OSError where there is none.
-
-    It writes into files: a child that it leaves behind would keep a pipe open.
-    """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-        running = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=errors,
-            start_new_session=True,
-        )
-        try:
-            code = running.wait(min(within_s, _WORDS))
-        except subprocess.TimeoutExpired:
-            _end(running)
-            raise KitError(f"{argv[0]} gave no answer within {within_s:g} s") from None
-        texts = []
-        for file in (out, errors):
-            file.seek(0)
-            texts.append(file.read(MAX_OUTPUT).decode("utf-8", "replace"))
-    return Output(code, *texts)
-
-
-def _end(running: subprocess.Popen[bytes]) -> None:
-    """Kill a command with what it started, and do not wait: a driver may hold it."""
-    with suppress(OSError):
-        if sys.platform == "win32":
-            running.kill()
-        else:
-            os.killpg(running.pid, 9)
-    with suppress(subprocess.TimeoutExpired):
-        running.wait(0.2)
 
 
 def installed(package: str) -> str | None:
