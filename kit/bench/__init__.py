@@ -14,7 +14,8 @@ A module imports those above it, never those below:
     transport      HTTP connections that record bytes and the time they came
     pools          those connections, and what a browser's page has in their place
     progress       ends answers that stall, or that never end
-    protocol       what a request says, what a recorded answer means
+    request_writer what the requests of a workload say
+    answer_reader  what a recorded answer means
     twin_clock     a twin's own times: when a run is due, what came when, how late this computer was
     sampler        a run while it is going, five samples per second
     server_stats   what the server says of itself: its queue, its accept length

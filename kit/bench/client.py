@@ -2,11 +2,11 @@
 
     report = await run(endpoint, Workload(1000, 1000, 10, max_concurrency=1))
 
-A workload goes one way: `protocol` writes its requests, `runner` sends them over `transport` and
-keeps the bytes with their times, `protocol` reads the answers, `metrics` makes the report. While
-the run is going, the client only sends, stamps and keeps. Requests that fail are counted by kind
-and averaged into nothing. A run that is stopped (Ctrl-C, a cancelled task) gives a report of what
-had finished, which says what it is missing.
+A workload goes one way: `request_writer` writes its requests, `runner` sends them over `transport`
+and keeps the bytes with their times, `answer_reader` reads the answers, `metrics` makes the
+report. While the run is going, the client only sends, stamps and keeps. Requests that fail are
+counted by kind and averaged into nothing. A run that is stopped (Ctrl-C, a cancelled task) gives a
+report of what had finished, which says what it is missing.
 
 Against the twin, whose clock may run `endpoint.speed` times faster than real time, the figures are
 by that clock (kit.bench.twin_clock), and simulated: how busy this computer is does not show in
@@ -22,13 +22,14 @@ from dataclasses import replace
 from typing import Literal
 
 from kit import page
-from kit.bench import protocol, server_stats
+from kit.bench import answer_reader, server_stats
+from kit.bench.answer_reader import Shortener
 from kit.bench.metrics import report
 from kit.bench.pools import open_pool
 from kit.bench.progress import close_stalled
-from kit.bench.protocol import Dialect, RequestWriter, Shortener
 from kit.bench.record import Record
 from kit.bench.report import Report
+from kit.bench.request_writer import BACKENDS, EXTENSIONS, PATHS, Dialect, RequestWriter
 from kit.bench.runner import OnProgress, OnSample, Runner
 from kit.bench.sampler import Sampler
 from kit.bench.server_stats import SpeculationCounters
@@ -107,7 +108,7 @@ async def run(
         duration_s=_duration_s(records, runner, endpoint.speed, own),
         provenance=endpoint.provenance,
         workload=workload,
-        backend=protocol.BACKENDS[chosen],
+        backend=BACKENDS[chosen],
         accept_length=accept_length,
         missing=(*_unfinished(runner, len(requests)), *writer.extensions.missing, *caveat),
     )
@@ -132,9 +133,9 @@ def _record(
 ) -> Record:
     """The record of a response. A server's error may repeat the key: it is not kept."""
     if own is not None:
-        made = protocol.record(own.response, dialect, lengths, 0.0)
+        made = answer_reader.record(own.response, dialect, lengths, 0.0)
     else:
-        made = protocol.record(response, dialect, lengths, start_s, of.speed)
+        made = answer_reader.record(response, dialect, lengths, start_s, of.speed)
     return replace(made, error=hidden(made.error, of.key)) if made.error else made
 
 
@@ -146,7 +147,7 @@ async def _warm_up(
     Returns a writer of requests as the server takes them, and whether it counts tokens in every
     chunk. Raises EndpointError.
     """
-    for extensions in protocol.EXTENSIONS[dialect]:
+    for extensions in EXTENSIONS[dialect]:
         writer = RequestWriter(workload, pool.origin, dialect, endpoint.model, extensions)
         request = await page.in_thread(writer.request, 0, WARMUP_TOKENS)
         watching = asyncio.create_task(close_stalled(pool, stall_s, WARMUP_TOKENS))
@@ -165,7 +166,7 @@ async def _warm_up(
         if response.status not in (400, 422):
             break
     raise EndpointError(
-        f"{endpoint.base_url}{protocol.PATHS[dialect]}: the warm-up request failed: {first.error}",
+        f"{endpoint.base_url}{PATHS[dialect]}: the warm-up request failed: {first.error}",
         next((hint for start, hint in _HINTS.items() if first.error.startswith(start)), _MEND),
     )
 

@@ -167,7 +167,7 @@ class Sampler:
 
 
 def _failed(response: Response) -> bool:
-    """Whether it is no whole answer, by the looks of its end; `kit.bench.protocol` reads it all."""
+    """Whether it is no whole answer, by the looks of its end; `answer_reader` reads it all."""
     if response.error or response.status != 200:
         return True
     end = b"".join(part[-_END:] for _, part in response.parts[-8:])

@@ -3,7 +3,7 @@
 A measuring client must not be slow where the server is fast. So nothing here interprets a
 response: `data_received` reads the clock first, removes the HTTP framing (with httptools, unless
 the read is just one chunk), and keeps the body as it came, on Linux in a thread of its own
-(`kit.bench.epoll_reader`). `kit.bench.protocol` interprets it after the run.
+(`kit.bench.epoll_reader`). `kit.bench.answer_reader` interprets it after the run.
 """
 
 from __future__ import annotations

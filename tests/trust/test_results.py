@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from wired import DONE, END, OK, chat_delta, chunked, event, native_events, serving, status
 
 from kit.bench import Workload, measure, read
+from kit.bench.answer_reader import events, record
 from kit.bench.progress import most_tokens
-from kit.bench.protocol import events, record
 from kit.bench.transport import MOST_BYTES, Response
 from kit.errors import InvalidValue, KitError
 from kit.text_file import append_line, write_text

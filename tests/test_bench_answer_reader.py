@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from kit.bench.answer_reader import Shortener, events, record
 from kit.bench.metrics import report as report_of
-from kit.bench.protocol import Shortener, events, record
 from kit.bench.transport import Response
 from kit.provenance import measured
 
