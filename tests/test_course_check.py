@@ -43,14 +43,17 @@ def imports(number):
 
 
 @EVERY
-def test_its_blank_cell_runs_and_says_what_to_do(name, cells):
+def test_its_blank_cell_runs_and_says_what_form_is_wanted(name, cells):
     (cell,) = cells[name]
     *setup, last = [*imports(name[:2]), *cell.rstrip().splitlines()]
     scope = {}
     exec("\n".join(setup), scope)
     verdict = eval(last, scope)
     assert (verdict.mark, verdict.right) == ("○", False)
-    assert exercises()[name].question in verdict.text
+    exercise = exercises()[name]
+    assert exercise.form in verdict.text
+    assert exercise.cases or exercise.unit
+    assert exercise.question not in verdict.text  # it stands in the cell above
 
 
 @EVERY

@@ -81,7 +81,7 @@ class Review:
 def review(answer: Any) -> Review | Verdict:
     """What is wrong with an answer to BRIEF. An untouched `...` is no error."""
     if answer is ...:
-        return Verdict("○", f"{BRIEF} Put your plan in place of the dots.")
+        return Verdict("○", "Put your plan in place of the dots.")
     if not isinstance(answer, Mapping):
         return Review((f"a dictionary with {', '.join(FIELDS)} is wanted",))
     missing = [name for name in FIELDS if answer.get(name, ...) is ...]

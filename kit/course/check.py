@@ -45,6 +45,7 @@ class Exercise:
     `cases` are given, the answer is a function: it is called with a copy of each of them (its
     arguments), and right where it gives what the function that `expected` returns gives.
     `working` is the expression that leads to the answer, with this exercise's numbers in it.
+    `unit` says what the answer counts or holds: "GiB", "letters".
     """
 
     name: str
@@ -56,6 +57,14 @@ class Exercise:
     mistakes: tuple[Mistake, ...] = ()
     cases: tuple[tuple[Any, ...], ...] = ()
     working: Callable[[], str] | None = None
+    unit: str = ""
+
+    @property
+    def form(self) -> str:
+        """What an answer looks like: "a number (GiB)", "a set (letters)"."""
+        if self.cases:
+            return "the body of the function"
+        return f"{_article(_kind(self.expected()))} ({self.unit})"
 
     def accepts(self, answer: Any) -> bool:
         return self._alike(answer, self.expected())
@@ -133,7 +142,7 @@ def check(name: str, answer: Any) -> Verdict:
     if exercise.cases and callable(answer):
         answer = _Tried(answer)
     if exercise.blank(answer):
-        return Verdict("○", f"{exercise.question} Put your answer in place of the dots.")
+        return Verdict("○", f"Put {exercise.form} in place of the dots.")
     if exercise.accepts(answer):
         return Verdict("✓", f"Right. {exercise.solution}", right=True)
     wrong = exercise.mistake(answer)

@@ -40,6 +40,7 @@ EXERCISES = (
         solution="Twice the ranks, half the weights on each; and that fits a GPU of 80 GB.",
         tolerance=0.005,
         working=lambda: f'kit.plan(kit.profile("{_TWO_NODES}")).ranks[0].weights_gib',
+        unit="GiB",
     )
     .wrong(_weights_gb, "that is in GB, of 10⁹ bytes; a GPU's memory counts in GiB, of 2³⁰.")
     .wrong(lambda: _weights_gib("h200x8"), "that is the eight-GPU machine.")
@@ -51,6 +52,7 @@ EXERCISES = (
         hint="A step gives as many tokens as the accept length says, and each counts one TPOT.",
         solution="TPOT is the time of a step shared out among the tokens that it gave.",
         working=lambda: f"{_row('mean_tpot_ms')} × {_row('accept_length')}",
+        unit="ms",
     )
     .wrong(
         lambda: _row("mean_tpot_ms") / _row("accept_length"),
@@ -67,6 +69,7 @@ EXERCISES = (
         solution="A short TTFT makes a server feel quick; the TPOT decides when it is done.",
         tolerance=0.0005,
         working=lambda: f"({_row('mean_ttft_ms')} + {_TOKENS - 1} × {_row('mean_tpot_ms')}) / 1000",
+        unit="seconds",
     )
     .wrong(lambda: 1000 * _answer_s(), "that is in milliseconds.")
     .wrong(

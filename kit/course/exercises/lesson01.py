@@ -72,6 +72,7 @@ EXERCISES = (
         solution="Two experts fewer in each layer; whatever is no routed expert is used as before.",
         tolerance=0.003,
         working=_working_active,
+        unit="billions of parameters",
     )
     .wrong(
         _share_of_active_b,
@@ -105,6 +106,7 @@ EXERCISES = (
         working=lambda: (
             f"{_LARGE.state_bytes_per_request():,} / {_LARGE.kv_bytes_per_token(mtp=False):,}"
         ),
+        unit="tokens",
     )
     .wrong(
         lambda: _crossing("bfloat16"),

@@ -37,6 +37,7 @@ EXERCISES = (
             'next(n for n in model("122b").tp_sizes '
             'if plan(Profile.of("122b", "bf16", "h200", n)).fits)'
         ),
+        unit="GPUs",
     )
     .wrong(lambda: 2, "the weights go onto two, and then there is no room for what serves them.")
     .wrong(lambda: 3, "enough memory by the sum, but three ranks do not divide the model's heads.")
@@ -54,6 +55,7 @@ EXERCISES = (
             f"{_LARGE.state_bytes_per_rank(8):,.0f} / "
             f"{_LARGE.kv_bytes_per_token_per_rank(8, mtp=True):,.0f}"
         ),
+        unit="tokens",
     )
     .wrong(
         lambda: _LARGE.state_bytes_per_request() / _LARGE.kv_bytes_per_token(mtp=True),
@@ -73,6 +75,7 @@ EXERCISES = (
         working=lambda: (
             f"min({_plan().max_running_requests}, {_plan().kv_tokens:,} // {_TOKENS:,})"
         ),
+        unit="requests",
     )
     .wrong(
         lambda: _plan().max_running_requests,

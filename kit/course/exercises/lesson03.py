@@ -94,6 +94,7 @@ EXERCISES = (
         "prefix cache on.",
         solution="Twice the slots, at the same number per request: still fewer than asked for.",
         working=lambda: f"min({_ASKED}, 2 × {_capped()['slots']} // {_capped()['each']})",
+        unit="requests",
     )
     .wrong(lambda: _capped()["cap"], "that is what it ran with the states as they are.")
     .wrong(lambda: _ASKED, "that was asked for; there are still fewer slots than that takes.")
@@ -109,6 +110,7 @@ EXERCISES = (
         hint="`plan(WAYS['a']).max_running_requests` answers for one of them.",
         solution="A limit that is raised is not a pool that grew: halve the state, or give each "
         "request fewer slots, and ask for them.",
+        unit="letters",
     )
     .wrong(lambda: {"a"}, "the flag alone raises the limit; the state slots still end sooner.")
     .wrong(lambda: {"c"}, "yes, with a state of half the size; and one other way.")

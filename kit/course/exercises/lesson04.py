@@ -72,6 +72,7 @@ EXERCISES = (
         hint="TPOT is the time of one token, in ms.",
         solution="Thinking runs at the same pace as the answer, before it.",
         working=lambda: f"{THINKING_TOKENS:,} × {_row('mean_tpot_ms')} / 1000",
+        unit="seconds",
     )
     .wrong(lambda: THINKING_TOKENS * _row("mean_tpot_ms"), "that is in milliseconds.")
     .wrong(lambda: _row("mean_ttft_ms") / 1000, "that is the first token, and it thinks.")
@@ -86,6 +87,7 @@ EXERCISES = (
         hint="Every turn, each with its answer; nothing of the thinking; then the question.",
         solution="Answers stay, thoughts go, and the new question comes last.",
         working=lambda: "conversation([*TURNS, NEXT])",
+        unit="messages",
     )
     .wrong(lambda: [*TURNS, NEXT], "the thinking is still in there.")
     .wrong(lambda: conversation(TURNS), "the third question is missing.")

@@ -79,6 +79,7 @@ EXERCISES = (
         hint="How many pixels are in one token?",
         solution="One token is 32 × 32 = 1,024 pixels, so 500 of them are 512,000.",
         working=lambda: f"{MOST_TOKENS} × {TOKEN_SIDE} × {TOKEN_SIDE}",
+        unit="pixels",
     )
     .wrong(lambda: MOST_TOKENS, "that is in tokens; max_pixels counts pixels.")
     .wrong(lambda: MOST_TOKENS * TOKEN_SIDE, "a token is 32 pixels wide, and 32 high.")
@@ -91,6 +92,7 @@ EXERCISES = (
         hint="One message, its content a list of three parts; `kit.vision.message` writes it.",
         solution="One message: both pictures, then the text.",
         working=lambda: "[message(QUESTION, BEFORE, AFTER)]",
+        unit="messages",
     )
     .wrong(lambda: message(QUESTION, BEFORE, AFTER), "`messages` is a list of messages.")
     .wrong(

@@ -141,6 +141,7 @@ EXERCISES = (
         _running,
         hint="Every name known, every type right, nothing missing that has no default.",
         solution="Order means nothing and markup is text; a quoted number and null are no int.",
+        unit="letters",
     )
     .wrong(lambda: _running() | {"c"}, "a number in quotes is text, and days is an int.")
     .wrong(lambda: _running() | {"d"}, "null is no int; leaving days out is what works.")
@@ -154,6 +155,7 @@ EXERCISES = (
         hint='An enum is a Literal["…", "…"]; what is not required has a default.',
         solution='With `def f(model: Literal["397b", "35b"], gpus: int = 8): ...`',
         working=lambda: "tool(f).parameters",
+        unit="JSON schema",
     )
     .wrong(lambda: tool(_plan_any_model).parameters, "model takes two values: a Literal.")
     .wrong(lambda: tool(_plan_without_default).parameters, "gpus is required in yours.")

@@ -76,6 +76,7 @@ EXERCISES = (
         "that each spends waiting. Both are rows of the table.",
         solution="Half of the clients were in the queue at any time, and none of it was work.",
         working=lambda: f"{_row('request_throughput')} × {_row('mean_ttft_ms')} / 1000",
+        unit="requests",
     )
     .wrong(
         lambda: _in_part(_row("mean_e2e_latency_ms")),
@@ -125,6 +126,7 @@ EXERCISES = (
         working=lambda: (
             'replace(published("cookbook-throughput").workload, seed=42).total_output_tokens'
         ),
+        unit="tokens",
     )
     .wrong(
         lambda: _RUN.workload.total_output_tokens,
@@ -149,6 +151,7 @@ EXERCISES = (
         "before the figure.",
         tolerance=0.05,
         working=lambda: f"{_ALONE.report['mean_itl_ms']} × {_ALONE.report['accept_length']}",
+        unit="ms",
     )
     .wrong(
         lambda: float(_ALONE.report["mean_itl_ms"]),

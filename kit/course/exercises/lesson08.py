@@ -50,6 +50,7 @@ EXERCISES = (
         solution="1 + p₁ + p₁·p₂ + p₁·p₂·p₃: a draft after a miss is worth nothing.",
         tolerance=0.005,
         working=lambda: "1 + 0.9 + 0.9 × 0.7 + 0.9 × 0.7 × 0.5",
+        unit="tokens per step",
     )
     .wrong(
         lambda: accept_length(CHANCES) - 1,
@@ -77,6 +78,7 @@ EXERCISES = (
         solution="Tokens choose alike now and then, so it is fewer than ten for each; "
         "and several times what a plain step of the same requests reads.",
         working=lambda: f"512 × (1 − (1 − 10 / 512) ** ({REQUESTS} × {_VERIFIED}))",
+        unit="experts",
     )
     .wrong(
         lambda: experts_touched(_LARGE, REQUESTS),

@@ -79,6 +79,7 @@ EXERCISES = (
         solution="One wrong of twenty is compatible with a model that fails every fifth time: such "
         "a check finds what is broken, and nothing finer.",
         working=lambda: f"wilson({RIGHT}, {ASKED})[0]",
+        unit="a share from 0 to 1",
     )
     .wrong(lambda: RIGHT / ASKED, "that is the score itself, without its doubt.")
     .wrong(lambda: wilson(RIGHT, ASKED)[1], "that is the high end.")

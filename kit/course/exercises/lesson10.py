@@ -83,6 +83,7 @@ EXERCISES = (
         solution="So a replica for so many requests serves several times as many people; as long "
         "as they do think.",
         working=lambda: f"{USERS} × {_ANSWER_S:g} / ({_ANSWER_S:g} + {THINK_S:g})",
+        unit="requests",
     )
     .wrong(lambda: float(USERS), "that is all of them, as if nobody read what he gets.")
     .wrong(

@@ -40,6 +40,7 @@ EXERCISES = (
         "tool, and its call is short.",
         tolerance=0.02,
         working=lambda: f"{SUMS} × {RIGHT_DIGIT} ** {DIGITS}",
+        unit="sums",
     )
     .wrong(lambda: SUMS * RIGHT_DIGIT, "that is one digit; a sum needs all of them.")
     .wrong(
@@ -55,6 +56,7 @@ EXERCISES = (
         "What it has to copy, it need not know.",
         solution="Two digits, easy percentages, and calls: what a call needs stands in the "
         "question, and the function knows the rest.",
+        unit="letters",
     )
     .wrong(
         lambda: set("ABCEF"),
@@ -77,6 +79,7 @@ EXERCISES = (
         hint="Multiply by the same share again and again, and count: when is less than half left?",
         solution="An edge like this is found by asking, with longer and longer questions.",
         working=lambda: f"next(n for n in range(1, 99) if {RIGHT_DIGIT} ** n < 0.5)",
+        unit="digits",
     )
     .wrong(lambda: _digits_below_half() - 1, "at that length slightly more than half are right.")
     .wrong(lambda: 10, "you added the errors up: ten times five percent is not how they combine.")
