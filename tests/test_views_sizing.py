@@ -26,7 +26,7 @@ from kit.views import (
     sliders,
     theme,
 )
-from kit.views.figures.context_curves import LENGTHS
+from kit.views.figures.context_curves import REQUEST_LENGTHS
 
 TOO_SMALL = Profile.of("397b", "bf16", "h100", 8)
 ORDERS = (("h100", 8), ("h100", 16), ("h200", 8), ("b200", 8))
@@ -138,7 +138,7 @@ def test_a_hybrid_starts_dearer_and_ends_cheaper_than_full_attention():
 def test_concurrency_is_the_plans_own():
     memory = plan(profile("h200x8"))
     (line,) = concurrency([memory]).data
-    for tokens, drawn in zip(LENGTHS, line.y, strict=True):
+    for tokens, drawn in zip(REQUEST_LENGTHS, line.y, strict=True):
         wanted = memory.requests_at(tokens) if tokens <= memory.profile.context_tokens else 0
         assert (drawn or 0) == wanted
 
@@ -250,7 +250,7 @@ def test_the_drawing_says_what_is_wanted_and_what_is_held():
     knobs = sliders(profile("h200x8"))
     knobs.set(requests=64)
     html = knobs.bundle()["text/html"]
-    assert f"64 of {knobs.plan.max_running_requests}" in html
+    assert f"64 wanted, {knobs.plan.max_running_requests} held" in html
     assert "✗" in html
     assert str(knobs.plan.provenance) in html
     assert len(html) < 15_000

@@ -19,6 +19,8 @@ from kit.views.live import say_that_figures_load
 from kit.views.safe_markdown import escape, html_text
 from kit.views.theme import CONFIG, FOOT, foot
 
+_LONG = 40  # letters of a cell that needs more than one line
+
 
 @dataclass(frozen=True)
 class FigureTable:
@@ -59,9 +61,13 @@ class FigureTable:
     def html(self, label: str = "") -> str:
         """The sentence, and the table: folded away under it, or open and alone. The kind is in
         sight in either form."""
-        sides = ["right" if right else "left" for right in self._right()]
-        body = "".join(_row("td", row, sides) for row in self.rows)
-        table = f"<table><thead>{_row('th', self.head, sides)}</thead><tbody>{body}</tbody></table>"
+        styles = [f"text-align:{'right' if right else 'left'}" for right in self._right()]
+        if max((len(row[0]) for row in self.rows), default=0) >= _LONG:
+            styles[0] += ";min-width:12em"  # else the longer columns leave it a word per line
+        body = "".join(_row("td", row, styles) for row in self.rows)
+        table = (
+            f"<table><thead>{_row('th', self.head, styles)}</thead><tbody>{body}</tbody></table>"
+        )
         if not self.folded:
             whence = provenance_html(self.provenance, label)
             return f"<p>{html_text(self.sentence)}</p>{table}{whence}"
@@ -131,12 +137,12 @@ def provenance_html(provenance: Provenance, label: str = "") -> str:
     return f"<p><em>{html_text(label or whole)}</em></p>"
 
 
-def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+def _row(tag: str, cells: Sequence[str], styles: Sequence[str]) -> str:
     return (
         "<tr>"
         + "".join(
-            f'<{tag} style="text-align:{side}">{html_text(cell)}</{tag}>'
-            for cell, side in zip(cells, sides, strict=True)
+            f'<{tag} style="{style}">{html_text(cell)}</{tag}>'
+            for cell, style in zip(cells, styles, strict=True)
         )
         + "</tr>"
     )

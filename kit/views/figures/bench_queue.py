@@ -44,7 +44,7 @@ def little(report: Report, cap: int | None = None) -> Figure:
     ended = sorted(record.ended_s for record in done)
     rate, wait_s = len(done) / report.duration_s, report.ttft.mean / 1e3
     law = (
-        f"{rate:.2f} requests/s × {wait_s:.1f} s until the first token "
+        f"on average {rate:.2f} requests/s × {wait_s:.1f} s until the first token "
         f"= {rate * wait_s:.1f} requests that wait"
     )
     at_s, later_s = _moment(sent, first, wait_s)
@@ -125,10 +125,10 @@ def _gaps(
         vertical(at_s, y=(begun, sent), width=2.5, **red),
         horizontal(sent, x=(at_s, later_s), width=2.5, **red),
     ]
-    waiting, middle = f"<b>{sent - begun} wait</b>", sent - 0.4 * (sent - begun)
+    waiting, middle = f"<b>{sent - begun} wait<br>at {at_s:.0f} s</b>", sent - 0.33 * (sent - begun)
     wait, along = f"<b>{later_s - at_s:.1f} s</b>", at_s + 0.64 * (later_s - at_s)
     notes = [
-        note(waiting, at_s, middle, xanchor="left", xshift=6, **red),
+        note(waiting, at_s, middle, xanchor="left", xshift=6, align="left", **red),
         note(wait, along, sent, yanchor="bottom", yshift=1, **red),
     ]
     return shapes, notes

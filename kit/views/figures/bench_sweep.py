@@ -21,6 +21,7 @@ from kit.views.figures.elements import axis, duration, duration_axis, note
 
 KNEE = 0.9  # of the best throughput
 _NEAR = (0.03, 0.06)  # shares of the plot, across and up: nearer points share a label
+_SIDES = ("bottom right", "top left")  # sides of a point where its label may stand
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 _AXES = {
     "tpot": "mean TPOT (ms): how long one more token takes",
@@ -68,7 +69,7 @@ def sweep(
         annotations=notes,
     )
     if any(report.bands for line in lines.values() for report in line):
-        said += f". In brackets: {BANDS}"
+        said += f". In the table, in brackets: {BANDS}"
     head = ("at once", "line", "output tokens/s", "tokens/s per request", "TPOT", "TTFT")
     rows = tuple(row for name, line in lines.items() for row in _rows(name, line))
     table = FigureTable(f"{said[:1].upper()}{said[1:]}.", head, rows, provenance)
@@ -172,9 +173,21 @@ class _PlotArea:
             labels[at] = ""  # its flag says it
         return labels
 
+    def sides(self, line: Sequence[Report], usual: str) -> list[str]:
+        """Where each label stands: `usual`, or opposite where the line itself goes that way."""
+        places, found = [self.place(report) for report in line], []
+        for i, (x, y) in enumerate(places):
+            near = places[max(i - 1, 0) : i] + places[i + 1 : i + 2]
+            taken = {"top left" for a, b in near if a < x and b > y}
+            taken |= {"bottom right" for a, b in near if a > x and b < y}
+            free = [side for side in (usual, *_SIDES) if side not in taken]
+            found.append((free or [usual])[0])
+        return found
+
 
 def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> go.Scatter:
     colour = theme.COLOURS[number % len(theme.COLOURS)]
+    usual = "top left" if number % 2 == 0 else "bottom right"
     return go.Scatter(
         x=[round(_latency_ms(report, area.against), 2) for report in line],
         y=[round(_rate(report), 1) for report in line],
@@ -185,7 +198,7 @@ def _trace(name: str, line: Sequence[Report], area: _PlotArea, number: int) -> g
         ],
         name=name,
         mode="lines+markers+text",
-        textposition="top left" if number % 2 == 0 else "bottom right",
+        textposition=area.sides(line, usual),
         textfont={"size": 15, "color": theme.INK},
         line={"color": colour, "width": 2.5},
         marker={"size": 11, "color": colour, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},

@@ -6,8 +6,9 @@ pareto(capacity_plan(Target(users=200, input_len=2000, output_len=500, tpot_ms=4
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -28,6 +29,11 @@ _LOOKS = {  # colour, symbol
     "marginal": (theme.ORANGE, "diamond-open"),
     "does not hold": (theme.RED, "x"),
 }
+_PLOT_PX = (880, 296)  # the plot on a usual page, across and up
+_LETTER_PX, _LINE_PX = 8.0, 18.0  # of a name beside its point
+_OFFSETS = tuple(  # where a name may stand, from its point, in px; the nearest first
+    (across, down) for far in (20, 44, 68) for down in (far, -far) for across in (10, -10)
+)
 _TITLES = {"ttft": "TTFT (ms, log scale)", "tpot": "TPOT (ms, log scale)"}
 
 
@@ -52,6 +58,7 @@ def pareto(plan: CapacityPlan, against: Latency | None = None) -> Figure:
     front = _front([point for point in points if point.point.verdict == "holds"])
     bound_ms = plan.target.bounds_ms[metric]
     up = "cost of a month, at the prices given" if money else "GPUs in all, replicas times ranks"
+    across, upwards = _across(points, bound_ms), _range([point.up for point in points])
     traces: list[Any] = [_steps(front)] if len(front) > 1 else []
     traces += [_trace(verdict, points, plan) for verdict in VERDICTS]
     said = _said(plan, front)
@@ -63,10 +70,8 @@ def pareto(plan: CapacityPlan, against: Latency | None = None) -> Figure:
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         margin={"l": 84, "r": 40, "t": 124, "b": 120},
-        xaxis=axis(f"P{plan.target.percentile:g} {_TITLES[metric]}", type="log"),
-        yaxis=axis(
-            up, type="log", tickformat=",", dtick="D2", range=_range([point.up for point in points])
-        ),
+        xaxis=axis(f"P{plan.target.percentile:g} {_TITLES[metric]}", type="log", range=across),
+        yaxis=axis(up, type="log", tickformat=",", dtick="D2", range=upwards),
         shapes=[vertical(bound_ms, colour=theme.INK, width=2, dash="dash")],
         annotations=[
             note(
@@ -79,7 +84,7 @@ def pareto(plan: CapacityPlan, against: Latency | None = None) -> Figure:
                 xshift=-6,
                 align="right",
             ),
-            *(_name(point) for point in front[:4]),
+            *_names(front, points, across, upwards),
         ],
     )
     table = FigureTable(f"{said[:1].upper()}{said[1:]}.", *_rows(plan, points), plan.provenance)
@@ -132,7 +137,7 @@ def _steps(front: Sequence[_Point]) -> go.Scatter:
         x=[point.ms for point in front],
         y=[point.up for point in front],
         mode="lines",
-        line={"color": theme.GREY, "width": 2, "shape": "hv"},
+        line={"color": theme.INK, "width": 2.5, "shape": "hv"},
         name="not beaten on both axes",
         hoverinfo="skip",
     )
@@ -172,6 +177,14 @@ def _trace(verdict: str, points: Sequence[_Point], plan: CapacityPlan) -> go.Sca
     )
 
 
+def _across(points: Sequence[_Point], bound_ms: float) -> list[float]:
+    """From the lowest end of a bar to the highest, with a margin."""
+    low = _log(min(point.low for point in points))
+    high = _log(max([bound_ms, *(point.high for point in points)]))
+    margin = 0.05 * (high - low)
+    return [low - margin, high + margin]
+
+
 def _range(values: Sequence[float]) -> list[float]:
     """From below the lowest to well above the highest, where the promise is named."""
     return [_log(min(values)) - 0.12, _log(max(values)) + 0.28]
@@ -184,17 +197,85 @@ def _promised(plan: CapacityPlan, metric: str) -> str:
     return f"{here}<br>a cross before it breaks the promised {others[0]}" if others else here
 
 
-def _name(point: _Point) -> dict[str, Any]:
+def _names(
+    front: Sequence[_Point],
+    points: Sequence[_Point],
+    across: Sequence[float],
+    upwards: Sequence[float],
+) -> Iterator[dict[str, Any]]:
+    """The first points of the front by name, each where it covers no point, line or other name."""
+
+    def place(ms: float, up: float) -> tuple[float, float]:
+        """Where a point is drawn, in px from the plot's upper left."""
+        x = (_log(ms) - across[0]) / (across[1] - across[0])
+        y = (upwards[1] - _log(up)) / (upwards[1] - upwards[0])
+        return x * _PLOT_PX[0], y * _PLOT_PX[1]
+
+    taken = [place(point.ms, point.up) for point in points]
+    for one, after in pairwise(front):
+        taken += _line(place(one.ms, one.up), place(after.ms, one.up))
+        taken += _line(place(after.ms, one.up), place(after.ms, after.up))
+    for point in front[:4]:
+        text = f"{point.replicas} × {point.option.profile.title}"
+        x, y = place(point.ms, point.up)
+        boxes = {offset: _box(x, y, text, offset) for offset in _OFFSETS}
+        offset = min(boxes, key=lambda offset: boxes[offset].covers(taken))
+        taken += boxes[offset].filled()
+        yield _name(text, point, offset)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """What the words of a name cover, in px."""
+
+    left: float
+    right: float
+    middle: float
+
+    def covers(self, taken: Sequence[tuple[float, float]]) -> int:
+        """How many of `taken` it would cover or touch; many more where it leaves the plot."""
+        if self.left < 0 or self.right > _PLOT_PX[0] or not 0 < self.middle < _PLOT_PX[1]:
+            return 1000
+        wide, high = 8, _LINE_PX / 2 + 8
+        return sum(
+            self.left - wide < x < self.right + wide and abs(y - self.middle) < high
+            for x, y in taken
+        )
+
+    def filled(self) -> list[tuple[float, float]]:
+        return _line((self.left, self.middle), (self.right, self.middle))
+
+
+def _box(x: float, y: float, text: str, offset: tuple[int, int]) -> _Box:
+    edge, wide = x + offset[0], _LETTER_PX * len(text)
+    left = edge if offset[0] > 0 else edge - wide
+    return _Box(left, left + wide, y + offset[1])
+
+
+def _line(one: tuple[float, float], other: tuple[float, float]) -> list[tuple[float, float]]:
+    """Points along a line, some px apart."""
+    steps = max(1, round(math.dist(one, other) / 6))
+    along = [i / steps for i in range(steps + 1)]
+    return [(one[0] + s * (other[0] - one[0]), one[1] + s * (other[1] - one[1])) for s in along]
+
+
+def _name(text: str, point: _Point, offset: tuple[int, int]) -> dict[str, Any]:
+    """A name, with a thin line to its point."""
     return note(
-        f"{point.replicas} × {point.option.profile.title}",
+        text,
         _log(point.ms),
         _log(point.up),
         size=14,
         colour=theme.INK,
-        xanchor="left",
-        yanchor="top",
-        xshift=8,
-        yshift=-8,
+        showarrow=True,
+        arrowhead=0,
+        arrowwidth=1,
+        arrowcolor=theme.QUIET,
+        standoff=8,
+        ax=offset[0],
+        ay=offset[1],
+        xanchor="left" if offset[0] > 0 else "right",
+        yanchor="middle",
         bgcolor=theme.VEIL,
     )
 

@@ -19,6 +19,7 @@ from kit.views.figures.elements import Curve, axis, curve_table, curves, log_axi
 
 GIB = 2**30
 LENGTHS = tuple(2**n * 1024 for n in range(11))  # tokens: 1k … 1M
+REQUEST_LENGTHS = tuple(2**n for n in range(7, 21))  # 128 … 1M
 
 
 def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
@@ -45,7 +46,7 @@ def growth(spec: ModelSpec, *others: ModelSpec) -> Figure:
     )
     each = "; ".join(f"{label} {values[-3]:.1f} GiB" for label, values in drawn)
     sentence = f"At {LENGTHS[-3]:,} tokens: {each}."
-    table = _table(sentence, drawn, provenance, corner="GiB at tokens", form="{:.2f}")
+    table = _table(sentence, drawn, provenance, LENGTHS, corner="GiB at tokens", form="{:.2f}")
     return Figure(curves(drawn, LENGTHS, "%{y:.2f} GiB at %{x:,} tokens"), layout, table)
 
 
@@ -62,7 +63,7 @@ def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None)
     if len(labels) != len(plans):
         raise InvalidValue(f"{len(labels)} names for {len(plans)} plans", "give a name per plan")
     drawn = [
-        (label, [float(at_once(plan, n)) or None for n in LENGTHS])
+        (label, [float(at_once(plan, n)) or None for n in REQUEST_LENGTHS])
         for label, plan in zip(labels, plans, strict=True)
     ]
     layout = _layout(
@@ -72,6 +73,7 @@ def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None)
         "length of each request (tokens)",
         "requests at once",
         legend_y=0.2,
+        lengths=REQUEST_LENGTHS,
     )
     sentence = "; ".join(
         f"{label}: {plan.max_running_requests:,} at most, as long as each is under "
@@ -79,9 +81,14 @@ def concurrency(plans: Iterable[MemoryPlan], names: Sequence[str] | None = None)
         for label, plan in zip(labels, plans, strict=True)
     )
     table = _table(
-        f"{sentence}.", drawn, plans[0].provenance, corner="requests of tokens", form="{:,.0f}"
+        f"{sentence}.",
+        drawn,
+        plans[0].provenance,
+        REQUEST_LENGTHS,
+        corner="requests of tokens",
+        form="{:,.0f}",
     )
-    return Figure(curves(drawn, LENGTHS, "%{y} at %{x:,} tokens"), layout, table)
+    return Figure(curves(drawn, REQUEST_LENGTHS, "%{y} at %{x:,} tokens"), layout, table)
 
 
 def at_once(plan: MemoryPlan, tokens: int) -> int:
@@ -90,7 +97,14 @@ def at_once(plan: MemoryPlan, tokens: int) -> int:
 
 
 def _layout(
-    title: str, subtitle: str, provenance: Provenance, x: str, y: str, legend_y: float
+    title: str,
+    subtitle: str,
+    provenance: Provenance,
+    x: str,
+    y: str,
+    *,
+    legend_y: float,
+    lengths: Sequence[int] = LENGTHS,
 ) -> dict[str, Any]:
     return theme.layout(
         title,
@@ -99,15 +113,19 @@ def _layout(
         height=500,
         margin={"l": 84, "r": 30, "t": 92, "b": 100},
         legend={"x": 0.02, "y": legend_y, "yanchor": "middle", "bgcolor": theme.VEIL},
-        xaxis=log_axis(x, LENGTHS[::2], _short),
+        xaxis=log_axis(x, lengths[::2], _short),
         yaxis=axis(y, type="log", dtick=1),
     )
 
 
 def _table(
-    sentence: str, drawn: Sequence[Curve], provenance: Provenance, **form: str
+    sentence: str,
+    drawn: Sequence[Curve],
+    provenance: Provenance,
+    lengths: Sequence[int],
+    **form: str,
 ) -> FigureTable:
-    return curve_table(sentence, drawn, LENGTHS, LENGTHS[::2], provenance, label=_short, **form)
+    return curve_table(sentence, drawn, lengths, lengths[::2], provenance, label=_short, **form)
 
 
 def _gib(fixed: float, per_token: float) -> list[float | None]:
@@ -116,4 +134,6 @@ def _gib(fixed: float, per_token: float) -> list[float | None]:
 
 
 def _short(tokens: int) -> str:
+    if tokens < 1024:
+        return str(tokens)
     return f"{tokens // 1024}k" if tokens < 2**20 else f"{tokens // 2**20}M"

@@ -111,9 +111,9 @@ def _gauge(top: int, name: str, wanted: int, held: int) -> list[str]:
     x, high = 430, 22
     scale = (_RIGHT - x) / max(wanted, held, 1)
     got, missing = min(wanted, held), max(wanted - held, 0)
-    text = f"{'✗' if missing else '✓'} {name}: {wanted:,} of {held:,}"
+    text = f"{'✗' if missing else '✓'} {name}: {wanted:,} wanted, {held:,} held"
     drawn = [
-        _text(_LEFT, top + 17, text, 17, theme.DEEP_RED if missing else theme.INK, 600),
+        _text(_LEFT, top + 17, text, 16, theme.DEEP_RED if missing else theme.INK, 600),
         _rect(x, top, scale * held, high, theme.PALE, theme.QUIET),
         _rect(x, top, scale * got, high, theme.GREEN),
     ]
