@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from kit.chat.author import author_of
@@ -157,10 +158,18 @@ class Stream:
         self._async_client = self.endpoint.async_client()
 
     @property
-    def _sent_headers(self) -> dict[str, str]:
-        """A twin is asked for its own times; what other servers get is what was given."""
+    def _request(self) -> dict[str, Any]:
+        """What the openai client is asked to post. A twin is asked for its own times; what other
+        servers get is what was given."""
         own = {"x-kit-clock": "1"} if self.endpoint.kind == "twin" else {}
-        return own | self._headers
+        options = {"headers": own | self._headers}
+        return {
+            "path": _PATH,
+            "body": self.body,
+            "options": options,
+            "cast_to": object,
+            "stream": True,
+        }
 
     def _timeout(self) -> openai.Timeout:
         import openai
@@ -174,9 +183,17 @@ class Stream:
         self.held_s = _seconds(headers.get("x-kit-held-s"))
         self.asked_s = (self.asked_s or 0) + self.held_s
         self._media_type = headers.get("content-type", "").partition(";")[0]
+        self._since_s = time.monotonic()
 
     def _take(self, received: bytes) -> Iterator[Event]:
-        return self._parse(self._decoder.feed(received))
+        """The events of what has come. Raises EndpointError where nothing of the answer came for
+        stall_s: the connection lives, and what comes on it is no answer."""
+        yield from self._parse(self._decoder.feed(received))
+        if time.monotonic() - self._since_s > self._stall_s:
+            raise EndpointError(
+                f"nothing of the answer came from {self.endpoint.base_url} for {self._stall_s:g} s",
+                f"ask again, or wait longer: stall_s={2 * self._stall_s:g}",
+            )
 
     def _parse(self, chunks: Iterator[object]) -> Iterator[Event]:
         for chunk in chunks:
@@ -230,7 +247,9 @@ class Stream:
                     self.usage = event
                 case Finish(reason):
                     self.finish_reason = reason
+            given_s = time.monotonic()
             yield event
+            self._since_s += time.monotonic() - given_s  # the reader's own time
 
     def _progress(self, event: Event) -> None:
         """Note what brings the answer on: not the same again, and not a count of tokens."""
@@ -252,15 +271,6 @@ class Stream:
                 "ask with max_tokens, and read the server's log if it does not keep to it",
             )
 
-    def _check_progress(self) -> None:
-        """Raises EndpointError where nothing of the answer came for stall_s: the connection lives,
-        and what comes on it is no answer."""
-        if time.monotonic() - self._since_s > self._stall_s:
-            raise EndpointError(
-                f"nothing of the answer came from {self.endpoint.base_url} for {self._stall_s:g} s",
-                f"ask again, or wait longer: stall_s={2 * self._stall_s:g}",
-            )
-
     def _explain(self, error: Exception) -> EndpointError:
         return explain(error, self.endpoint, self.arrived, self._stall_s)
 
@@ -270,31 +280,15 @@ class Stream:
         self._begin()
         client = self.endpoint.client().with_options(max_retries=0, timeout=self._timeout())
         self.asked_s = time.perf_counter()
+        post = partial(client.post, **self._request, stream_cls=openai.Stream[object])
         try:
-
-            def post() -> openai.Stream[object]:
-                return client.post(
-                    _PATH,
-                    body=self.body,
-                    options={"headers": self._sent_headers},
-                    cast_to=object,
-                    stream=True,
-                    stream_cls=openai.Stream[object],
-                )
-
             chunks = in_time(post, _CONNECT_S + self._stall_s)
             self._opened(chunks)
-            self._since_s = time.monotonic()
             for received in chunks.response.iter_bytes():
-                for event in self._take(received):
-                    given_s = time.monotonic()
-                    yield event
-                    self._since_s += time.monotonic() - given_s  # the reader's own time
-                self._check_progress()
+                yield from self._take(received)
                 if self._decoder.done:
                     break
-            for event in self._end():
-                yield event
+            yield from self._end()
         except failures() as error:
             raise self._explain(error) from error
         finally:
@@ -311,23 +305,12 @@ class Stream:
         self.asked_s = time.perf_counter()
         try:
             async with asyncio.timeout(_CONNECT_S + self._stall_s):
-                chunks = await client.post(
-                    _PATH,
-                    body=self.body,
-                    options={"headers": self._sent_headers},
-                    cast_to=object,
-                    stream=True,
-                    stream_cls=openai.AsyncStream[object],
-                )
+                chunks = await client.post(**self._request, stream_cls=openai.AsyncStream[object])
             self._opened(chunks)
             body = chunks.response.aiter_bytes()
-            self._since_s = time.monotonic()
             async for received in body:
                 for event in self._take(received):
-                    given_s = time.monotonic()
                     yield event
-                    self._since_s += time.monotonic() - given_s  # the reader's own time
-                self._check_progress()
                 if self._decoder.done:
                     break
             for event in self._end():
