@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -33,10 +34,10 @@ def data(tmp_path: Path) -> Path:
 
 
 class Adder(BaseHTTPRequestHandler):
-    """A model that adds, and is wrong for every fifth question; `dies_after` answers it is gone."""
+    """A model that adds, and is wrong for every fifth question; after `dies_after` it is gone."""
 
     protocol_version = "HTTP/1.0"
-    answered = 0
+    asked: ClassVar[list[int]] = []
     dies_after = 10**9
 
     def log_message(self, *_: object) -> None: ...
@@ -46,12 +47,12 @@ class Adder(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if Adder.answered >= Adder.dies_after:
+        if len(Adder.asked) >= Adder.dies_after:
             self.connection.close()
             return
-        Adder.answered += 1
         asked = body["messages"][-1]["content"].rpartition("Question:")[2]
         n = int(asked.split("has ")[1].split()[0])
+        Adder.asked.append(n)
         text = f"That is {n + 2 if n % 5 else n + 3}."
         if not body.get("stream"):
             message = {"role": "assistant", "content": text}
@@ -93,7 +94,7 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def adder() -> Iterator[str]:
-    Adder.answered, Adder.dies_after = 0, 10**9
+    Adder.asked, Adder.dies_after = [], 10**9
     server = Server(("127.0.0.1", 0), Adder)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -176,15 +177,19 @@ def test_an_evaluation_that_was_cut_off_goes_on_without_loss(
     problems = evals.gsm8k.read(data, shots=0)
     out = tmp_path / "run.jsonl"
     settings = Settings(concurrency=2)
-    for dies_after in (6, 13):
-        Adder.dies_after = dies_after
-        with pytest.raises(KitError, match="stopped answering"):
-            asyncio.run(evals.run(endpoint, problems, settings, out=out))
+    kept: set[str] = set()
+    for dies_after in (6, 13, 10**9):
+        Adder.asked, Adder.dies_after = [], dies_after - len(kept)
+        if dies_after < 20:
+            with pytest.raises(KitError, match="stopped answering"):
+                asyncio.run(evals.run(endpoint, problems, settings, out=out))
+        else:
+            report = asyncio.run(evals.run(endpoint, problems, settings, out=out))
+        assert not kept & {str(n + 2) for n in Adder.asked}  # what is written is not asked again
+        kept = {one.answer for one in evals.read_report(out).answers}
+        assert len(kept) >= min(dies_after, 20) - 2  # but for those under way at the end
         with out.open("ab") as file:
             file.write(b'{"id": "half a li')
-    Adder.dies_after = 10**9
-    report = asyncio.run(evals.run(endpoint, problems, settings, out=out))
-    assert Adder.answered == 20
     assert (report.score.asked, report.score.right, report.score.invalid) == (20, 16, 0)
     assert evals.read_report(out).score == report.score
     assert report.to_json()["provenance"]["kind"] == "measured"

@@ -16,8 +16,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import TimeoutError as TooLate
 
 CHROMIUM = "/usr/bin/chromium"
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+WAITING = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .map((cell, at) => [at, cell.type, cell.sharedModel.source, cell])
+  .filter(([at, type, source, cell]) => type === 'code' && source.trim()
+    && (cell.executionCount === null || cell.executionState === 'running'))
+  .map(([at, type, source, cell]) => [at, cell.executionState, source.slice(0, 60)])"""
 _QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
 
@@ -152,14 +159,15 @@ class Notebook:
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Wait until every code cell has a number: all have run."""
-        self.page.wait_for_function(
-            """() => {
-              const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
-              return [...cells].every((c) => c.type !== 'code' || !c.sharedModel.source.trim()
-                || (c.executionCount !== null && c.executionState !== 'running'));
-            }""",
-            timeout=timeout_s * 1000,
-        )
+        try:
+            self.page.wait_for_function(f"({WAITING})().length === 0", timeout=timeout_s * 1000)
+        except TooLate as error:
+            waiting, kernel = self.page.evaluate(f"[({WAITING})(), {KERNEL}.status]")
+            said = "\n".join(self.console[-20:])
+            raise AssertionError(
+                f"after {timeout_s:g} s the kernel is {kernel}, and these cells have not run:\n"
+                f"{waiting}\nthe console's last lines:\n{said}"
+            ) from error
 
     def save(self) -> dict[str, Any]:
         """Save, and give back what is in the file."""
