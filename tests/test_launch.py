@@ -85,6 +85,9 @@ def test_allreduce_fusion_is_given_until_it_is_on_by_itself() -> None:
         assert flag in {one.flag for one in new.left_out}
     assert flag in named(launch_plan(profile("h100x16"), "0.5.13"))  # over two nodes never
     assert flag not in named(launch_plan(Profile.of("9b", "bf16", "rtx4090", 2), "0.5.9"))
+    renamed = named(launch_plan(profile("h100x16"), "0.5.14"))  # deprecated there, in favour of
+    assert flag not in renamed
+    assert renamed["--flashinfer-allreduce-fusion-backend"] == "auto"
 
 
 def test_a_version_before_qwen35_is_refused() -> None:

@@ -28,7 +28,8 @@ from kit.sizing import MemoryPlan, plan
 from kit.sizing.mem_fraction import default_fraction
 
 TINY = "cpu-tiny"  # small shapes for tests, on the SGLang without a GPU
-EXCHANGE = ("tp", "ep", "symm_mem", "allreduce_fusion", "aiter_fusion")  # flags of several ranks
+# flags of several ranks
+EXCHANGE = ("tp", "ep", "symm_mem", "allreduce_fusion", "allreduce_fusion_backend", "aiter_fusion")
 IDS = {  # special tokens, above the words, and what the config calls them
     "<|endoftext|>": "pad_token_id", "<|im_end|>": "eos_token_id", "<|im_start|>": None,
     "<|vision_start|>": "vision_start_token_id", "<|vision_end|>": "vision_end_token_id",

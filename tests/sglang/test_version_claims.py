@@ -1,16 +1,11 @@
-"""What the kit says of a version, read in the released wheel of that version.
-
-Runs where $SGLANG_WHEELS is a folder of wheels (`pip download --no-deps sglang==0.5.10`).
-"""
+"""What the kit says of a version, read in the released wheel of that version."""
 
 from __future__ import annotations
 
-import os
 import re
-import zipfile
-from pathlib import Path
 
 import pytest
+from older_wheels import in_wheel
 
 from kit.hardware import profile
 from kit.launch import launch_plan
@@ -21,41 +16,31 @@ ENVIRON = "sglang/srt/environ.py"
 SPECULATIVE = "sglang/srt/arg_groups/speculative_hook.py"
 
 
-def source(version: str, path: str) -> str:
-    """The text of a file in the wheel of a version; skips where the wheel is not there."""
-    folder = os.environ.get("SGLANG_WHEELS")
-    wheels = sorted(Path(folder).glob(f"sglang-{version}-*.whl")) if folder else []
-    if not wheels:
-        pytest.skip(f"no wheel of sglang {version} in $SGLANG_WHEELS")
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        return wheel.read(path).decode()
-
-
 @pytest.mark.parametrize(("version", "default"), [("0.5.9", "False"), ("0.5.10", "True")])
 def test_weight_files_load_in_parallel_since_0_5_10(version: str, default: str) -> None:
-    assert f'extra_config.get("enable_multithread_load", {default})' in source(version, LOADER)
+    assert f'extra_config.get("enable_multithread_load", {default})' in in_wheel(version, LOADER)
     left = {one.flag for one in launch_plan(profile("h200x8"), version).left_out}
     assert ("--model-loader-extra-config" in left) == (default == "True")
 
 
 @pytest.mark.parametrize(("version", "default"), [("0.5.10", "False"), ("0.5.11", "True")])
 def test_spec_v2_is_off_by_default_up_to_0_5_10(version: str, default: str) -> None:
-    assert f"SGLANG_ENABLE_SPEC_V2 = EnvBool({default})" in source(version, ENVIRON)
+    assert f"SGLANG_ENABLE_SPEC_V2 = EnvBool({default})" in in_wheel(version, ENVIRON)
     asked = "SGLANG_ENABLE_SPEC_V2" in launch_plan(profile("h200x8"), version).env
     assert asked == (default == "False")
 
 
 def test_spec_v2_is_asked_for_beside_extra_buffer_in_0_5_10_and_gone_in_0_5_14() -> None:
     asks = "please use --mamba-scheduler-strategy extra_buffer and set SGLANG_ENABLE_SPEC_V2=1"
-    assert asks in source("0.5.10", ARGS)
-    assert "SGLANG_ENABLE_SPEC_V2 has been removed" in source("0.5.14", SPECULATIVE)
+    assert asks in in_wheel("0.5.10", ARGS)
+    assert "SGLANG_ENABLE_SPEC_V2 has been removed" in in_wheel("0.5.14", SPECULATIVE)
 
 
 @pytest.mark.parametrize(("version", "by_itself"), [("0.5.9", False), ("0.5.10", True)])
 def test_allreduce_fusion_is_on_by_itself_for_qwen35_since_0_5_10(
     version: str, by_itself: bool
 ) -> None:
-    text = source(version, ARGS)
+    text = in_wheel(version, ARGS)
     at = text.index("self.enable_flashinfer_allreduce_fusion = True")
     condition = text[text.rindex("is_h20_device = ", 0, at) : at]
     assert ("Qwen3_5MoeForConditionalGeneration" in condition) == by_itself
@@ -67,7 +52,7 @@ def test_allreduce_fusion_is_on_by_itself_for_qwen35_since_0_5_10(
 def test_blackwell_takes_trtllm_mha_by_itself_with_mtp_since_0_5_10(
     version: str, known: bool
 ) -> None:
-    text = source(version, ARGS)
+    text = in_wheel(version, ARGS)
     assert (re.search(r"sm100_default_attn_backend = .trtllm_mha.", text) is not None) == known
     p = profile("397b-bf16-b200x8")
     flags = {flag.name for flag in launch_plan(p, version).flags}
