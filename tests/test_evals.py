@@ -321,7 +321,10 @@ def test_recorded_answers_are_judged_the_same_today() -> None:
             assert judge(of[one.id], one.text) == (one.predicted, one.right)
 
 
-@pytest.mark.skipif(evals.sgl_eval.installed() is None, reason="needs sgl-eval (SGL_EVAL)")
+@pytest.mark.skipif(
+    evals.sgl_eval.installed() is None,
+    reason="sgl-eval wants 560 MB of its own: SGL_EVAL=/path/to/sgl-eval",
+)
 def test_sgl_eval_asks_the_same_problems(data: Path, adder: str) -> None:
     problems = evals.gsm8k.read(data, shots=0).first(5)
     report = asyncio.run(

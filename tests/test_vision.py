@@ -74,7 +74,9 @@ def test_a_grey_array_has_two_or_three_dimensions() -> None:
 
 
 def test_a_matplotlib_figure_is_drawn() -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(4, 3), dpi=100)
+    figure = pytest.importorskip(
+        "matplotlib.figure", reason="the course does without matplotlib: pip install matplotlib"
+    ).Figure(figsize=(4, 3), dpi=100)
     figure.subplots().bar(["a", "b"], [1, 2])
     opened = sent(image(figure))
     assert min(opened.size) > 200
