@@ -1,6 +1,5 @@
 import functools
-import importlib
-import json
+import inspect
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +8,6 @@ import nbformat
 import numpy as np
 import pytest
 
-import kit
 from kit.course.check import Exercise, check, exercises, hint, solution
 from kit.course.lessons import lessons
 from kit.errors import UnknownName
@@ -42,13 +40,17 @@ def imports(number):
     return re.findall(r"^(?:import|from) .*$", "\n".join(code), re.M)
 
 
+def scope_of(name, cells):
+    """What a learner has at hand: the lesson's imports, and the cell but its last line."""
+    scope = {}
+    exec("\n".join([*imports(name[:2]), *cells[name][0].rstrip().splitlines()[:-1]]), scope)
+    return scope
+
+
 @EVERY
 def test_its_blank_cell_runs_and_says_what_form_is_wanted(name, cells):
     (cell,) = cells[name]
-    *setup, last = [*imports(name[:2]), *cell.rstrip().splitlines()]
-    scope = {}
-    exec("\n".join(setup), scope)
-    verdict = eval(last, scope)
+    verdict = eval(cell.rstrip().splitlines()[-1], scope_of(name, cells))
     assert (verdict.mark, verdict.right) == ("○", False)
     exercise = exercises()[name]
     assert exercise.form in verdict.text
@@ -83,20 +85,25 @@ def test_the_solution_shows_the_working_and_no_wall(name):
 
 
 @pytest.mark.parametrize("name", [n for n, e in exercises().items() if e.cases])
-def test_a_function_shown_as_a_solution_runs_as_it_stands(name):
+def test_a_function_shown_as_a_solution_runs_in_the_lesson_as_it_stands(name, cells):
     source = solution(name).text.split("```")[1].removeprefix("python\n")
-    scope = {"json": json, "re": re}
+    scope = scope_of(name, cells)
+    asked = inspect.signature(list(scope.values())[-1])
     exec(source, scope)
-    assert check(name, list(scope.values())[-1]).right
+    given = scope[re.search(r"check\(.*, (\w+)\)", cells[name][0])[1]]
+    assert inspect.signature(given) == asked
+    assert check(name, given).right
 
 
 @pytest.mark.parametrize("name", [n for n, e in exercises().items() if e.working])
-def test_the_working_gives_the_answer(name):
+def test_the_working_gives_the_answer_in_the_lesson(name, cells):
     exercise = exercises()[name]
-    lesson = importlib.import_module(f"kit.course.exercises.lesson{name[:2]}")
     text = re.sub(r"(?<=\d),(?=\d{3})", "", exercise.working())
     text = text.translate(str.maketrans("×−", "*-"))
-    assert exercise.accepts(eval(text, {**vars(lesson), "kit": kit}))
+    scope = scope_of(name, cells)
+    if name == "06-3":  # its solution says which function that is
+        exec(exercise.solution.split("`")[1], scope)
+    assert exercise.accepts(eval(text, scope))
 
 
 @EVERY

@@ -270,21 +270,16 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-class _Bare(ast.NodeTransformer):
-    """Takes the annotations off: their names need not be known where a learner tries the code."""
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        assert node.value is not None
-        return ast.copy_location(ast.Assign([node.target], node.value), node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-
 def _source(function: Any) -> str:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    return ast.unparse(_Bare().visit(tree))
+    """A function as it is written, without annotations: their names need not be known where a
+    learner tries the code."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    (node,) = ast.parse("\n".join(lines)).body
+    assert isinstance(node, ast.FunctionDef)
+    for one in ast.walk(node):
+        if isinstance(one, ast.AnnAssign) and one.value is not None:
+            line = lines[one.lineno - 1]
+            before, value = line[: one.target.end_col_offset], line[one.value.col_offset :]
+            lines[one.lineno - 1] = f"{before} = {value}"
+    head = f"def {node.name}({', '.join(arg.arg for arg in node.args.args)}):"
+    return "\n".join([head, *lines[node.body[0].lineno - 1 :]])

@@ -107,7 +107,7 @@ EXERCISES = (
         "03-3",
         f"Which of the ways run {WANTED} requests at once on h200x8? Write a set of letters.",
         _holding,
-        hint="`plan(WAYS['a']).max_running_requests` answers for one of them.",
+        hint="`kit.plan(WAYS['a']).max_running_requests` answers for one of them.",
         solution="A limit that is raised is not a pool that grew: halve the state, or give each "
         "request fewer slots, and ask for them.",
         unit="letters",

@@ -86,7 +86,7 @@ EXERCISES = (
         lambda: conversation([*TURNS, NEXT]),
         hint="Every turn, each with its answer; nothing of the thinking; then the question.",
         solution="Answers stay, thoughts go, and the new question comes last.",
-        working=lambda: "conversation([*TURNS, NEXT])",
+        working=lambda: f"conversation([*TURNS, {NEXT}])",
         unit="messages",
     )
     .wrong(lambda: [*TURNS, NEXT], "the thinking is still in there.")

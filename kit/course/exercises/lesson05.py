@@ -91,7 +91,7 @@ EXERCISES = (
         _to_send,
         hint="One message, its content a list of three parts; `kit.vision.message` writes it.",
         solution="One message: both pictures, then the text.",
-        working=lambda: "[message(QUESTION, BEFORE, AFTER)]",
+        working=lambda: "[vision.message(QUESTION, BEFORE, AFTER)]",
         unit="messages",
     )
     .wrong(lambda: message(QUESTION, BEFORE, AFTER), "`messages` is a list of messages.")

@@ -124,7 +124,7 @@ EXERCISES = (
         "`replace(load, seed=…)`.",
         solution="Another seed, other requests: whoever compares adds --seed 1.",
         working=lambda: (
-            'replace(published("cookbook-throughput").workload, seed=42).total_output_tokens'
+            'replace(bench.published("cookbook-throughput").workload, seed=42).total_output_tokens'
         ),
         unit="tokens",
     )

@@ -32,10 +32,10 @@ def _no_box(text: str) -> float | None:
     return float(found[-1].replace(",", "")) if found else None
 
 
-def discordant(a: list[bool], b: list[bool]) -> tuple[int, int]:
-    only_a = sum(x and not y for x, y in zip(a, b, strict=True))
-    only_b = sum(y and not x for x, y in zip(a, b, strict=True))
-    return only_a, only_b
+def only_one(first: list[bool], second: list[bool]) -> tuple[int, int]:
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    return only_first, only_second
 
 
 def _totals(a: list[bool], b: list[bool]) -> tuple[int, int]:
@@ -48,7 +48,7 @@ def _together(a: list[bool], b: list[bool]) -> tuple[int, int]:
 
 
 def _swapped(a: list[bool], b: list[bool]) -> tuple[int, int]:
-    return discordant(b, a)
+    return only_one(b, a)
 
 
 EXERCISES = (
@@ -78,7 +78,7 @@ EXERCISES = (
         hint="`kit.intervals.wilson(right, asked)` gives both ends.",
         solution="One wrong of twenty is compatible with a model that fails every fifth time: such "
         "a check finds what is broken, and nothing finer.",
-        working=lambda: f"wilson({RIGHT}, {ASKED})[0]",
+        working=lambda: f"kit.intervals.wilson({RIGHT}, {ASKED})[0]",
         unit="a share from 0 to 1",
     )
     .wrong(lambda: RIGHT / ASKED, "that is the score itself, without its doubt.")
@@ -88,7 +88,7 @@ EXERCISES = (
         "09-3",
         "Write a function of two lists of True and False, the same questions in both: how many did "
         "only the first run get right, and how many only the second?",
-        lambda: discordant,
+        lambda: only_one,
         hint="Go through both at once, with `zip`. Questions that both got right, or neither, say "
         "nothing about the difference.",
         solution="The paired test needs these two counts and no more.",
