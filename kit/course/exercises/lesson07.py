@@ -121,7 +121,7 @@ EXERCISES = (
         "does it ask for in all?",
         lambda: replace(_RUN.workload, seed=42).total_output_tokens,
         hint="The lengths are drawn from a seed, and its default has changed: "
-        "`replace(load, seed=…)`.",
+        "`replace(crowd.workload, seed=…)`.",
         solution="Another seed, other requests: whoever compares adds --seed 1.",
         working=lambda: (
             'replace(bench.published("cookbook-throughput").workload, seed=42).total_output_tokens'
