@@ -10,7 +10,7 @@ import pytest
 from kit import bench
 from kit.capacity import Target, capacity_plan, export
 from kit.capacity.candidates import candidate_of, candidates
-from kit.capacity.judge import judge, refined
+from kit.capacity.judge import Point, judge, refined
 from kit.capacity.limits import limit
 from kit.capacity.prices import HOURS_PER_MONTH, Prices
 from kit.capacity.replica import Share, serve
@@ -241,3 +241,45 @@ def test_what_is_no_price_is_refused_in_two_lines(text):
 def test_a_price_for_a_gpu_that_is_not_tried_is_a_mistake():
     with pytest.raises(KitError, match="not among --gpu"):
         capacity_plan(target(), gpus=["h200"], prices=Prices.parse(["b200=4.5"]))
+
+
+@pytest.fixture(scope="module")
+def unpublished():
+    """No published run is of an RTX 4090, so TTFT's band is wide as soon as requests meet."""
+    asked = target(users=4, input_len=1000, ttft_ms=300.0, tpot_ms=50.0)
+    return capacity_plan(asked, ["9b"], gpus=["rtx4090"])
+
+
+def test_the_prediction_alone_and_the_band_are_both_told(unpublished):
+    best = unpublished.best
+    assert best.verdict == "holds"
+    alone = best.predicted
+    assert best.predicted_replicas < best.replicas
+    assert alone.keeps("marginal")
+    assert not alone.keeps("holds")
+    told = str(unpublished)
+    assert f"{best.predicted_gpus} GPUs in place of {best.gpus}" in told
+    assert "nothing is published of RTX 4090" in told
+    row = unpublished.to_json()["profiles"][0]
+    assert (row["gpus"], row["predicted_gpus"]) == (best.gpus, best.predicted_gpus)
+
+
+def test_one_fewer_than_the_prediction_alone_asks_for_breaks_the_promise():
+    asked = target(users=500, ttft_ms=300.0, tpot_ms=25.0)
+    option = judge(candidate_of(asked, profile("397b-fp8-b200x4"), SGLANG), asked, SGLANG)
+    assert option.predicted_replicas is None  # nobody looked yet
+    option = refined(option, SGLANG)
+    fewest = option.predicted_replicas
+    assert 1 < fewest < option.replicas
+    fewer = Share(asked, fewest - 1)
+    assert not Point.of(option.candidate, fewer, SGLANG).keeps("marginal")
+
+
+def test_what_it_says_to_measure_is_a_command_of_the_kit(unpublished):
+    from kit.cli.main import parser
+
+    (step,) = [s for s in unpublished.next_steps(unpublished.best) if "kit bench" in s]
+    line = step[step.index("kit bench") : -1].split()[1:]
+    asked = parser().parse_args(line)
+    assert asked.max_concurrency == 4
+    assert asked.goodput == ["ttft:300", "tpot:50"]

@@ -87,6 +87,8 @@ class Option:
     `point` is a replica under its even share of the load, `most` the heaviest load that one was
     seen to hold at this verdict, `beyond` the lightest that was seen to be too much: None where
     the target does not ask for so much. `tried` are other numbers of replicas, each its even share.
+    `predicted` is the even share of the fewest replicas that the prediction alone asks for, where
+    these are fewer.
     """
 
     candidate: Candidate
@@ -97,6 +99,7 @@ class Option:
     beyond: Point | None
     most: Point | None = None
     tried: tuple[Point, ...] = ()
+    predicted: Point | None = None
 
     @property
     def profile(self) -> Profile:
@@ -117,6 +120,20 @@ class Option:
         """Whether the prediction alone, without its band, would do with a replica less."""
         fewer = [p for p in self.tried if p.share.is_even and p.share.replicas == self.replicas - 1]
         return self.verdict == "holds" and any(point.keeps("marginal") for point in fewer)
+
+    @property
+    def predicted_replicas(self) -> int | None:
+        """The fewest that keep the bounds by the prediction, without its band; None where none
+        do, and before `refined` has looked for it."""
+        if self.predicted is not None:
+            return self.predicted.share.replicas
+        known = self.verdict == "marginal" or self.replicas == 1 or self.most is not None
+        return self.replicas if known and self.verdict != "does not hold" else None
+
+    @property
+    def predicted_gpus(self) -> int | None:
+        replicas = self.predicted_replicas
+        return None if replicas is None else replicas * self.candidate.gpus
 
     @property
     def output_per_s(self) -> float:
@@ -199,9 +216,21 @@ class _Search:
         )
 
 
+def _predicted(search: _Search, option: Option) -> Point | None:
+    """The fewest replicas that the prediction alone asks for, where these are fewer."""
+    if option.verdict != "holds":
+        return None
+    start = min(option.candidate.least_replicas, option.replicas)
+    fewest = _fewest(search.keeping("marginal"), start, option.replicas)
+    if fewest is None or fewest == option.replicas:
+        return None
+    return search.point(Share(option.target, fewest), whole=True)
+
+
 def refined(option: Option, sglang: str) -> Option:
-    """The same with how much a replica holds, between its share and that of one fewer; and what
-    one replica fewer and twice as many would give."""
+    """The same with how much a replica holds, between its share and that of one fewer; what one
+    replica fewer and twice as many would give; and the fewest that the prediction alone asks for.
+    """
     t, low, high = option.target, option.point, option.beyond
     if high is None or option.most is not None:  # nothing beyond it, or found already
         return option
@@ -209,10 +238,12 @@ def refined(option: Option, sglang: str) -> Option:
         return option
     search = _Search(option.candidate, t, sglang)
     others = {option.replicas - 1, min(2 * option.replicas, t.most_replicas)} - {option.replicas}
-    tried = tuple(search.point(Share(t, k), whole=True) for k in sorted(others) if k)
+    tried = [search.point(Share(t, k), whole=True) for k in sorted(others) if k]
+    predicted = _predicted(search, option)
+    tried += [] if predicted is None or predicted in tried else [predicted]
     while True:
         few, many = low.share.amount, high.share.amount
         if many - few <= max(_FINE * few, float(t.kind == "users")):
-            return replace(option, most=low, beyond=high, tried=tried)
+            return replace(option, most=low, beyond=high, tried=tuple(tried), predicted=predicted)
         middle = search.point(low.share.of((few + many) / 2))
         low, high = (middle, high) if middle.keeps(option.verdict) else (low, middle)

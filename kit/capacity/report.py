@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kit.capacity.candidates import options
-from kit.capacity.judge import Option
+from kit.capacity.judge import Option, Point
 from kit.capacity.target import Target
 from kit.launch import launch_plan
 from kit.sizing import explain
+from kit.speed.bands import unpublished
 
 if TYPE_CHECKING:
     from kit.capacity.plan import CapacityPlan
@@ -49,17 +51,38 @@ def _reasons(option: Option) -> Iterator[str]:
         return
     least = "at least " if option.beyond is None else ""
     yield f"a replica takes {least}{amount(t, option.capacity)}; {replicas(option)} for all"
-    if option.one_fewer_is_marginal:
+    if option.predicted is not None:
+        yield _apart(option, option.predicted)
+    elif option.one_fewer_is_marginal:
         yield f"{option.replicas - 1} would be marginal: enough by the prediction, not by its band"
+
+
+def _apart(option: Option, alone: Point) -> str:
+    """What the prediction alone asks for, and why the verdict asks for more."""
+    metric = alone.tightest
+    missing = unpublished(option.candidate.speed)
+    return (
+        f"the prediction alone asks for {_number(alone.share.replicas)}, "
+        f"{option.predicted_gpus} GPUs in place of {option.gpus}: "
+        f"{amount(option.target, alone.share.amount)} on each use {alone.expected:.2f} of the "
+        f"promise. But {metric.upper()} can be {alone.bands[metric].p90:.1f} times as long: "
+        + (f"nothing is published of {missing}" if missing else "published runs scatter so far")
+    )
 
 
 def replicas(option: Option) -> str:
     """ "3 replicas"."""
-    return f"{option.replicas} replica{'s' * (option.replicas != 1)}"
+    return _number(option.replicas)
+
+
+def _number(count: int) -> str:
+    return f"{count} replica{'s' * (count != 1)}"
 
 
 def next_steps(plan: CapacityPlan, option: Option) -> Iterator[str]:
     """What to change when more is asked, or this does not hold: each from figures of the plan."""
+    if option.predicted is not None:
+        yield f"measure before buying: {_measuring(plan.target, option.predicted)}"
     if option.verdict != "does not hold" and plan.target.kind != "trace":
         more = amount(plan.target, option.capacity * (option.replicas + 1))
         yield (
@@ -83,6 +106,22 @@ def next_steps(plan: CapacityPlan, option: Option) -> Iterator[str]:
         if better and q.gpu != p.gpu and q.model == p.model:
             yield f"another GPU: {q.title}, {other.gpus} GPUs in place of {option.gpus}"
             break
+
+
+def _measuring(t: Target, alone: Point) -> str:
+    """How one replica shows on which side of the band it is."""
+    load = amount(t, alone.share.amount)
+    done = f"{load} on one replica that keep the promise settle it"
+    if t.users is None or t.trace or t.think_s or t.shared_prefix or t.image_share:
+        return done
+    longest = [round((length or 1) * (1 + t.spread)) for length in (t.input_len, t.output_len)]
+    users = math.ceil(alone.share.amount)
+    promised = " ".join(f"{metric}:{ms:g}" for metric, ms in t.bounds_ms.items())
+    return (
+        f"{done} (kit bench --input-len {longest[0]} --output-len {longest[1]} --range-ratio "
+        f"{(1 - t.spread) / (1 + t.spread):.2f} --max-concurrency {users} "
+        f"--num-prompts {10 * users} --goodput {promised})"
+    )
 
 
 def _node(option: Option) -> str:
@@ -111,6 +150,8 @@ def option_json(plan: CapacityPlan, number: int, option: Option) -> dict[str, An
         "verdict": option.verdict,
         "replicas": option.replicas,
         "gpus": option.gpus,
+        "predicted_replicas": option.predicted_replicas,
+        "predicted_gpus": option.predicted_gpus,
         "replica_holds": round(option.capacity, 4),
         "replica_holds_at_least": option.beyond is None,
         "one_fewer_is_marginal": option.one_fewer_is_marginal,
@@ -163,14 +204,17 @@ def text(plan: CapacityPlan) -> Iterator[str]:
     yield f"  first out of {plan.limit(best)}"
     for step in plan.next_steps(best):
         yield f"  next: {step}"
+    if _differ(plan):
+        yield "GPUs: enough at the pessimistic end; predicted GPUs: by the prediction alone."
     yield "TTFT and TPOT: expected – at the pessimistic end, by which verdicts are given."
     yield str(plan.provenance)
 
 
 def _table(plan: CapacityPlan) -> Iterator[str]:
     """The first options, in columns as wide as their widest."""
-    head = ["", "profile", "options", "verdict", "GPUs", "replicas × holds", "TTFT ms", "TPOT ms"]
-    head += ["runs out of"]
+    head = ["", "profile", "options", "verdict", "GPUs"]
+    head += [_ALONE] if _differ(plan) else []
+    head += ["replicas × holds", "TTFT ms", "TPOT ms", "runs out of"]
     head += ["a month", "1M out"] if plan.prices.per_hour else []
     rows = [head, *(_row(plan, *pair) for pair in enumerate(plan.options[:SHOWN], 1))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -181,7 +225,13 @@ def _table(plan: CapacityPlan) -> Iterator[str]:
         ).rstrip()
 
 
-_NUMBERS = ("", "GPUs", "TTFT ms", "TPOT ms", "a month", "1M out")
+_ALONE = "predicted GPUs"
+_NUMBERS = ("", "GPUs", _ALONE, "TTFT ms", "TPOT ms", "a month", "1M out")
+
+
+def _differ(plan: CapacityPlan) -> bool:
+    """Whether a prediction alone asks for fewer GPUs than its pessimistic end."""
+    return any(option.predicted is not None for option in plan.options[:SHOWN])
 
 
 def _row(plan: CapacityPlan, number: int, option: Option) -> list[str]:
@@ -197,8 +247,9 @@ def _row(plan: CapacityPlan, number: int, option: Option) -> list[str]:
             return "–"
         return f"{ms:,.0f}" + (f" – {ms * band.p90:,.0f}" if band else "")
 
-    row = [str(number), p.title, options(p), option.verdict, str(option.gpus), holds]
-    row += [shown("ttft"), shown("tpot"), plan.limit(option).resource]
+    row = [str(number), p.title, options(p), option.verdict, str(option.gpus)]
+    row += [str(option.predicted_gpus or "–")] if _differ(plan) else []
+    row += [holds, shown("ttft"), shown("tpot"), plan.limit(option).resource]
     if plan.prices.per_hour:
         cost = plan.prices.cost(option)
         row += [f"{cost.per_month:,.0f}", f"{cost.per_million_output:.2f}"] if cost else ["–", "–"]

@@ -41,15 +41,26 @@ def load(requests: float) -> str:
     return "few" if requests <= FEW else "many"
 
 
-def distance(speed: SpeedModel) -> str:
-    """ "fitted": a machine of the fit; "known": its GPU and its model are in the fit; "new"."""
+def unpublished(speed: SpeedModel) -> str:
+    """What of a profile no cell of the fit has: "RTX 4090", "9b and RTX 4090", or the profile's
+    title where its GPU and its model are there, apart; "" for a machine of the fit."""
     origin, p = speed.constants.origin, speed.profile
     fitted = origin.machines if origin else ()
     if machine(p) in fitted:
-        return "fitted"
+        return ""
     models = {name.split()[0] for name in fitted}
     gpus = {name.split()[2].rsplit("x", 1)[0] for name in fitted}
-    return "known" if p.model.name in models and p.gpu.key in gpus else "new"
+    missing = [p.model.name] if p.model.name not in models else []
+    missing += [p.gpu.name] if p.gpu.key not in gpus else []
+    return " and ".join(missing) or p.title
+
+
+def distance(speed: SpeedModel) -> str:
+    """ "fitted": a machine of the fit; "known": its GPU and its model are in the fit; "new"."""
+    missing = unpublished(speed)
+    if not missing:
+        return "fitted"
+    return "known" if missing == speed.profile.title else "new"
 
 
 def band(quantity: Quantity, speed: SpeedModel, requests: float) -> Band | None:

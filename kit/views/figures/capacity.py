@@ -292,6 +292,7 @@ def _said(plan: CapacityPlan, front: Sequence[_Point]) -> str:
     return (
         f"{len(plan.holding)} of {len(plan.options)} profiles hold it with enough replicas; "
         f"first: {first.replicas} × {first.profile.title}, {first.gpus} GPUs"
+        + (f" ({first.predicted_gpus} by the prediction alone)" if first.predicted else "")
     )
 
 
