@@ -1,11 +1,9 @@
 """`kit doctor`: parts broken on purpose, each with its remedy; none of them breaks the doctor."""
 
-import http.server
 import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from servers import Handler, Server
 
 from kit.cli import main
 from kit.course.doctor import Finding, Machine, Report, checks, examine, machine, packages
@@ -176,26 +175,15 @@ def test_a_containers_limit_counts_where_it_is_less(
 def answering(reply: bytes) -> Iterator[int]:
     """A program on a port of this machine that answers every GET so; it keeps what it was sent."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Noting(Handler):
         def do_GET(self) -> None:
             sent.append(str(self.headers))
-            self.send_response(200)
-            self.send_header("content-length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply)
-
-        def log_message(self, *words: object) -> None:
-            pass
+            self.reply(reply)
 
     sent: list[str] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with Server(Noting) as server:
         yield server.server_port
         assert not [head for head in sent if "authorization" in head.lower()]
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_port_that_another_program_holds_says_how_to_go_on() -> None:

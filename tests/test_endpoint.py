@@ -8,11 +8,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import openai
 import pytest
+from servers import Handler, Server
 
 from kit import endpoint, http, server_identity
 from kit.endpoint import Endpoint, base_url, connect
@@ -32,35 +31,19 @@ class Stub:
     def __enter__(self) -> Stub:
         stub = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Noting(Handler):
             def do_GET(self) -> None:
                 stub.authorizations.append(self.headers["authorization"])
                 missing = (404, "text/plain", "no such page")
                 status, media, body = stub.answers.get(self.path, missing)
-                self.send_response(status)
-                self.send_header("content-type", media)
-                self.send_header("content-length", str(len(body.encode())))
-                self.end_headers()
-                self.wfile.write(body.encode())
+                self.reply(body.encode(), status, content_type=media)
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = Server(Noting)
+        self.port, self.url = self._server.server_port, self._server.url
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def port(self) -> int:
-        return self._server.server_address[1]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def __exit__(self, *error: object) -> None:
+        self._server.__exit__(*error)
 
 
 def serving(*models: str) -> Stub:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import ClassVar
 
 import pytest
+from servers import Handler, Server
 
 import kit
 from kit import evals
@@ -33,17 +32,15 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-class Adder(BaseHTTPRequestHandler):
+class Adder(Handler):
     """A model that adds, and is wrong for every fifth question; after `dies_after` it is gone."""
 
     protocol_version = "HTTP/1.0"
     asked: ClassVar[list[int]] = []
     dies_after = 10**9
 
-    def log_message(self, *_: object) -> None: ...
-
     def do_GET(self) -> None:
-        self._send({"data": [{"id": "adder"}]}) if self.path.endswith("models") else self._send({})
+        self.reply({"data": [{"id": "adder"}]} if self.path.endswith("models") else {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -58,7 +55,7 @@ class Adder(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": text}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-            self._send(
+            self.reply(
                 {"id": "a", "object": "chat.completion", "choices": [choice], "usage": usage}
             )
             return
@@ -76,30 +73,12 @@ class Adder(BaseHTTPRequestHandler):
             self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
         self.wfile.write(b"data: [DONE]\n\n")
 
-    def _send(self, body: object) -> None:
-        raw = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, *_: object) -> None: ...  # a client that is gone
-
 
 @pytest.fixture
 def adder() -> Iterator[str]:
     Adder.asked, Adder.dies_after = [], 10**9
-    server = Server(("127.0.0.1", 0), Adder)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with Server(Adder) as server:
+        yield server.url
 
 
 def test_the_published_runs_are_what_their_lines_say() -> None:

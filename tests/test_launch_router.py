@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 import yaml
+from servers import Handler, Server
 
 from kit.endpoint import connect
 from kit.errors import KitError
@@ -54,7 +51,7 @@ def test_what_is_no_set_of_replicas_is_refused(urls):
         router_plan(urls)
 
 
-class _Router(BaseHTTPRequestHandler):
+class _Router(Handler):
     """Answers as sglang-router 0.3.2 does; tests/router asks the real one."""
 
     def do_GET(self) -> None:
@@ -62,22 +59,14 @@ class _Router(BaseHTTPRequestHandler):
             "/v1/models": {"object": "list", "data": [{"id": "m", "owned_by": "local"}]},
             "/get_model_info": {"model_path": "m"},
         }.get(self.path)
-        self.send_response(200 if found else 404)
-        if self.path == "/get_model_info":
-            self.send_header("x-kit-twin", "profile=h200x8; sglang=0.5.23; speed=2")
-        body = json.dumps(found or {}).encode()
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
+        twin = {"x_kit_twin": "profile=h200x8; sglang=0.5.23; speed=2"}
+        own = twin if self.path == "/get_model_info" else {}
+        self.reply(found or {}, 200 if found else 404, **own)
 
 
 def test_twins_behind_a_router_are_called_simulated():
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Router) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = connect(f"http://127.0.0.1:{server.server_port}", quiet=True)
-        server.shutdown()
+    with Server(_Router) as server:
+        found = connect(server.url, quiet=True)
     assert found.kind == "twin"
     assert found.speed == 2
     assert found.provenance.kind == "simulated"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import io
-import socketserver
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from PIL import Image
+from servers import Handler, Server
 
 from kit.errors import EndpointError, InvalidValue, KitError
 from kit.vision import image
@@ -23,19 +22,19 @@ def red() -> bytes:
     return out.getvalue()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Pictures(Handler):
     def do_GET(self) -> None:
         name = self.path.partition("?")[0]
         if name == "/red.png":
-            self._send(red())
+            self.reply(red())
         elif name == "/moved":
-            self._send(b"", 302, "/red.png")
+            self.reply(b"", 302, location="/red.png")
         elif name == "/to-a-file":
-            self._send(b"", 302, "file:///etc/passwd")
+            self.reply(b"", 302, location="file:///etc/passwd")
         elif name == "/large":
-            self._send(b"x" * 5000)
+            self.reply(b"x" * 5000)
         elif name == "/page.png":
-            self._send(b"<!doctype html><p>sign in</p>")
+            self.reply(b"<!doctype html><p>sign in</p>")
         elif name == "/cut":
             self.send_response(200)
             self.send_header("Content-Length", "9999")
@@ -51,35 +50,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def _send(self, body: bytes, status: int = 200, location: str = "") -> None:
-        self.send_response(status)
-        if location:
-            self.send_header("Location", location)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what some of these tests are about."""
-
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Handler)
-    server.released = threading.Event()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.released.set()  # type: ignore[attr-defined]
-    server.shutdown()
-    server.server_close()
+    with Server(Pictures) as server:
+        server.released = threading.Event()  # type: ignore[attr-defined]
+        yield server.url
+        server.released.set()  # type: ignore[attr-defined]
 
 
 def test_a_picture_is_fetched_here_and_sent_as_itself(web: str) -> None:

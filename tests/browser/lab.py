@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,10 @@ from typing import Any, Self
 
 from playwright.sync_api import Browser, Locator, Page, Playwright
 from playwright.sync_api import TimeoutError as TooLate
+from servers import start, stop
+
+from kit.http import get_json
+from kit.server.processes import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
@@ -40,7 +42,7 @@ class Lab:
         config = self._home / "config" / "labconfig" / "page_config.json"
         config.parent.mkdir(parents=True)
         config.write_text(json.dumps(_QUIET))
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         env = os.environ | {
             "JUPYTER_CONFIG_DIR": str(self._home / "config"),
@@ -53,11 +55,12 @@ class Lab:
         command += [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
         command += [f"--ServerApp.root_dir={self.folder}", "--ServerApp.disable_check_xsrf=True"]
         command += ["--LabApp.expose_app_in_browser=True"]
-        self._log = (self._home / "lab.log").open("wb")
-        self._process = subprocess.Popen(
-            command, env=env | self._env, stdout=self._log, stderr=subprocess.STDOUT
+        self._process = start(
+            command,
+            lambda: get_json(self.url, "/api/status") is not None,
+            self._home / "lab.log",
+            env=env | self._env,
         )
-        self._wait()
         return self
 
     def __exit__(
@@ -70,13 +73,7 @@ class Lab:
             for kernel in self.api("api/kernels"):
                 self.api(f"api/kernels/{kernel['id']}", "DELETE")
         finally:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._log.close()
+            stop(self._process)
             shutil.rmtree(self._home, ignore_errors=True)
 
     def api(self, path: str, method: str = "GET") -> Any:
@@ -85,20 +82,6 @@ class Lab:
         with urllib.request.urlopen(request, timeout=10) as response:
             text = response.read()
         return json.loads(text) if text else None
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                self.api("api/status")
-            except OSError:
-                if self._process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            else:
-                return
-        self._process.kill()
-        raise RuntimeError(f"JupyterLab did not start:\n{(self._home / 'lab.log').read_text()}")
 
 
 class Notebook:
@@ -211,10 +194,3 @@ def launch(playwright: Playwright) -> Browser:
             "--font-render-hinting=none",
         ],
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port

@@ -9,13 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import yaml
+from servers import stop
 
 from kit.course.lessons import lessons
 from kit.hardware import profile
@@ -173,17 +173,11 @@ def test_the_images_steps_make_a_course_that_opens_and_is_healthy(tmp_path):
     health = json.loads(check.replace("8888", port)[check.index("CMD") + 3 :])
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("KIT_", "PYTHON"))}
     environment["PATH"] = f"{course / 'bin'}{os.pathsep}{environment['PATH']}"
-    with open(tmp_path / "log", "wb") as log:
-        lab = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    try:
-        ends = time.monotonic() + 60
-        while subprocess.run(health, env=environment, capture_output=True).returncode:
-            assert lab.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < ends, (tmp_path / "log").read_text()
-            time.sleep(0.5)
-    finally:
-        lab.terminate()
-        lab.wait(20)
+
+    def healthy() -> bool:
+        return subprocess.run(health, env=environment, capture_output=True).returncode == 0
+
+    stop(start(command, healthy, tmp_path / "log", cwd=tmp_path, env=environment), 20)
     assert len(list((tmp_path / "work").glob("*.ipynb"))) >= 12
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 import psutil
+from servers import start, stop
 
+from kit.http import get_json
 from kit.server.processes import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -55,16 +55,13 @@ class Hub:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("KIT_", "PYTHON"))}
         environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
         environment |= {"KIT_HUB_PASSWORD": PASSWORD, "KIT_HUB_FOLDER": str(self.folder)}
-        self._log = (self.folder / "hub.log").open("wb")
-        command = [BIN / "jupyterhub", "-f", self._config]
-        self._process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=self._log, stderr=self._log
+        self._process = start(
+            [BIN / "jupyterhub", "-f", self._config],
+            lambda: get_json(self.url, "/hub/api/") is not None,
+            self.folder / "hub.log",
+            cwd=self.folder,
+            env=environment,
         )
-        until_s = time.monotonic() + 60
-        while not self._answers():
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < until_s, self.log
-            time.sleep(0.2)
         return self
 
     def __exit__(
@@ -74,15 +71,10 @@ class Hub:
         trace: TracebackType | None,
     ) -> None:
         family = self.processes()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        stop(self._process, 20)
         for one in family:
             if one.is_running():
                 one.kill()
-        self._log.close()
 
     @property
     def log(self) -> str:
@@ -99,7 +91,8 @@ class Hub:
         environment = os.environ | {"JUPYTERHUB_API_TOKEN": self.token}
         command = [BIN / "python", "-m", "jupyterhub_idle_culler", f"--timeout={timeout_s}"]
         command += ["--cull-every=1", f"--url={self.url}hub/api"]
-        return subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        with (self.folder / "hub.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def processes(self, of: str = "") -> list[psutil.Process]:
         """Of the hub, or of one learner: the server, kernels, twins (which are nobody's child)."""
@@ -113,12 +106,6 @@ class Hub:
             if belongs and one.pid != os.getpid():
                 found.append(one)
         return found
-
-    def _answers(self) -> bool:
-        try:
-            return httpx2.get(f"{self.url}hub/api/", trust_env=False).status_code == 200
-        except httpx2.HTTPError:
-            return False
 
 
 def memory_mb(processes: list[psutil.Process]) -> float:

@@ -1,16 +1,10 @@
-"""The site of `make lite` in chromium: from a plain file server, below a path, and without any
-other host."""
+"""The site of `make lite` in chromium, below a path, and without any other host."""
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +13,6 @@ SITE = Path(os.environ.get("KIT_LITE_SITE") or ROOT / "build" / "lite")
 CHROMIUM = "/usr/bin/chromium"
 BELOW = "a/course"  # the path that the site is served below
 TABLET = (820, 1180)
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def translate_path(self, path: str) -> str:
-        return super().translate_path(path.removeprefix(f"/{BELOW}"))
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of the site, by Python's own file server."""
-    handler = functools.partial(_Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{BELOW}/"
-        server.shutdown()
 
 
 def launch(playwright: Any, profile: Path, size: tuple[int, int] = (1280, 900)) -> Any:

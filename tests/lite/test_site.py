@@ -7,12 +7,9 @@ say in JupyterLab.
 
 from __future__ import annotations
 
-import http.server
 import os
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import nbclient
 import nbformat
 import psutil
 import pytest
+from servers import Handler, Server, folder_served
 
 from . import site
 from .site import ROOT, TABLET, Page
@@ -52,7 +50,7 @@ def address() -> Iterator[str]:
         pytest.skip("no site: make lite")
     if not Path(site.CHROMIUM).exists():
         pytest.skip(f"no chromium at {site.CHROMIUM}: apt-get install chromium")
-    with site.served() as address:
+    with folder_served(site.SITE, f"/{site.BELOW}") as address:
         yield address
 
 
@@ -179,20 +177,14 @@ def _memory_mb() -> float:
     return sum(p.memory_full_info().pss for p in mine if "chrom" in p.name()) / 1e6
 
 
-class _Server(http.server.BaseHTTPRequestHandler):
+class _Model(Handler):
     """A model server that lets pages read its answers, or does not."""
 
     allows = True
 
     def do_GET(self) -> None:
-        body = b'{"data": [{"id": "qwen3.5-test"}]}' if "models" in self.path else b"{}"
-        self.send_response(200)
-        if self.allows:
-            self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        body = {"data": [{"id": "qwen3.5-test"}]} if "models" in self.path else {}
+        self.reply(body, **({"access_control_allow_origin": "*"} if self.allows else {}))
 
     def do_OPTIONS(self) -> None:
         self.send_response(204)
@@ -201,22 +193,13 @@ class _Server(http.server.BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Headers", "*")
         self.end_headers()
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def servers() -> Iterator[list[str]]:
     """The URLs of a server that allows other origins and of one that does not."""
-    with ExitStack() as stack:
-        urls = []
-        for allows in (True, False):
-            kind = type("Server", (_Server,), {"allows": allows})
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
-            stack.callback(server.shutdown)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            urls.append(f"http://127.0.0.1:{server.server_port}")
-        yield urls
+    keeping = type("Keeping", (_Model,), {"allows": False})
+    with Server(_Model) as one, Server(keeping) as other:
+        yield [one.url, other.url]
 
 
 def test_stop_ends_a_stream_a_live_server_is_reached_and_what_was_typed_stays(

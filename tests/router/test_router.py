@@ -10,22 +10,22 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from servers import start
 
 from kit import bench
 from kit.chat import StreamCut, stream
 from kit.endpoint import Endpoint, connect
 from kit.hardware import profile
-from kit.http import get, get_json
+from kit.http import get_json
 from kit.launch.router import POLICIES, router_plan
+from kit.server.processes import free_port
 from kit.twin import process
 from kit.twin.process import TwinProcess
 
@@ -58,23 +58,27 @@ class Routed:
 @pytest.fixture
 def routed(tmp_path: Path) -> Iterator[Routed]:
     twins = [process.start(speed=SPEED) for _ in range(2)]
-    port, metrics = _free_port(), _free_port()
+    port, metrics = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
     plan = router_plan([twin.url for twin in twins], policy="round_robin", port=port)
     argv = plan.argv()
     argv[argv.index("--prometheus-port") + 1] = str(metrics)
-    with (tmp_path / "router.log").open("wb") as log:
-        router = subprocess.Popen(
-            [str(PYTHON), *argv[1:]], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+
+    def ready() -> bool:
+        found = get_json(url, "/readiness")
+        return isinstance(found, dict) and found.get("healthy_workers") == 2
+
+    log = tmp_path / "router.log"
+    try:
+        router = start([PYTHON, *argv[1:]], ready, log, START_S, start_new_session=True)
         try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, router)
             yield Routed(url, twins)
         finally:
             router.kill()
             router.wait()
-            for twin in twins:
-                twin.close()
+    finally:
+        for twin in twins:
+            twin.close()
 
 
 def test_every_flag_of_the_plan_is_one_of_its_parser() -> None:
@@ -184,21 +188,3 @@ def test_two_replicas_behind_it_serve_as_two_schedulers_do(routed: Routed) -> No
     half = bench.simulate(profile("h200x8"), one)
     assert both.e2e_latency.mean == pytest.approx(half.e2e_latency.mean, rel=0.3)
     assert both.output_throughput == pytest.approx(2 * half.output_throughput, rel=0.3)
-
-
-def _wait_until_ready(url: str, router: subprocess.Popen[bytes]) -> None:
-    until_s = time.monotonic() + START_S
-    while time.monotonic() < until_s:
-        assert router.poll() is None, "the router ended"
-        ready = get_json(url, "/readiness")
-        if isinstance(ready, dict) and ready.get("healthy_workers") == 2:
-            return
-        time.sleep(0.2)
-    pytest.fail(f"the router did not come up: {get(url + '/readiness').summary}")
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port

@@ -33,10 +33,10 @@ CHOICES: dict[str, Any] = {"auto": None, "required": "required", "named": NAMED,
 
 
 @contextmanager
-def twin_of(profile: str) -> Iterator[str]:
-    """The URL of a twin that plays `profile`, in the course's own environment."""
+def twin_of(profile: str, speed: int = 200) -> Iterator[str]:
+    """The URL of a twin that simulates `profile`, in the course's own environment."""
     argv = [TWINS_PYTHON, "-m", "kit.twin", "--parent-stdin"]
-    argv += ["--profile", profile, "--port", "0", "--speed", "200"]
+    argv += ["--profile", profile, "--port", "0", "--speed", f"{speed}"]
     running = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert running.stdout is not None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pieces import twin_of
 from sglang.benchmark import serving
 from sglang.benchmark.datasets import image as their_images
 from sglang.benchmark.datasets.random import sample_random_requests
@@ -204,18 +205,10 @@ def kit_bench(url: str, *options: str) -> str:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """(their print, ours, their line, ours) of the same requests to the same twin, with MTP."""
     folder = tmp_path_factory.mktemp("both")
-    argv = [str(ROOT / ".venv" / "bin" / "python"), "-m", "kit.twin", "--parent-stdin"]
-    argv += ["--profile", "h200x8", "--port", "0", "--speed", "1"]
-    twin = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert twin.stdout is not None
     theirs, ours = folder / "theirs.jsonl", folder / "ours.jsonl"
     slo = ("--goodput", "ttft:400", "tpot:40")
-    try:
-        url = json.loads(twin.stdout.readline())["url"]
+    with twin_of("h200x8", speed=1) as url:
         printed = bench_serving(url, theirs, *slo), kit_bench(url, "--out", str(ours), *slo)
-    finally:
-        twin.kill()
-        twin.communicate()
     return (*printed, json.loads(theirs.read_text()), json.loads(ours.read_text()))
 
 

@@ -6,9 +6,7 @@ Nothing of it runs, nothing is fetched, and no text holds a frame up.
 from __future__ import annotations
 
 import functools
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 from browser.conftest import OpenNotebook, browser, open_notebook  # noqa: F401
 from browser.lab import Notebook
 from scripted import DONE, Drop, Scripted, chunk, finish, say, think
+from servers import Handler, Server, folder_served
 
 from kit.views import html_export
 from kit.views.frontend import STATIC
@@ -52,22 +51,15 @@ BAD = """() => {
 }"""
 
 
-class Collector(http.server.ThreadingHTTPServer):
+class Collector(Server):
     """Writes down who asks it for anything."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Answer)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__(_Answer)
 
 
-class _Answer(http.server.BaseHTTPRequestHandler):
+class _Answer(Handler):
     server: Collector
 
     def do_GET(self) -> None:
@@ -76,9 +68,6 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     do_POST = do_GET
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 def numbered(form: str) -> Any:
@@ -300,28 +289,11 @@ DRAW = """async ([text, pieces]) => {
 }"""
 
 
-class _Static(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if self.path != "/":
-            super().do_GET()
-            return
-        page = b'<!doctype html><link rel=stylesheet href="/stream.css"><body style="width:900px">'
-        self.send_response(200)
-        self.send_header("content-type", "text/html")
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def static() -> Iterator[str]:
-    handler = functools.partial(_Static, directory=str(STATIC))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    page = b'<!doctype html><link rel=stylesheet href="/stream.css"><body style="width:900px">'
+    with folder_served(STATIC, pages={"/": page}) as address:
+        yield address
 
 
 def longest_ms(trace: bytes) -> float:

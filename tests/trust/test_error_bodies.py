@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from servers import Handler, Server
 
 import kit
 from kit import chat
@@ -15,18 +14,11 @@ from kit.error_body import MAX_ERROR_BYTES
 from kit.errors import EndpointError
 
 
-class Endless(BaseHTTPRequestHandler):
+class Endless(Handler):
     sent = 0
 
-    def log_message(self, *_: object) -> None: ...
-
     def do_GET(self) -> None:
-        body = b'{"data": [{"id": "m"}]}'
-        self.send_response(200 if self.path.endswith("models") else 404)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("content-type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply({"data": [{"id": "m"}]}, 200 if self.path.endswith("models") else 404)
 
     def do_POST(self) -> None:
         self.send_response(400)
@@ -43,11 +35,8 @@ class Endless(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endless() -> Iterator[kit.Endpoint]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield kit.connect(f"http://127.0.0.1:{server.server_port}", quiet=True)
-    server.shutdown()
-    server.server_close()
+    with Server(Endless) as server:
+        yield kit.connect(server.url, quiet=True)
 
 
 def test_an_endless_error_is_read_up_to_a_limit(endless: kit.Endpoint) -> None:

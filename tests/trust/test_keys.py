@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import http.server
 import io
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Handler, Server
 
 import kit
 from kit import chat, endpoint, vision
@@ -39,23 +38,16 @@ LEAK = KEY[3:9]  # spelt so that no traceback of these tests holds it
 UNSENDABLE = ("\n", "\r\n", "\0", "é", "–", " ", "\t", "\x1b[31m", "\ud800", "🙂")
 
 
-class Repeater(http.server.ThreadingHTTPServer):
+class Repeater(Server):
     """A server that takes every request, notes its key, and repeats it in each error."""
 
-    daemon_threads = True
-
     def __init__(self, status: int = 200, location: str = "") -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.location = status, location
         self.keys: list[str | None] = []
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Repeating)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Repeating(Handler):
     server: Repeater
 
     def do_GET(self) -> None:
@@ -72,24 +64,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(400, {"message": f"wrong key {self.headers['authorization']}", "code": 400})
 
     def _send(self, status: int, said: dict[str, Any]) -> None:
-        body = json.dumps(said).encode()
-        self.send_response(status)
-        if self.server.location:
-            self.send_header("location", self.server.location + self.path)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        to = self.server.location
+        self.reply(said, status, **({"location": to + self.path} if to else {}))
 
 
 @pytest.fixture
 def repeater() -> Iterator[Repeater]:
-    server = Repeater()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Repeater() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from servers import Handler, Server
 from starlette.testclient import TestClient
 
 from kit.twin import fetch
@@ -82,7 +81,7 @@ class Site:
         self.asked: list[str] = []
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Noting(Handler):
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
                 status, location, content = outer.answer(self.path)
@@ -95,12 +94,8 @@ class Site:
                         if self.path == "/drip":
                             time.sleep(0.05)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(Noting)
         self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         if path == "/moved":
@@ -115,9 +110,8 @@ class Site:
 @pytest.fixture
 def site() -> Iterator[Site]:
     made = Site()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with made.server:
+        yield made
 
 
 @pytest.fixture
