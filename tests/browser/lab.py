@@ -143,7 +143,9 @@ class Notebook:
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Wait until every code cell has a number: all have run."""
         try:
-            self.page.wait_for_function(f"({WAITING})().length === 0", timeout=timeout_s * 1000)
+            self.page.wait_for_function(
+                f"({WAITING})().length === 0", timeout=timeout_s * 1000, polling=250
+            )
         except TooLate as error:
             waiting, kernel = self.page.evaluate(f"[({WAITING})(), {KERNEL}.status]")
             said = "\n".join(self.console[-20:])

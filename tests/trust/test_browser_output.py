@@ -155,7 +155,7 @@ def test_hostile_answers_stay_text_in_jupyterlab_and_in_the_page(
     with Scripted(functools.partial(play, hostile)) as server:
         notebook = open_notebook(with_extras(hostile, server.url), size=(1200, 900))
         notebook.run_all()
-        notebook.wait_until_done(240)
+        notebook.wait_until_done(500)
         page = notebook.page
         for fold in page.locator("button.kit-fold").all():
             fold.dispatch_event("click")
