@@ -6,9 +6,11 @@ import asyncio
 import json
 import re
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -312,6 +314,48 @@ class Says:
 
 def refuses(*_: Any) -> Any:
     raise AssertionError("it was asked")
+
+
+def test_where_many_wait_for_it_the_next_is_told_to_ask_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In SGLang's form of an error; who waits is answered, and so is the next after them."""
+    go = threading.Event()
+
+    def waits() -> Any:
+        go.wait(20)
+        return Says(AssistantTurn(None, "73"))
+
+    instead(monkeypatch, waits)
+    monkeypatch.setattr("kit.twin.llama_cpp.MOST_WAITING", 3)
+    busy = Twin("h200x8", speed=200)
+    with (
+        TestClient(app(busy), base_url="http://127.0.0.1") as client,
+        ThreadPoolExecutor(3) as learners,
+    ):
+        asked = [learners.submit(ask, client) for _ in range(3)]
+        try:
+            wait_until(lambda: busy.pocket.waiting == 3)
+            body = {"messages": [said(SUM)], "stream": True}
+            refused = client.post("/v1/chat/completions", json=body)
+            told = {"text": render([said(SUM)]), "sampling_params": {"max_new_tokens": 9}}
+            native = client.post("/generate", json=told)
+            assert ask(client, "Hello").headers["x-kit-author"] == "authored"
+        finally:
+            go.set()
+        assert [message(one.result())["content"] for one in asked] == ["73"] * 3
+        assert message(ask(client))["content"] == "73"
+    for answer in (refused, native):
+        assert answer.status_code == answer.json()["code"] == 503
+        assert answer.json()["object"] == "error"
+        assert "Ask again in" in answer.json()["message"]
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_without_llama_cpp_the_twin_works_as_before(

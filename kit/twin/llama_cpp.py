@@ -30,13 +30,19 @@ from kit.pocket import WEIGHTS, insist_on_released
 from kit.provenance import Author, AuthorKind
 from kit.twin.authored import AssistantTurn, FunctionCall, notice
 from kit.twin.chat_format import THINK, TURN, offered
+from kit.twin.errors import Refused, error
 from kit.twin.workers import run_in
 
 _LONGEST_TOKEN = 40  # characters: a prompt of more per token of the context is not even tokenized
+MOST_WAITING = 256  # prompts: 20 s of them on a core of their own
 MAX_TOKENS = 400  # longer than anything it was trained to say
 NEEDS = ("avx2", "bmi2", "f16c", "fma")  # instructions that its x86 wheel was built with
 _CALL = re.compile(r"<tool_call>\s*<function=([^>\n]+)>(.*?)(</function>|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_FULL = (
+    f"The pocket model answers one prompt at a time, and {MOST_WAITING} wait already. Ask again in "
+    "half a minute, or connect to a server with a model for many."
+)
 _FORCED = "<tool_call>\n<function="
 
 
@@ -212,6 +218,7 @@ class PocketWriter:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "pocket")
+        self.waiting = 0  # prompts, that which is being answered among them
         self._reported: set[str] = set()
 
     def close(self) -> None:
@@ -227,9 +234,12 @@ class PocketWriter:
         near: Callable[[], Sequence[str]] = tuple,
     ) -> AssistantTurn:
         """The model's answer to a prompt in Qwen3.5's chat format, or the notice: why, and which
-        prompts are `near`."""
+        prompts are `near`. Raises Refused, 503, where too many wait already."""
+        if self.waiting >= MOST_WAITING:
+            raise Refused(503, error(_FULL, "ServiceUnavailable", 503))
         began_s = monotonic()
         answer = partial(_answer, prompt, thinking, tools, must_call)
+        self.waiting += 1
         try:
             turn = await run_in(self._thread, answer)
         except PocketUnavailable as problem:
@@ -238,6 +248,8 @@ class PocketWriter:
                 print(f"twin: no pocket model: {problem.what} → {problem.hint}", file=sys.stderr)
             why = f"The pocket model cannot answer: {problem.what}. → {problem.hint}."
             turn = notice(thinking, why, near())
+        finally:
+            self.waiting -= 1
         return replace(turn, held_s=monotonic() - began_s)
 
 
