@@ -52,6 +52,7 @@ _HOME = {
     "launch_plan": "launch",
     "connect": "endpoint",
     "author": "chat.author",
+    "notice": "chat.author",
     "fold": "views.fold",
     "guess": "views.widgets.guess",
 }

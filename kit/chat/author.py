@@ -2,6 +2,7 @@
 
 reply = client.chat.completions.create(…)  # plain openai
 kit.author(reply)                          # "authored reply"
+kit.notice(reply)                          # "", or why this reply is no answer to count
 """
 
 from __future__ import annotations
@@ -31,13 +32,30 @@ def author(reply: Any) -> str:
     `reply` is a completion, a chunk of a stream, or a list of its chunks; or anything of this kit
     that has an `author`.
     """
+    return _author(reply).title
+
+
+def notice(reply: Any) -> str:
+    """Why a reply is no answer to score, check or count: the twin's notice, after "not here".
+    Empty where a model or the authors of this course wrote it. `reply` as for `author`, but for a
+    chunk, which has a piece of the text alone.
+    """
+    if _author(reply).kind is not AuthorKind.NOTICE:
+        return ""
+    text = getattr(reply, "answer", None)
+    if text is None:
+        text = next((choice.message.content for choice in reply.choices), "")
+    return f"not here: no model answered this, so it does not count\n\n{text or ''}".strip()
+
+
+def _author(reply: Any) -> Author:
     if isinstance(reply, list | tuple) and reply:
-        return author(reply[-1])
+        return _author(reply[-1])
     known = getattr(reply, "author", None)
     if isinstance(known, Author):
-        return known.title
+        return known
     start, model = str(getattr(reply, "id", "")), str(getattr(reply, "model", "") or "unknown")
     for kind in AuthorKind:
         if start.startswith(kind.mark):
-            return Author(kind, card().name if kind is AuthorKind.POCKET else "").title
-    return author_of(None, model).title
+            return Author(kind, card().name if kind is AuthorKind.POCKET else "")
+    return author_of(None, model)
