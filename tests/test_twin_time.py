@@ -51,9 +51,11 @@ async def twin_in_this_loop(speed: float) -> AsyncIterator[tuple[Twin, Endpoint]
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     url, label = f"http://127.0.0.1:{port}", simulated(f"twin of {PROFILE}")
-    yield twin, Endpoint(url, twin.model, None, "twin", PROFILE, speed, "0.5.23", label)
-    server.should_exit = True
-    await serving
+    try:
+        yield twin, Endpoint(url, twin.model, None, "twin", PROFILE, speed, "0.5.23", label)
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @asynccontextmanager
@@ -66,10 +68,12 @@ async def busy_loop(block_s: float, free_s: float = 0.002) -> AsyncIterator[None
             await asyncio.sleep(free_s)
 
     task = asyncio.create_task(hog())
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def measured_in_a_busy_loop(workload: Workload, speed: float, block_s: float = 0.01) -> Report:
@@ -107,6 +111,25 @@ def test_rows_in_a_busy_loop_are_those_of_the_simulation(workload: Workload) -> 
     found = measured_in_a_busy_loop(workload, speed=10.0)
     assert found.completed == workload.num_prompts
     assert_same_rows(found, predict(PROFILE, workload))
+
+
+async def no_wait(_: twin_engine.Engine) -> None:
+    """In place of standing still."""
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("_wait_for_announced", no_wait), ("_announced_s", float("inf"))],
+    ids=["does not stand still", "expects nobody"],
+)
+def test_the_proof_that_those_rows_differ_where_the_clock_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, name: str, instead: object
+) -> None:
+    monkeypatch.setattr(twin_engine.Engine, name, instead)
+    workload = Workload(500, 60, 16, max_concurrency=8)
+    found = measured_in_a_busy_loop(workload, speed=10.0)
+    with pytest.raises(AssertionError, match="_ms"):
+        assert_same_rows(found, predict(PROFILE, workload))
 
 
 def test_the_report_says_whose_time_it_is_and_how_late_this_computer_was() -> None:

@@ -277,6 +277,7 @@ async def _until_or_woken(due_s: float, woken: asyncio.Event) -> bool:
                 await woken.wait()
         if woken.is_set():
             return False
+    await asyncio.sleep(0)  # an idle twin lets others run, whenever it is due
     await _until(due_s)
     return True
 
