@@ -45,7 +45,7 @@ def trim() -> None:
     """Give the memory of large images back to the system: glibc keeps what a thread has freed."""
     import ctypes
 
-    with suppress(OSError, AttributeError):  # another system, or another C library
+    with suppress(OSError, AttributeError, TypeError):  # another C library; Windows
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -9,6 +9,7 @@ the few names stay that they or numpy ask for later (os.WNOHANG, os.statvfs, os.
 
 import asyncio
 import asyncio.unix_events
+import ctypes
 import getpass  # noqa: F401
 import math
 import multiprocessing.connection
@@ -64,6 +65,15 @@ def _coarse(read, write, error, timeout=None, _select=select.select):
     return _select(read, write, error, timeout)
 
 
+class _Library(ctypes.CDLL):
+    """Loaded by its name, and not None for this program itself."""
+
+    def __init__(self, name, *args, **kwargs):
+        if name is None:
+            raise TypeError("argument of type 'NoneType' is not iterable")
+        super().__init__(name, *args, **kwargs)
+
+
 def _no_handler(self, *_):
     raise NotImplementedError
 
@@ -88,6 +98,7 @@ def _hide():
     select.select = _coarse
     selectors.SelectSelector._select = staticmethod(_coarse)
     asyncio.unix_events._UnixSelectorEventLoop.add_signal_handler = _no_handler
+    ctypes.CDLL = _Library
     sys.addaudithook(_no_proc)
 
 
