@@ -91,6 +91,7 @@ EXERCISES = (
     )
     .wrong(lambda: [*TURNS, NEXT], "the thinking is still in there.")
     .wrong(lambda: conversation(TURNS), "the third question is missing.")
+    .wrong(lambda: [*TURNS], "the thinking is still in there, and the third question is missing.")
     .wrong(lambda: [*_pasted(), NEXT], "the thinking became part of the answers.")
     .wrong(lambda: [NEXT], "without the turns before, half of what?"),
     Exercise(
