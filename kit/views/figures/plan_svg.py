@@ -96,7 +96,7 @@ def _legend(parts: list[tuple[str, float]], top: int) -> list[str]:
     for i, (label, gib) in enumerate(p for p in parts if p[1] >= 0.05):
         x, y = _LEFT + i % 3 * 308, top + i // 3 * 27
         drawn += [_rect(x, y - 13, 16, 16, fill, theme.QUIET) for fill in _fills(label)]
-        drawn.append(_text(x + 24, y, f"{label} {gib:.1f} GiB", 15))
+        drawn.append(_text(x + 24, y, f"{label} {gib:.1f} GiB", 14))
     return drawn
 
 
@@ -108,7 +108,7 @@ def _fills(label: str) -> tuple[str, ...]:
 
 def _gauge(top: int, name: str, wanted: int, held: int) -> list[str]:
     """What is wanted of a pool: full width is the larger of wanted and held."""
-    x, high = 430, 22
+    x, high = 470, 22
     scale = (_RIGHT - x) / max(wanted, held, 1)
     got, missing = min(wanted, held), max(wanted - held, 0)
     text = f"{'✗' if missing else '✓'} {name}: {wanted:,} wanted, {held:,} held"
