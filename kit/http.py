@@ -299,10 +299,10 @@ def get_json(url: str, path: str, key: str | None = None, timeout_s: float = TIM
     return reply.json if reply.status == 200 else None
 
 
-def healthy(url: str, timeout_s: float = 2.0) -> bool:
+def healthy(url: str) -> bool:
     """Whether a server can serve: SGLang's /health answers 503 until then, and 200 after."""
     try:
-        return get(url.rstrip("/") + "/health", timeout_s=timeout_s).status == 200
+        return get(url.rstrip("/") + "/health", timeout_s=2.0).status == 200
     except EndpointError:
         return False
 

@@ -67,15 +67,10 @@ def training_cells() -> tuple[PublishedRun, ...]:
     return tuple(c for c in cells if c.held_out is False and _concurrency(c) <= MOST)
 
 
-def fit_cells(
-    cells: Sequence[PublishedRun],
-    start: Constants = START,
-    names: Sequence[str] = FITTED,
-    shared: dict[str, Schedule] | None = None,
-) -> tuple[CellFit, Found]:
+def fit_cells(cells: Sequence[PublishedRun]) -> tuple[CellFit, Found]:
     """The constants and requests that fit `cells` best, to three digits."""
-    fitting = CellFit(cells, names, shared)
-    found = fitting.run(start)
+    fitting = CellFit(cells)
+    found = fitting.run(START)
     return fitting, replace(found, constants=rounded(found.constants))
 
 

@@ -97,10 +97,6 @@ class EventDecoder:
             case _:
                 yield from self._bare_line(line)
 
-    def _note_times(self, comment: str) -> None:
-        if found := TWIN_TIMES.match(f":{comment}\n".encode()):
-            self.twin_s = float(found[1]) - float(found[2])
-
     def _bare_line(self, line: str) -> Iterator[Any]:
         """A line outside of any field: an object on a line of its own, or a part of one."""
         try:

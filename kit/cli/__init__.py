@@ -1,7 +1,7 @@
 """`kit …`: a thin door to the functions of the kit.
 
     main      the parser, and what ends a command
-    machine   profiles size command serve stop twin
+    machine   profiles size command serve stop twin diagnose
     bench     bench
     predict   predict
     plan      plan

@@ -18,6 +18,7 @@ from kit.cli.shared import (
     json_option,
     judged,
     print_figures,
+    say_progress,
     twin_machine_options,
     workload_options,
 )
@@ -105,7 +106,7 @@ class Progress:
         self._last: deque[Sample] = deque(maxlen=_WINDOW)
 
     def __call__(self, sample: Sample) -> None:
-        print(f"\r{self.line(sample)}\x1b[K", end="", file=sys.stderr, flush=True)
+        say_progress(self.line(sample))
 
     def line(self, sample: Sample) -> str:
         """`12/40 requests · 2 failed · 8 in flight · 3 queued · 1,234 tok/s · 5 s`"""

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit import load_data
-from kit.cli.shared import Add, connected, endpoint_options, json_option, print_figures, print_json
+from kit.cli.shared import (
+    Add,
+    connected,
+    endpoint_options,
+    given,
+    json_option,
+    print_figures,
+    print_json,
+)
 from kit.errors import UNSHOWABLE, LessonError, visible
 
 if TYPE_CHECKING:
@@ -155,11 +163,7 @@ def _run(args: argparse.Namespace) -> int:
     for name, value in (("KIT_API_KEY", args.key), ("KIT_MODEL", args.model)):
         if value:
             os.environ[name] = value
-    options = {
-        name: value
-        for name in ("url", "profile", "speed")
-        if (value := getattr(args, name)) is not None
-    }
+    options = given(args, "url", "profile", "speed")
     chosen = [find(name) for name in args.notebook] or list(lessons())
     done = run(chosen, args.out, options, dict(map(assignment, args.parameter)))
     failed = [one for one in done if one.error]

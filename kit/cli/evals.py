@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.cli.shared import Add, connected, endpoint_options, json_option, print_figures
+from kit.cli.shared import (
+    Add,
+    connected,
+    endpoint_options,
+    json_option,
+    print_figures,
+    say_progress,
+)
 from kit.errors import InvalidValue, KitError
 
 if TYPE_CHECKING:
@@ -121,5 +128,4 @@ def _problems(args: argparse.Namespace, limit: int) -> ProblemSet:
 
 
 def _progress(answered: int, right: int, asked: int) -> None:
-    line = f"\r{answered}/{asked} answered · {right} right"
-    print(line, end="", file=sys.stderr, flush=True)
+    say_progress(f"{answered}/{asked} answered · {right} right")

@@ -1,4 +1,4 @@
-"""Commands about a machine: size, command, serve, stop, twin."""
+"""Commands about a machine: profiles, size, command, serve, stop, twin, diagnose."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from kit.cli.shared import (
     Add,
     chosen_profile,
+    given,
     json_option,
     machine_options,
     mtp_and_version,
+    print_figures,
     print_json,
     version,
 )
@@ -91,6 +93,18 @@ def add(add_command: Add) -> None:
     )
     sub.add_argument("--sglang", help="the SGLang version to simulate")
 
+    sub = add_command(
+        "diagnose", _diagnose, "a server's log: how far it came, what went wrong, what to change"
+    )
+    sub.add_argument(
+        "log", metavar="LOG", help="a file, also a saved page or gzip; - for standard input"
+    )
+    sub.epilog = (
+        "Exit status 0 where a cause is known or the server serves, 1 where none is, 2 where the "
+        "log cannot be read. For instance: kubectl logs POD | kit diagnose -"
+    )
+    json_option(sub)
+
 
 def _machine(sub: argparse.ArgumentParser) -> None:
     machine_options(sub)
@@ -119,12 +133,7 @@ def _size(args: argparse.Namespace) -> int:
     from kit.sizing import explain, plan
 
     profile, changed = _chosen_profile(args)
-    explained = explain(plan(profile, sglang=version(args)), changed)
-    if args.json:
-        print_json(explained.to_json())
-    else:
-        print(explained)
-    return 0
+    return print_figures(explain(plan(profile, sglang=version(args)), changed), args)
 
 
 def _command(args: argparse.Namespace) -> int:
@@ -145,15 +154,8 @@ def _serve(args: argparse.Namespace) -> int:
     from kit.cli.serve import serve
     from kit.server import command_for
 
-    return serve(
-        command_for(
-            args.profile,
-            sglang=args.sglang,
-            port=args.port,
-            docker=args.docker,
-            mtp=not args.no_mtp,
-        )
-    )
+    options = {"sglang": args.sglang, "port": args.port, "docker": args.docker}
+    return serve(command_for(args.profile, **options, mtp=not args.no_mtp))
 
 
 def _stop(args: argparse.Namespace) -> int:
@@ -183,18 +185,30 @@ def _twin(args: argparse.Namespace) -> int:
     )
 
 
+def _diagnose(args: argparse.Namespace) -> int:
+    from kit.provenance import measured
+    from kit.server.failures import examine
+    from kit.server.log_text import open_log
+
+    with open_log(args.log) as lines:
+        found = examine(lines)
+    if args.json:
+        provenance = measured(f"a server's log, {args.log}").to_json()
+        print_json({**found.to_json(), "provenance": provenance})
+    else:
+        print(found)
+    return 0 if found.findings or found.serves else 1
+
+
 def _chosen_profile(args: argparse.Namespace) -> tuple[Profile, str]:
     """The profile, and what was changed in it so that it holds what is asked: a named profile and
     a fraction that is given stay as they are."""
     from kit.sizing.remedies import adapted
 
-    given = {
-        "context_length": args.context,
-        "users": args.users,
-        "mem_fraction_static": args.mem_fraction_static,
-    }
-    given = {field: value for field, value in given.items() if value is not None}
-    profile = replace(chosen_profile(args), **given)
+    fields = given(args, "users", "mem_fraction_static")
+    if args.context is not None:
+        fields["context_length"] = args.context
+    profile = replace(chosen_profile(args), **fields)
     if args.profile or args.mem_fraction_static is not None:
         return profile, ""
     return adapted(profile, version(args))

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from kit.cli import bench, course, diagnose, evals, machine, plan, predict, rehearse
+from kit.cli import bench, course, evals, machine, plan, predict, rehearse
 from kit.cli.shared import Command
 from kit.errors import KitError
 
@@ -53,6 +53,6 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    for group in (machine, diagnose, course, bench, predict, evals, plan, rehearse):
+    for group in (machine, course, bench, predict, evals, plan, rehearse):
         group.add(add)
     return top

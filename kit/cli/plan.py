@@ -8,13 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.cli.shared import Add, json_option, print_json, version
+from kit.cli.shared import Add, json_option, print_json, say_progress, version
 
 if TYPE_CHECKING:
     from kit.capacity.plan import Progress
 
 _QUIET_S = 2.0
-_CLEAR = "\r\x1b[K"
 
 
 def add(add_command: Add) -> None:
@@ -81,7 +80,6 @@ def _plan(args: argparse.Namespace) -> int:
         trace=read_trace(args.trace) if args.trace else None,
         **{name: getattr(args, name) for name in FIELDS},
     )
-    show = _show_progress()
     found = capacity_plan(
         target,
         args.model or ("397b",),
@@ -90,10 +88,10 @@ def _plan(args: argparse.Namespace) -> int:
         prices,
         version(args),
         args.max_gpus,
-        on_progress=show,
+        on_progress=_show_progress(),
     )
     if sys.stderr.isatty():
-        print(_CLEAR, end="", file=sys.stderr, flush=True)
+        say_progress("")
     complaint = found.complaint
     written = export(found, args.export) if args.export and not complaint else []
     if args.json:
@@ -117,7 +115,9 @@ def _show_progress() -> Progress:
             return
         printed_s = now_s
         text = f"{done} of {of} profiles judged" + (f", next {title}" if title else "")
-        print(f"{_CLEAR}{text}" if tty else text, end="" if tty else "\n", file=sys.stderr)
-        sys.stderr.flush()
+        if tty:
+            say_progress(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     return show

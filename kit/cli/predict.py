@@ -19,14 +19,13 @@ from kit.cli.shared import (
     machine_options,
     print_figures,
     print_json,
+    say_progress,
     workload_options,
 )
 
 if TYPE_CHECKING:
     from kit.bench import Sample
     from kit.bench.fit import Fit
-
-_CLEAR = "\r\x1b[K"  # of the line that shows progress
 
 
 def add(add_command: Add) -> None:
@@ -79,7 +78,7 @@ def _predict(args: argparse.Namespace) -> int:
         on_sample=_show_progress() if sys.stderr.isatty() else None,
     )
     if sys.stderr.isatty():
-        print(_CLEAR, end="", file=sys.stderr, flush=True)
+        say_progress("")
     report = judged(report, args)
     if run and run.profile.title == chosen.title and not args.json:
         print(f"{report}\n\n{prediction_table(report, run.report)}")
@@ -95,8 +94,7 @@ def _show_progress() -> Callable[[Sample], None]:
         nonlocal printed_s
         if time.monotonic() > printed_s + 1.0:
             printed_s = time.monotonic()
-            text = f"{sample.finished} requests done, {sample.t_s:.0f} s in virtual time"
-            print(f"{_CLEAR}{text} ", end="", file=sys.stderr, flush=True)
+            say_progress(f"{sample.finished} requests done, {sample.t_s:.0f} s in virtual time ")
 
     return show
 
@@ -132,8 +130,7 @@ def _fit(args: argparse.Namespace) -> int:
 
 
 def _show_fit(simulations: int, off: float) -> None:
-    text = f"{simulations} simulations of the runs, {off:.1%} off "
-    print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)
+    say_progress(f"{simulations} simulations of the runs, {off:.1%} off ")
 
 
 def _print(found: Fit, out: Path | None) -> None:

@@ -163,6 +163,16 @@ def print_json(figures: Any) -> None:
     print(UNSHOWABLE.sub(lambda one: one[0] if one[0] == "\n" else f"\\u{ord(one[0]):04x}", text))
 
 
+def say_progress(text: str) -> None:
+    """One line on stderr that is overwritten; empty at the end."""
+    print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the options that were given."""
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
 def version(args: argparse.Namespace) -> str:
     from kit.hardware import SGLANG
 
@@ -172,11 +182,7 @@ def version(args: argparse.Namespace) -> str:
 def connected(args: argparse.Namespace) -> Endpoint:
     from kit.endpoint import connect
 
-    chosen = {
-        name: value
-        for name in ("profile", "speed")
-        if (value := getattr(args, name, None)) is not None
-    }
+    chosen = given(args, "profile", "speed")
     quiet = getattr(args, "json", False)  # what it prints is then all figures
     if getattr(args, "gpu", None) or getattr(args, "precision", None):
         if args.url:

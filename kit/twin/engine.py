@@ -157,12 +157,12 @@ class Engine:
     def busy(self) -> bool:
         return bool(self._active)
 
-    def throughput(self, window_s: float = 1.0) -> float:
-        """Tokens delivered per second of the real clock, over the last `window_s` seconds."""
+    def throughput(self) -> float:
+        """Tokens delivered in the last second of the real clock."""
         now_s = monotonic()
-        while self._recent and self._recent[0][0] < now_s - window_s:
+        while self._recent and self._recent[0][0] < now_s - 1:
             self._recent.popleft()
-        return sum(tokens for _, tokens in self._recent) / window_s
+        return float(sum(tokens for _, tokens in self._recent))
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -26,38 +26,29 @@ def _waiting() -> float:
     return _in_part(_row("mean_ttft_ms"))
 
 
+Times = Sequence[float]
 Bounds = tuple[float, float]
 
 
-def goodput(
-    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
-) -> float:
+def goodput(ttft_ms: Times, tpot_ms: Times, bounds: Bounds, seconds: float) -> float:
     pairs = zip(ttft_ms, tpot_ms, strict=True)
     return sum(t <= bounds[0] and p <= bounds[1] for t, p in pairs) / seconds
 
 
-def _throughput(
-    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
-) -> float:
+def _throughput(ttft_ms: Times, tpot_ms: Times, bounds: Bounds, seconds: float) -> float:
     return len(ttft_ms) / seconds
 
 
-def _share(
-    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
-) -> float:
+def _share(ttft_ms: Times, tpot_ms: Times, bounds: Bounds, seconds: float) -> float:
     return goodput(ttft_ms, tpot_ms, bounds, seconds) * seconds / len(ttft_ms)
 
 
-def _either(
-    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
-) -> float:
+def _either(ttft_ms: Times, tpot_ms: Times, bounds: Bounds, seconds: float) -> float:
     pairs = zip(ttft_ms, tpot_ms, strict=True)
     return sum(t <= bounds[0] or p <= bounds[1] for t, p in pairs) / seconds
 
 
-def _count(
-    ttft_ms: Sequence[float], tpot_ms: Sequence[float], bounds: Bounds, seconds: float
-) -> float:
+def _count(ttft_ms: Times, tpot_ms: Times, bounds: Bounds, seconds: float) -> float:
     return goodput(ttft_ms, tpot_ms, bounds, 1)
 
 

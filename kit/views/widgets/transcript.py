@@ -77,6 +77,6 @@ def footing(reply: Reply, label: str) -> str:
     return f"{label} — {reply.author or 'nobody answered'}"
 
 
-def _one_line(text: str, limit: int = 120) -> str:
+def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= 120 else line[:119] + "…"
