@@ -16,8 +16,8 @@ from kit import evals
 from kit.cli import main
 from kit.errors import KitError
 from kit.evals import Settings, extract
-from kit.evals.judge import judge
 from kit.evals.problems import Problem
+from kit.evals.run import judge
 
 GSM8K = [
     {"question": f"Ann has {n} eggs and finds 2. How many?", "answer": f"{n}+2\n#### {n + 2}"}

@@ -99,13 +99,9 @@ def review(answer: Any) -> Review | Verdict:
     return _reviewed(answer, chosen)
 
 
+@cache
 def fewest(profile: Profile) -> Option:
     """The fewest replicas of a profile that hold the brief, all of them up."""
-    return _fewest(profile)
-
-
-@cache
-def _fewest(profile: Profile) -> Option:
     return judge(candidate_of(TARGET, profile, SGLANG), TARGET, SGLANG)
 
 

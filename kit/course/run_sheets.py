@@ -56,12 +56,9 @@ def table(sheet: Mapping[str, Any]) -> str:
     for part in sheet["parts"]:
         what = "pause" if "pause" in part else "; ".join(_sections(part))
         length = takes(part)
-        clock = f"{int(at) // 60}:{int(at) % 60:02}"
-        rows.append(f"| {clock} | {part.get('lesson', '')} | {what} | {length:.0f} |")
+        rows.append(f"| {_clock(at)} | {part.get('lesson', '')} | {what} | {length:.0f} |")
         at += length
-    rows.append(
-        f"| {int(at) // 60}:{int(at) % 60:02} | | questions | {sheet['minutes'] - at:.0f} |"
-    )
+    rows.append(f"| {_clock(at)} | | questions | {sheet['minutes'] - at:.0f} |")
     return "\n".join(rows) + "\n"
 
 

@@ -8,8 +8,8 @@ print(evals.compare(report, evals.read_report(Path("bf16.jsonl"))))
 problems         what is asked, and the right answer
 gsm8k, mmmu      the two published sets: files, prompts, limits
 word_problems    generated problems with known answers: no benchmark of anybody's
-extract, judge   text → answer → right or wrong
-run              the requests; refuses a twin
+extract          the answer in a text
+run              the requests, each answer judged; refuses a twin
 sgl_eval         SGLang's own harness on the same problems
 lines, report    the result file; score, groups, two runs compared
 published        the cookbook's two runs, and what their printed lines give away

@@ -14,13 +14,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kit import chat
 from kit.errors import EndpointError, InvalidValue, KitError
-from kit.evals import gsm8k, mmmu
-from kit.evals.judge import judge
+from kit.evals import extract, gsm8k, mmmu
 from kit.evals.problems import Problem, ProblemSet
 from kit.evals.report import Answered, EvalReport, read_report
 from kit.text_file import append_line
@@ -197,6 +197,20 @@ class _Asker:
             return str(reply["text"]), int(meta["completion_tokens"]), finish  # type: ignore[index]
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise EndpointError(f"{url}: not SGLang's answer", "take --via chat") from error
+
+
+def judge(problem: Problem, text: str) -> tuple[str | None, bool]:
+    """(what the text answers, whether that is right). None is invalid: no answer in it."""
+    if problem.kind == "choice":
+        said = extract.letter(text, problem.options)
+        return said, said == problem.answer.strip().upper()
+    if problem.kind == "open":
+        said = text.strip() or None
+        return said, said is not None and mmmu.matches(text, problem.answer)
+    found = extract.last_integer(text) if problem.kind == "integer" else extract.number(text)
+    if found is None:
+        return None, False
+    return f"{found}", Decimal(found) == Decimal(problem.answer)
 
 
 def content(problem: Problem, shots: tuple[Problem, ...]) -> Any:

@@ -188,10 +188,7 @@ _PATHS: dict[str, tuple[str, Handler]] = {
     "/ping": ("GET POST", lambda twin, _: twin.response()),
     "/health": ("GET", lambda twin, _: twin.response()),
     "/health_generate": ("GET", _later("completions", "health_generate")),
-    "/v1/models": (
-        "GET",
-        _models,
-    ),
+    "/v1/models": ("GET", _models),
     "/v1/models/{name:path}": ("GET", _model),
     "/v1/chat/completions": ("POST", _later("chat_completions", "serve")),
     "/v1/completions": ("POST", _later("completions", "completions")),

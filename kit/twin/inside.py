@@ -34,8 +34,12 @@ class InsideTwin:
 
     async def begin(self) -> None:
         """Start its engine: the lifespan of an ASGI application."""
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        self._task = asyncio.ensure_future(_as_coroutine(self._app, scope, self._told, self._said))
+        scope: dict[str, Any] = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+
+        async def live() -> None:
+            await self._app(scope, self._told.get, self._said.put)
+
+        self._task = asyncio.ensure_future(live())
         await self._told.put({"type": "lifespan.startup"})
         await self._said.get()
         page.apps[self.url] = self._app
@@ -44,15 +48,6 @@ class InsideTwin:
         """End it."""
         if page.apps.pop(self.url, None) is not None:
             self._told.put_nowait({"type": "lifespan.shutdown"})
-
-
-async def _as_coroutine(
-    app: App,
-    scope: dict[str, Any],
-    told: asyncio.Queue[MutableMapping[str, Any]],
-    said: asyncio.Queue[MutableMapping[str, Any]],
-) -> None:
-    await app(scope, told.get, said.put)
 
 
 def start(profile: str, speed: float, sglang: str, **options: Any) -> InsideTwin:

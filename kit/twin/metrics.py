@@ -14,8 +14,6 @@ from kit.twin.engine import Engine
 from kit.twin.keys import Usage
 
 _RANK = {"moe_ep_rank": "0", "pp_rank": "0", "tp_rank": "0"}
-
-
 _OF_A_KEY = {
     "requests": ("counter", "Requests answered, or being answered."),
     "refused": ("counter", "Requests refused: too many of this key at once."),

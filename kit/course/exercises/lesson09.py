@@ -8,7 +8,6 @@ from kit.course.check import Exercise
 from kit.intervals import wilson
 
 RIGHT, ASKED = 19, 20
-LOST, WON = 9, 2
 
 
 def read_answer(text: str) -> float | None:
