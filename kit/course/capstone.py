@@ -119,7 +119,7 @@ def _reviewed(answer: Mapping[str, Any], profile: Profile) -> Review:
     if len(flags) > _SHOWN:
         findings.append(f"command: {len(flags) - _SHOWN} flags more are missing or differ")
     findings += _table(answer["table"], profile, number)
-    findings += _defence(str(answer["defence"]), option)
+    findings += _defence(str(answer["defence"]))
     return Review(
         tuple(findings),
         f"{number} × {profile.title}: it holds, one replica down included, and is defended. "
@@ -201,7 +201,7 @@ def _table(table: Any, profile: Profile, number: int) -> Iterator[str]:
             )
 
 
-def _defence(text: str, option: Option) -> Iterator[str]:
+def _defence(text: str) -> Iterator[str]:
     if len(text.split()) < _WORDS:
         yield f"defence: {len(text.split())} words; {_WORDS} are the least that says why"
     for what, pattern in _SPEAKS_OF.items():

@@ -105,18 +105,9 @@ class LaunchPlan:
         """The container that holds this version."""
         return containers.image(self)
 
-    def docker_argv(self, rank: int = 0, name: str = "sglang", node0: str = NODE0) -> list[str]:
-        """`docker run …` as a list of words, in the foreground."""
-        return containers.docker_argv(self, rank, name, node0)
-
     def form(self, name: str) -> str:
         """The plan as shell, docker, compose, slurm, k8s or skypilot text. Raises UnknownName."""
         return render(self, name)
-
-    @property
-    def reach(self) -> tuple[str, ...]:
-        """How its server is reached from elsewhere, one line per way."""
-        return ways(self.port)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -144,7 +135,7 @@ class LaunchPlan:
         parts = [*commands, "\n".join(why)]
         parts += ["left out:\n" + "\n".join(absent)] if absent else []
         parts += [f"mind: {warning}" for warning in self.warnings]
-        parts += ["from elsewhere:\n" + "\n".join(self.reach)]
+        parts += ["from elsewhere:\n" + "\n".join(ways(self.port))]
         return "\n\n".join([*parts, str(self.provenance)])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

@@ -112,7 +112,7 @@ def _from_files(path: Path) -> Checkpoint:
         precisions()[key],
         checkpoint=where if path.is_dir() or files else spec.repo,
         parts=parts_of(sizes, spec.tensors, _block(quantised or {})),
-        measured=_measured(sizes, files, spec),
+        measured=_measured(sizes, files),
         source=f"{file}" + (", and the weight files beside it" if files else ""),
     )
     return Checkpoint(replace(spec, stored=stored), key)
@@ -155,7 +155,7 @@ def _block(quantised: dict[str, Any]) -> int:
 
 
 def _measured(
-    sizes: tuple[tuple[str, int], ...], files: WeightFiles | None, spec: ModelSpec
+    sizes: tuple[tuple[str, int], ...], files: WeightFiles | None
 ) -> tuple[tuple[str, int], ...]:
     """Bytes by kind: of the files' headers, else of the config, stretched to the index's sum."""
     if files is None or files.total_bytes is None:

@@ -241,8 +241,7 @@ class ModelSpec:
 
     def kv_bytes_per_token(self, mtp: bool, kv_dtype: str = "bf16") -> int:
         """Bytes of KV cache per token in the whole model, each KV head counted once."""
-        layers = self.full_layers + (self.mtp_num_hidden_layers if mtp else 0)
-        return layers * self.num_key_value_heads * self.head_dim * 2 * KV_BYTES[kv_dtype]
+        return self.kv_bytes_per_token_per_rank(1, mtp, kv_dtype)
 
     def kv_bytes_per_token_per_rank(self, tp_size: int, mtp: bool, kv_dtype: str = "bf16") -> int:
         """Bytes of KV cache per token on one rank.

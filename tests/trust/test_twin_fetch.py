@@ -13,20 +13,8 @@ from servers import Handler, Server
 from starlette.testclient import TestClient
 
 from kit.twin import fetch
-from kit.twin.app import app
-from kit.twin.server import Twin
 
-from .twin_client import CHAT
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with TestClient(app(Twin("h200x8", speed=500)), base_url="http://127.0.0.1") as client:
-        yield client
-
-
-def picture(url: str, kind: str = "image_url") -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": [{"type": kind, kind: {"url": url}}]}]}
+from .twin_client import CHAT, picture
 
 
 @pytest.mark.parametrize(

@@ -8,31 +8,15 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from kit.twin.process import TwinProcess, start
+from kit.twin.process import TwinProcess
 
-from .twin_client import ping_s, send
-
-CHAT = "/v1/chat/completions"
-JSON = {"content-type": "application/json"}
-HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "ignore_eos": True}
-EVIL = "https://evil.example"
-
-
-@pytest.fixture(scope="module")
-def twin() -> Iterator[TwinProcess]:
-    running = start(speed=200)
-    yield running
-    running.close()
-
-
-def picture(url: str, kind: str = "image_url") -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": [{"type": kind, kind: {"url": url}}]}]}
+from .twin_client import CHAT, HI, picture, ping_s, send
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

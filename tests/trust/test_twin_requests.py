@@ -6,7 +6,6 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,23 +16,15 @@ from starlette.testclient import TestClient
 
 from kit.twin import body, completions, sse
 from kit.twin.app import app
-from kit.twin.process import TwinProcess, start
+from kit.twin.process import TwinProcess
 from kit.twin.server import Twin
 from kit.twin.tokenizer import vocabulary
 
-from .twin_client import ping_s, resident_mib, send
+from .twin_client import CHAT, JSON, ping_s, resident_mib, send
 
-CHAT, TEXT, NATIVE = "/v1/chat/completions", "/v1/completions", "/generate"
-JSON = {"content-type": "application/json"}
+TEXT, NATIVE = "/v1/completions", "/generate"
 HALF = "\ud83d"  # the first half of a surrogate pair: no encoding has it
 MEASURED = {"max_tokens": 4, "ignore_eos": True}
-
-
-@pytest.fixture(scope="module")
-def twin() -> Iterator[TwinProcess]:
-    running = start(speed=200)
-    yield running
-    running.close()
 
 
 def says(text: Any) -> list[Any]:

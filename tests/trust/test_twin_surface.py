@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,6 @@ from kit.twin.process import TwinProcess, start
 from kit.twin.server import Twin
 
 from .twin_client import CHAT, EVIL, HI, JSON, ping_s, send
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with TestClient(app(Twin("h200x8", speed=500)), base_url="http://127.0.0.1") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def twin() -> Iterator[TwinProcess]:
-    running = start(speed=200)
-    yield running
-    running.close()
-
 
 # --- who may ask
 

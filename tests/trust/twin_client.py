@@ -17,6 +17,10 @@ HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "ignore_
 EVIL = "https://evil.example"
 
 
+def picture(url: str, kind: str = "image_url") -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"type": kind, kind: {"url": url}}]}]}
+
+
 def send(twin: TwinProcess, path: str, content: Any, wait_s: float = 30) -> tuple[int, bytes]:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     connection = http.client.HTTPConnection(twin.url.removeprefix("http://"), timeout=wait_s)
