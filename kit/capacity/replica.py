@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
+from kit.bench.without_numpy import percentile
 from kit.capacity.target import Target
 from kit.capacity.trace import Row
 from kit.hardware import SGLANG, Profile
@@ -330,11 +331,5 @@ _FEW = 3  # counted requests
 
 
 def _percentile(seconds: list[float], percent: float) -> float | None:
-    """In ms, between the two nearest as numpy does it; None of nothing."""
-    if not seconds:
-        return None
-    ordered = sorted(seconds)
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return (ordered[low] + (ordered[high] - ordered[low]) * (place - low)) * 1e3
+    """In ms; None of nothing."""
+    return percentile(sorted(seconds), percent) * 1e3 if seconds else None
