@@ -18,12 +18,4 @@ from kit.capacity.plan import CapacityPlan, capacity_plan
 from kit.capacity.target import Target
 from kit.capacity.trace import Trace, read_trace
 
-__all__ = [
-    "CapacityPlan",
-    "Option",
-    "Target",
-    "Trace",
-    "capacity_plan",
-    "export",
-    "read_trace",
-]
+__all__ = ["CapacityPlan", "Option", "Target", "Trace", "capacity_plan", "export", "read_trace"]

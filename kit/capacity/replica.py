@@ -231,12 +231,7 @@ class _Seen:
         self._sent[rid] = number, row, due_s
         self._scheduler.submit(
             Request(
-                rid,
-                row.input_tokens,
-                row.output_tokens,
-                due_s,
-                row.image_tokens,
-                shared=row.shared,
+                rid, row.input_tokens, row.output_tokens, due_s, row.image_tokens, shared=row.shared
             )
         )
         if self._first <= number < self._end:

@@ -9,15 +9,7 @@ validate   what a profile must satisfy
 
 from kit.hardware.gpu import Gpu, gpus
 from kit.hardware.gpu_names import described, gpu
-from kit.hardware.profile import (
-    SGLANG,
-    Mtp,
-    Profile,
-    cookbook,
-    from_cell,
-    profile,
-    profiles,
-)
+from kit.hardware.profile import SGLANG, Mtp, Profile, cookbook, from_cell, profile, profiles
 
 __all__ = [
     "SGLANG",

@@ -142,8 +142,7 @@ def _context(p: Profile) -> None:
     most = trained * YARN_FACTOR
     if not 1 <= p.context_length <= most:
         raise InvalidValue(
-            f"a context of {p.context_length:,} tokens",
-            f"1 to {trained:,}; by YaRN up to {most:,}",
+            f"a context of {p.context_length:,} tokens", f"1 to {trained:,}; by YaRN up to {most:,}"
         )
 
 

@@ -95,11 +95,7 @@ class VideoCost:
 
 
 def video_cost(
-    count: int,
-    fps: float,
-    width: int,
-    height: int,
-    pixels: tuple[int, int] = _VIDEO_PIXELS,
+    count: int, fps: float, width: int, height: int, pixels: tuple[int, int] = _VIDEO_PIXELS
 ) -> VideoCost:
     """The cost of a video of `count` frames, `fps` per second. `pixels` are the processor's limits.
 

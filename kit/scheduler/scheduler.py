@@ -36,11 +36,7 @@ class Scheduler:
     """The scheduler of one server. `of` builds it; see the package for what it does."""
 
     def __init__(
-        self,
-        memory: MemoryPlan,
-        speed: SpeedModel,
-        acceptance: Acceptance | None,
-        seed: int = 0,
+        self, memory: MemoryPlan, speed: SpeedModel, acceptance: Acceptance | None, seed: int = 0
     ) -> None:
         """`acceptance` is needed with MTP, ignored without."""
         self.memory = memory

@@ -13,23 +13,6 @@ supervisor ends a server with whoever started it
 """
 
 from kit.server.failures import diagnose
-from kit.server.server import (
-    Server,
-    adopt,
-    command_for,
-    launch,
-    running,
-    start,
-    stop,
-)
+from kit.server.server import Server, adopt, command_for, launch, running, start, stop
 
-__all__ = [
-    "Server",
-    "adopt",
-    "command_for",
-    "diagnose",
-    "launch",
-    "running",
-    "start",
-    "stop",
-]
+__all__ = ["Server", "adopt", "command_for", "diagnose", "launch", "running", "start", "stop"]

@@ -49,8 +49,7 @@ def open_log(name: str) -> Iterator[Iterator[Line]]:
         return
     if name.startswith(("http://", "https://")):
         raise InvalidValue(
-            "a log is read from a file, not from an address",
-            f"curl -sSL {name} | kit diagnose -",
+            "a log is read from a file, not from an address", f"curl -sSL {name} | kit diagnose -"
         )
     try:
         with Path(name).open("rb") as stream:

@@ -127,11 +127,7 @@ def run(argv: Sequence[str], within_s: float) -> Output:
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         running = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=errors,
-            start_new_session=True,
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
         )
         try:
             code = running.wait(within_s)

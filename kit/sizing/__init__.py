@@ -9,14 +9,7 @@ explain       a plan in words
 """
 
 from kit.sizing.explain import Explanation, explain
-from kit.sizing.plan import (
-    FITS_TOKENS,
-    GIB,
-    TIGHT_REQUESTS,
-    YARN_TOKENS,
-    MemoryPlan,
-    plan,
-)
+from kit.sizing.plan import FITS_TOKENS, GIB, TIGHT_REQUESTS, YARN_TOKENS, MemoryPlan, plan
 from kit.sizing.rank_memory import RankLedger
 from kit.sizing.remedies import Remedy
 

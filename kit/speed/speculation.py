@@ -137,10 +137,7 @@ class StepCost:
 
 
 def step_cost(
-    profile: Profile,
-    requests: int,
-    context_tokens: int = CONTEXT_TOKENS,
-    sglang: str = SGLANG,
+    profile: Profile, requests: int, context_tokens: int = CONTEXT_TOKENS, sglang: str = SGLANG
 ) -> StepCost:
     """What a step costs on `profile` with its MTP (SGLang's usual three drafts where it has none)
     and without. Raises InvalidValue for no request, or a negative context."""
@@ -162,11 +159,7 @@ def step_cost(
 
 
 def speedup(
-    profile: Profile,
-    requests: int,
-    context_tokens: int,
-    accept_length: float,
-    sglang: str = SGLANG,
+    profile: Profile, requests: int, context_tokens: int, accept_length: float, sglang: str = SGLANG
 ) -> float:
     """How many times faster `profile` decodes with MTP. Raises InvalidValue as `step_cost`."""
     return step_cost(profile, requests, context_tokens, sglang).speedup(accept_length)

@@ -156,8 +156,7 @@ def reply_to(
     if not fitting:
         return None
     reply, calls = max(
-        fitting,
-        key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images),
+        fitting, key=lambda pair: (len(pair[1]), pair[0].says, bool(pair[0].after), pair[0].images)
     )
     turn = _filled(reply, thinking, AuthorKind.AUTHORED, result="\n".join(asked.results))
     note = replies()["note_stand_in"].answer if any(one.stands_in for one in asked.seen) else ""

@@ -103,10 +103,7 @@ def _load() -> Vocabulary:
         return Vocabulary(plain.encode, plain.token_bytes)
     ranks = {token: i for i, token in enumerate(map(binascii.a2b_base64, token_table()))}
     encoding = tiktoken.Encoding(
-        "qwen3.5",
-        pat_str=word_pattern(),
-        mergeable_ranks=ranks,
-        special_tokens=special_tokens(),
+        "qwen3.5", pat_str=word_pattern(), mergeable_ranks=ranks, special_tokens=special_tokens()
     )
     ranks.clear()  # 40 MB that it would keep, and has made tables of its own from
     return Vocabulary(

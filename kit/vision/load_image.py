@@ -69,8 +69,7 @@ def _refuse_several(image: Image.Image, name: str) -> None:
     count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if count > 1 and image.format == "TIFF":
         raise InvalidValue(
-            f"{name} has {count} pages",
-            "give a picture for each page: save them one by one as PNG",
+            f"{name} has {count} pages", "give a picture for each page: save them one by one as PNG"
         )
     if count > 1:
         raise InvalidValue(
@@ -147,8 +146,7 @@ def open_checked(data: bytes, name: str) -> Any:
         raise InvalidValue(f"{name} is {what}", hint) from problem
     except Image.DecompressionBombError as problem:
         raise InvalidValue(
-            f"{name} would unpack to more than {2 * MOST_PIXELS / 1e6:.0f} million pixels",
-            _SHRINK,
+            f"{name} would unpack to more than {2 * MOST_PIXELS / 1e6:.0f} million pixels", _SHRINK
         ) from problem
     except (OSError, SyntaxError, ValueError, EOFError) as problem:
         raise InvalidValue(f"{name} is damaged: {problem}", "open and save it again") from problem
@@ -164,8 +162,7 @@ def check_size(width: int, height: int, name: str, least: int = LEAST_SIDE) -> N
         )
     if width * height > MOST_PIXELS:
         raise InvalidValue(
-            f"{name} is {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million",
-            _SHRINK,
+            f"{name} is {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million", _SHRINK
         )
 
 

@@ -84,9 +84,7 @@ def knee(line: Sequence[Report]) -> int | None:
     return at if at + 1 < len(line) else None
 
 
-def _lines(
-    points: Iterable[Report] | Mapping[str, Iterable[Report]],
-) -> dict[str, list[Report]]:
+def _lines(points: Iterable[Report] | Mapping[str, Iterable[Report]]) -> dict[str, list[Report]]:
     """Reports by the name of their line, in order of their concurrency."""
     if isinstance(points, Mapping):
         lines = {name: sorted(line, key=concurrency) for name, line in points.items()}

@@ -162,13 +162,7 @@ def _trace(verdict: str, points: Sequence[_Point], plan: CapacityPlan) -> go.Sca
         name=f"{verdict} ({len(of)})",
         marker={"size": 13, "color": colour, "symbol": symbol, "line": {"width": 2}},
         customdata=[
-            (
-                p.name,
-                duration(p.low),
-                duration(p.high),
-                p.replicas,
-                plan.limit(p.option).resource,
-            )
+            (p.name, duration(p.low), duration(p.high), p.replicas, plan.limit(p.option).resource)
             for p in of
         ],
         hovertemplate="%{customdata[0]}<br>%{y:,.0f}, %{x:,.0f} ms (%{customdata[1]}–"

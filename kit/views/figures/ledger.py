@@ -107,10 +107,7 @@ def ledgers(plans: Iterable[MemoryPlan]) -> Figure:
         annotations=[
             note
             for i, rank in enumerate(ranks)
-            for note in (
-                _limit_note(rank, i, "x", "center", "GPU {}"),
-                *_excess_note(i, rank, "x"),
-            )
+            for note in (_limit_note(rank, i, "x", "center", "GPU {}"), *_excess_note(i, rank, "x"))
         ],
     )
     return Figure(_traces(ranks, list(range(len(plans))), True), layout, plans_table(plans))

@@ -82,11 +82,7 @@ async def compare(
 
 
 async def versus(
-    prompt: str,
-    endpoints: Mapping[str, Endpoint],
-    *,
-    thinking: bool | None = None,
-    **params: Any,
+    prompt: str, endpoints: Mapping[str, Endpoint], *, thinking: bool | None = None, **params: Any
 ) -> tuple[Reply, ...]:
     """Ask every endpoint, and return their answers in order; the keys are the panes' titles,
     before who wrote the answer.
