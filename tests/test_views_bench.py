@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -258,6 +259,14 @@ def test_points_that_fall_together_share_a_label(points: list[Report]) -> None:
     labels = list(sweep(points, "tpot").data[0].text)
     assert "40 … 96" in labels
     assert "40 … 96" not in list(sweep(points, "ttft").data[0].text)
+
+
+def test_no_label_of_a_sweep_stands_where_its_line_goes(points: list[Report]) -> None:
+    line = sweep(points, "ttft").data[0]
+    spots = list(zip(line.x, line.y, line.textposition, strict=True))
+    for (x, y, side), (to_x, to_y, _) in [*pairwise(spots), *pairwise(spots[::-1])]:
+        goes = {(True, True): "top left", (False, False): "bottom right"}
+        assert side != goes.get((to_x < x, to_y > y))
 
 
 def test_sources_are_told_apart(points: list[Report]) -> None:

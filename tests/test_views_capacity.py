@@ -1,5 +1,7 @@
 """What a promise costs, drawn: bands, marks that do not need colour, and a table that says it."""
 
+from math import log10
+
 import pytest
 
 from kit.capacity import Target, capacity_plan
@@ -39,6 +41,27 @@ def test_what_is_joined_is_not_beaten_on_both_axes(plan):
     if front is not None:
         assert list(front.y) == sorted(front.y)
         assert list(front.x) == sorted(front.x, reverse=True)
+
+
+@pytest.mark.parametrize(("wide", "letter"), [(880, 8.0), (330, 5.8)])
+def test_no_name_covers_a_point_or_leaves_the_plot(plan, wide, letter):
+    figure = pareto(plan)
+    (left, right), (low, high) = figure.layout.xaxis.range, figure.layout.yaxis.range
+
+    def place(x, y):
+        return (x - left) / (right - left) * wide, (high - y) / (high - low) * 296
+
+    marks = [trace for trace in figure.data if trace.mode == "markers"]
+    points = [place(log10(x), log10(y)) for t in marks for x, y in zip(t.x, t.y, strict=True)]
+    names = [note for note in figure.layout.annotations if note.showarrow]
+    assert names
+    for name in names:
+        x, y = place(name.x, name.y)
+        end, middle = x + name.ax, y + name.ay
+        ends = sorted((end, end + letter * len(name.text) * (1 if name.ax > 0 else -1)))
+        assert ends[0] >= 0
+        assert ends[1] <= wide
+        assert not [p for p in points if ends[0] < p[0] < ends[1] and abs(p[1] - middle) < 15]
 
 
 def test_with_a_price_for_all_it_is_about_money(plan):

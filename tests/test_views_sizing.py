@@ -143,6 +143,12 @@ def test_concurrency_is_the_plans_own():
         assert (drawn or 0) == wanted
 
 
+def test_the_most_that_a_plan_runs_is_in_sight_where_the_cache_is_small():
+    asked = replace(profile("h200x8"), radix_cache=False, max_running_requests=128)
+    (line,) = concurrency([plan(asked)]).data
+    assert line.y[0] == line.y[1] == 128
+
+
 def test_the_family_has_every_size_with_the_published_counts():
     rows = {row[0]: row for row in family().rows}
     assert len(rows) == len(sizes())

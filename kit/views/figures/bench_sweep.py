@@ -230,7 +230,7 @@ def _flag(report: Report, area: _PlotArea) -> dict[str, Any]:
         colour=theme.DEEP_RED,
         yshift=32,  # above its label, where several share one
         yanchor="bottom",
-        xanchor="right" if across > 0.8 else "center",
+        xanchor="right" if across > 0.8 else "left" if across < 0.2 else "center",
     )
 
 

@@ -24,13 +24,13 @@ from kit.views.figure import Figure, FigureTable
 from kit.views.figures.elements import axis, duration, note, vertical
 
 Latency = Literal["ttft", "tpot"]
+Place = tuple[float, float]
 _LOOKS = {  # colour, symbol
     "holds": (theme.BLUE, "circle"),
     "marginal": (theme.ORANGE, "diamond-open"),
     "does not hold": (theme.RED, "x"),
 }
-_PLOT_PX = (880, 296)  # the plot on a usual page, across and up
-_LETTER_PX, _LINE_PX = 8.0, 18.0  # of a name beside its point
+_PAGES = ((880, 296, 8.0), (330, 296, 5.8))  # a usual and a narrow plot, and a letter, in px
 _OFFSETS = tuple(  # where a name may stand, from its point, in px; the nearest first
     (across, down) for far in (20, 44, 68) for down in (far, -far) for across in (10, -10)
 )
@@ -199,57 +199,61 @@ def _names(
 ) -> Iterator[dict[str, Any]]:
     """The first points of the front by name, each where it covers no point, line or other name."""
 
-    def place(ms: float, up: float) -> tuple[float, float]:
-        """Where a point is drawn, in px from the plot's upper left."""
+    def place(ms: float, up: float) -> Place:
+        """Shares of the plot's width and height, from its upper left."""
         x = (_log(ms) - across[0]) / (across[1] - across[0])
-        y = (upwards[1] - _log(up)) / (upwards[1] - upwards[0])
-        return x * _PLOT_PX[0], y * _PLOT_PX[1]
+        return x, (upwards[1] - _log(up)) / (upwards[1] - upwards[0])
 
     taken = [place(point.ms, point.up) for point in points]
-    for one, after in pairwise(front):
-        taken += _line(place(one.ms, one.up), place(after.ms, one.up))
-        taken += _line(place(after.ms, one.up), place(after.ms, after.up))
+    for before, after in pairwise(front):
+        corner = place(after.ms, before.up)
+        taken += _line(place(before.ms, before.up), corner)
+        taken += _line(corner, place(after.ms, after.up))
+    plots = [_Plot(wide, high, letter, [*taken]) for wide, high, letter in _PAGES]
     for point in front[:4]:
         text = f"{point.replicas} × {point.option.profile.title}"
-        x, y = place(point.ms, point.up)
-        boxes = {offset: _box(x, y, text, offset) for offset in _OFFSETS}
-        offset = min(boxes, key=lambda offset: boxes[offset].covers(taken))
-        taken += boxes[offset].filled()
+        spot = place(point.ms, point.up)
+        offset = min(_OFFSETS, key=lambda o: sum(plot.covered(text, spot, o) for plot in plots))
+        for plot in plots:
+            plot.write(text, spot, offset)
         yield _name(text, point, offset)
 
 
 @dataclass(frozen=True)
-class _Box:
-    """What the words of a name cover, in px."""
+class _Plot:
+    """A plot in px, and the shares of it at which something stands."""
 
-    left: float
-    right: float
-    middle: float
+    wide: float
+    high: float
+    letter: float
+    taken: list[Place]
 
-    def covers(self, taken: Sequence[tuple[float, float]]) -> int:
-        """How many of `taken` it would cover or touch; many more where it leaves the plot."""
-        if self.left < 0 or self.right > _PLOT_PX[0] or not 0 < self.middle < _PLOT_PX[1]:
-            return 1000
-        wide, high = 8, _LINE_PX / 2 + 8
+    def _ends(self, text: str, spot: Place, offset: tuple[int, int]) -> tuple[Place, Place]:
+        """Where a name begins and ends, in px."""
+        x, y = spot[0] * self.wide + offset[0], spot[1] * self.high + offset[1]
+        long = self.letter * len(text)
+        return ((x, y), (x + long, y)) if offset[0] > 0 else ((x - long, y), (x, y))
+
+    def covered(self, text: str, spot: Place, offset: tuple[int, int]) -> int:
+        """How much a name there would cover; far more where it leaves the plot."""
+        (left, y), (right, _) = self._ends(text, spot, offset)
+        if left < 0 or right > self.wide or not 0 < y < self.high:
+            return 100
         return sum(
-            self.left - wide < x < self.right + wide and abs(y - self.middle) < high
-            for x, y in taken
+            left - 8 < share * self.wide < right + 8 and abs(down * self.high - y) < 17
+            for share, down in self.taken
         )
 
-    def filled(self) -> list[tuple[float, float]]:
-        return _line((self.left, self.middle), (self.right, self.middle))
+    def write(self, text: str, spot: Place, offset: tuple[int, int]) -> None:
+        """Take a name's place."""
+        ends = self._ends(text, spot, offset)
+        (one, other) = ((x / self.wide, y / self.high) for x, y in ends)
+        self.taken.extend(_line(one, other))
 
 
-def _box(x: float, y: float, text: str, offset: tuple[int, int]) -> _Box:
-    edge, wide = x + offset[0], _LETTER_PX * len(text)
-    left = edge if offset[0] > 0 else edge - wide
-    return _Box(left, left + wide, y + offset[1])
-
-
-def _line(one: tuple[float, float], other: tuple[float, float]) -> list[tuple[float, float]]:
-    """Points along a line, some px apart."""
-    steps = max(1, round(math.dist(one, other) / 6))
-    along = [i / steps for i in range(steps + 1)]
+def _line(one: Place, other: Place) -> list[Place]:
+    """Points along a line."""
+    along = [i / 24 for i in range(25)]
     return [(one[0] + s * (other[0] - one[0]), one[1] + s * (other[1] - one[1])) for s in along]
 
 
