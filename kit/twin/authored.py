@@ -45,7 +45,6 @@ _LONGEST_PROMPT = 4096  # characters; longer ones are not looked for among the r
 _LONGEST_VALUE = 10_000  # characters of a tool's result that an answer repeats
 _SECTION = re.compile(r"^--- (thinking|answer|instruct) ---$", re.MULTILINE)
 
-
 MEASURES_TIME = "A request that ignores the end of its answer measures time, and no model is asked."
 SEES_NOTHING = "It does not see, and this conversation shows something."
 NOT_CLAIMED = (

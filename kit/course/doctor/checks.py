@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from kit.course.doctor.machine import EVERY, SERVED, Finding, Machine, Status
@@ -24,6 +23,7 @@ from kit.server.preflight import cached_gb, hub_cache
 
 GIB = 2**30
 JUPYTER_PORT = 8888
+PORTS = (30000, 8000, JUPYTER_PORT)  # SGLang's, that of other servers, and Jupyter's
 ASKED_WITHIN_S = 0.5  # as long as `connect` waits for a port that nobody named
 NAMED_WITHIN_S = 2.5
 ENGINE_WITHIN_S = 2.0
@@ -227,8 +227,3 @@ def browser(machine: Machine) -> Finding:
         return Finding("browser for tests", "ok", found)
     remedy = "apt-get install chromium" if os.name == "posix" else ""
     return Finding("browser for tests", "ok", "none: only make test-browser wants one", remedy)
-
-
-def ports() -> Iterator[int]:
-    """30000 is SGLang's, 8000 is what other servers take, 8888 is Jupyter's."""
-    yield from (30000, 8000, JUPYTER_PORT)

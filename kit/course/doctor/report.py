@@ -40,7 +40,7 @@ QUICK: Mapping[str, Check] = {
     "disk": checks.disk,
     "memory": checks.memory,
     "proxies": checks.proxies,
-    **{f"port {number}": partial(checks.port, number=number) for number in checks.ports()},
+    **{f"port {number}": partial(checks.port, number=number) for number in checks.PORTS},
 }
 FULL: Mapping[str, Check] = {
     **QUICK,
@@ -212,7 +212,7 @@ def _taken(rows: tuple[Finding, ...], named: str) -> Runs:
     """The server that lessons take, by `connect`'s order: the one that is named, then a port."""
     if named:
         return "twin" if named == TWIN else _RUNS[_serves(rows, "server") or "live"]
-    first = next(filter(None, (_serves(rows, f"port {n}") for n in checks.ports())), "")
+    first = next(filter(None, (_serves(rows, f"port {n}") for n in checks.PORTS)), "")
     return _RUNS[first or "twin"]
 
 
