@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
-from servers import stop
+from servers import start, stop
 
 from kit.course.lessons import lessons
 from kit.hardware import profile
@@ -167,9 +167,9 @@ def test_the_images_steps_make_a_course_that_opens_and_is_healthy(tmp_path):
         words = options.replace("requirements.txt", "binder/requirements.txt").split()
         said(uv, "pip", "install", "--quiet", "--python", course / "bin" / "python", *words)
     port = str(free_port())
-    (start,) = (value for name, value in instructions() if name == "CMD")
+    (usual,) = (value for name, value in instructions() if name == "CMD")
     (check,) = (value for name, value in instructions() if name == "HEALTHCHECK")
-    command = json.loads(start.replace("8888", port))
+    command = json.loads(usual.replace("8888", port))
     health = json.loads(check.replace("8888", port)[check.index("CMD") + 3 :])
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("KIT_", "PYTHON"))}
     environment["PATH"] = f"{course / 'bin'}{os.pathsep}{environment['PATH']}"
