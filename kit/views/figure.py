@@ -49,7 +49,7 @@ class FigureTable:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         label = self.provenance.short
         return {
-            "text/plain": self.text(label),
+            "text/plain": f"{self.text(label)}\n\n{self.markdown}",
             "text/html": self.html(label),
             "text/markdown": self.in_markdown(label),
         }

@@ -7,6 +7,7 @@ widget that was ever opened, 320 kB for a stream view, closed or not.
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 STATIC = Path(__file__).parent / "static"
 """The JavaScript and CSS of the widgets."""
 
+COLAB_WIDGETS = "from google.colab import output; output.enable_custom_widget_manager()"
+"""What turns them on there: google/colab/output/_widgets.py of googlecolab/colabtools."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
 _PATIENCE_S = 1.0
 
 _answered: bool | None = None  # what this kernel's front end answered
@@ -35,7 +40,7 @@ async def has_page() -> bool:
     """
     global _answered
     kernel = _kernel()
-    if kernel is None:
+    if kernel is None or widgets_are_off():
         return False
     if "cellId" in kernel.get_parent().get("metadata", {}):
         return True
@@ -44,12 +49,33 @@ async def has_page() -> bool:
     return _answered
 
 
+def widgets_are_off() -> bool:
+    """Whether this is Colab, and does not draw the widgets of others: so it is at first. Says
+    once how they are turned on."""
+    manager = sys.modules.get("google.colab.output._widgets")
+    off = "google.colab" in sys.modules and not getattr(manager, "_installed_url", None)
+    if off:
+        _say_how_to_turn_them_on()
+    return off
+
+
+@cache
+def _say_how_to_turn_them_on() -> None:
+    print("Colab shows the course's widgets as text → " + COLAB_WIDGETS)
+
+
 def allows_stdin() -> bool:
     """Whether the front end that runs this cell can be asked for input.
 
     JupyterLab allows it with each request; nbclient, and with it papermill and nbconvert, does not.
     """
     return bool(getattr(_kernel(), "_allow_stdin", False))
+
+
+def widget_bundle(widget: Any, text: str) -> dict[str, Any]:
+    """A widget as an output, with `text` for where none is drawn: its own would be a repr."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {WIDGET: view, "text/plain": text}
 
 
 def _kernel() -> Any:

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from kit.errors import KitError
-from kit.views.frontend import allows_stdin, has_page
+from kit.views.frontend import allows_stdin, has_page, widget_bundle, widgets_are_off
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -61,6 +61,8 @@ class ControlledOutput(ABC):
     """
 
     _output: Output | None = None
+    _controls_text = "Controls of what follows, in a page that draws widgets."
+    _own_widget = False  # whether they are one of ours, with JavaScript of its own
 
     @abstractmethod
     def controls(self) -> Any:
@@ -78,8 +80,8 @@ class ControlledOutput(ABC):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if allows_stdin():
-            display(self.controls())
+        if allows_stdin() and not (self._own_widget and widgets_are_off()):
+            display(widget_bundle(self.controls(), self._controls_text), raw=True)
         self._output = Output()
         self.redraw()
 

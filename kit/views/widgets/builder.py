@@ -33,6 +33,9 @@ MARKS = {"fits": "✓", "tight": "△", "short": "△", "no": "✗"}
 class Builder(ControlledOutput):
     """A command that is chosen. `plan` and `command` follow the choices; `choose` makes them."""
 
+    _controls_text = "Controls of the command below, in a page that draws widgets."
+    _own_widget = True
+
     def __init__(self, base: Profile, sglang: str = SGLANG) -> None:
         self._base = base
         self._now = resolve(Selection.of(base, sglang), base)

@@ -88,9 +88,6 @@ class BuilderWidget(anywidget.AnyWidget):
         self._on_choose = on_choose
         self.on_msg(self._receive)
 
-    def __repr__(self) -> str:
-        return "Controls of the command below."
-
     def _receive(self, _: object, content: dict[str, Any], __: object) -> None:
         if content.get("kind") == "choose":
             self._on_choose(content["name"], content["value"])

@@ -57,6 +57,9 @@ class StreamView:
         """What the Stop button does."""
         self.controller.stop()
 
+    def __repr__(self) -> str:
+        return "An answer that is not asked for yet: await view.run()"
+
 
 async def compare(
     endpoint: Endpoint,
