@@ -75,7 +75,7 @@ def acceptance(
         foot_px=140,
         height=590,
         margin={"l": 78, "r": 24, "t": 132, "b": 204},
-        legend={"orientation": "h", "x": 0, "y": -0.155, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
         xaxis=_drafts_axis(steps, 0.8, (0, 0.52), "y"),
         xaxis2=_drafts_axis(steps, -0.25, (0.64, 1), "y2"),
         yaxis=axis("accept length (tokens per step)", range=[1, steps[-1] + 1.05]),
