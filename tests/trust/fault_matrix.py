@@ -4,7 +4,7 @@ result      the whole answer, or one that is said not to be whole
 error       a KitError of two lines
 silent      part of an answer, and not a word about it
 traceback   any other exception
-hang        nothing within LIMIT_S seconds
+hang        nothing within LIMIT_S seconds; four times that where what ends it is a size
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def cell(base: str, consumer: str, fault: str, whole: str) -> Cell:
     begun_s = time.monotonic()
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
-    thread.join(LIMIT_S)
+    thread.join(LIMIT_S * (4 if fault.startswith(HEAVY) else 1))
     seconds = time.monotonic() - begun_s
     if not came:
         return Cell(consumer, fault, "hang", "", seconds)
