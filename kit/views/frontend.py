@@ -34,9 +34,9 @@ def page_script() -> str:
 async def has_page() -> bool:
     """Whether a front end will draw what this cell shows.
 
-    JupyterLab names the cell in every request. Any other front end has to close a comm whose
-    target it does not know (Jupyter's messaging protocol), and a headless client does not answer;
-    it is asked once per kernel.
+    JupyterLab and VS Code name the cell in every request. Any other front end has to close a comm
+    whose target it does not know (Jupyter's messaging protocol), and a headless client does not
+    answer; it is asked once per kernel.
     """
     global _answered
     kernel = _kernel()
