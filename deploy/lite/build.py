@@ -115,19 +115,8 @@ def site(venv: Path, out: Path) -> None:
     source = out.parent / "lite-source"
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
-    pyodide = source / "static" / "pyodide"
-    pyodide.mkdir(parents=True)
-    for name in CORE:
-        shutil.copy(venv / "node_modules" / "pyodide" / name, pyodide)
-    _packages(venv, pyodide)
-    shutil.copytree(
-        ROOT / "notebooks",
-        source / "files",
-        ignore=shutil.ignore_patterns(".*", "*.py", "solutions"),
-    )
-    for drawing in (source / "files").rglob("*.svg"):  # JupyterLite takes ASCII alone
-        text = drawing.read_text(encoding="utf-8")
-        drawing.write_bytes(text.encode("ascii", "xmlcharrefreplace"))
+    packages(venv, source / "static" / "pyodide")
+    _lessons(source / "files")
     _settings(source)
     environ = os.environ | {"SOURCE_DATE_EPOCH": _when(), "PYTHONWARNINGS": "ignore"}
     lite = [str(venv / "bin" / "jupyter"), "lite", "build", "--lite-dir", str(source)]
@@ -151,8 +140,12 @@ def _when() -> str:
     return done.stdout.strip() or "1700000000"
 
 
-def _packages(venv: Path, pyodide: Path) -> None:
-    """Every package of the page beside Pyodide, and the lock that names those that are wheels."""
+def packages(venv: Path, pyodide: Path) -> None:
+    """Pyodide into a new folder, every package of the page, and the lock that names those that are
+    wheels."""
+    pyodide.mkdir(parents=True)
+    for name in CORE:
+        shutil.copy(venv / "node_modules" / "pyodide" / name, pyodide)
     kernel = venv / KERNEL / "static" / "pypi"
     found = [*sorted((venv / "wheels").glob("*.whl")), *_wheels_of_kernel(kernel)]
     wheels = {wheel.name: _files_of(wheel) for wheel in found}
@@ -163,7 +156,7 @@ def _packages(venv: Path, pyodide: Path) -> None:
     library |= {path: text.encode() for path, text in STUBS.items()}
     wheels |= {f"{name.replace('-', '_')}-0-py3-none-any.whl": {} for name in EMPTY}
     core = json.loads((venv / "node_modules" / "pyodide" / "pyodide-lock.json").read_text())
-    given = list(_from_pyodide(core["packages"], pyodide))
+    given = list(_from_pyodide(core["info"], pyodide))
 
     def write() -> None:
         _write_zip(pyodide / LIBRARY, library)
@@ -194,10 +187,11 @@ def _add_bytecode(venv: Path, pyodide: Path, library: Files, wheels: dict[str, F
             if source in standard:  # 1 MB less; all others keep their source, for tracebacks
                 del library[source]
             continue
-        (files,) = (files for files in wheels.values() if source in files)
         folder, _, name = source.rpartition("/")
         cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-314.pyc"
-        files[cached] = path.read_bytes()
+        for files in wheels.values():  # those of Pyodide's distribution stay as they are
+            if source in files:
+                files[cached] = path.read_bytes()
 
 
 def _wheels_of_kernel(folder: Path) -> list[Path]:
@@ -239,13 +233,22 @@ def _kit(to: Path) -> tuple[str, Files]:
     return wheel.name, {n: d for n, d in _zip_files(wheel).items() if not NO_WEIGHTS.search(n)}
 
 
-def _from_pyodide(known: dict[str, Row], to: Path) -> Iterator[Row]:
-    """numpy and pillow, where Pyodide's own distribution is here."""
-    folder = os.environ.get("PYODIDE_DIST")
-    for name in FROM_PYODIDE if folder else ():
-        row = known[name]
-        shutil.copy(Path(str(folder)) / str(row["file_name"]), to)
-        yield dict(row)
+def _from_pyodide(info: Row, to: Path) -> Iterator[Row]:
+    """numpy and pillow, where Pyodide's own distribution is here. `info` says of which Pyodide."""
+    if not (given := os.environ.get("PYODIDE_DIST")):
+        return
+    lock = json.loads((Path(given) / "pyodide-lock.json").read_text(encoding="utf-8"))
+    if lock["info"]["abi_version"] != info["abi_version"]:
+        theirs, ours = (
+            f"{one['abi_version']} (Python {one['python']})" for one in (lock["info"], info)
+        )
+        raise SystemExit(
+            f"PYODIDE_DIST has packages of ABI {theirs}; this page's Pyodide has {ours}"
+        )
+    for name in FROM_PYODIDE:
+        row = dict(lock["packages"][name])
+        shutil.copy(Path(given) / str(row["file_name"]), to)
+        yield row | {"name": name}
 
 
 def _write(name: str, files: Files, to: Path) -> Row:
@@ -301,6 +304,21 @@ def _digest(content: bytes) -> str:
 def _imports(files: Iterable[str]) -> set[str]:
     tops = {name.split("/")[0] for name in files if name.endswith((".py", ".so"))}
     return {top.partition(".")[0] for top in tops if not top.endswith(".dist-info")}
+
+
+def _lessons(files: Path) -> None:
+    """The lessons and what they show. Each says at its top where it runs."""
+    ignored = shutil.ignore_patterns(".*", "*.py", "solutions")
+    shutil.copytree(ROOT / "notebooks", files, ignore=ignored)
+    for drawing in files.rglob("*.svg"):  # JupyterLite takes ASCII alone
+        text = drawing.read_text(encoding="utf-8")
+        drawing.write_bytes(text.encode("ascii", "xmlcharrefreplace"))
+    note = (HERE / "note.md").read_text(encoding="utf-8")
+    for lesson in files.glob("*.ipynb"):
+        node = json.loads(lesson.read_text(encoding="utf-8"))
+        title, *rest = node["cells"][0]["source"]
+        node["cells"][0]["source"] = [title, "\n", note, *rest]
+        lesson.write_text(json.dumps(node), encoding="utf-8")
 
 
 def _settings(source: Path) -> None:

@@ -13,6 +13,7 @@ const { loadPyodide } = await import(pathToFileURL(`${folder}/pyodide.mjs`));
 const python = await loadPyodide({
   indexURL: folder,
   packages: ["ipython", "qwen35-serving-kit"],
+  env: { PYTHONWARNINGS: "ignore", HOME: "/home/pyodide" },
   stdout: () => {},
 });
 python.FS.mkdir("/out");
