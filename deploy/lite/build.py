@@ -74,6 +74,10 @@ CHANGED = (
     ),
 )
 
+# The site's own address opens the first lesson, and not an empty JupyterLab.
+OPENS = "await import('./config-utils.js');"
+FIRST_LESSON = "location.replace('lab/index.html?path=00_start_here.ipynb');"
+
 Files = dict[str, bytes]
 Row = dict[str, Any]  # of pyodide-lock.json
 
@@ -127,6 +131,9 @@ def site(venv: Path, out: Path) -> None:
         shutil.copytree(Path(sys.prefix) / extension, venv / extension, dirs_exist_ok=True)
     subprocess.run(lite, check=True, cwd=source, env=environ)
     _drop_unused(out)
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert OPENS in index
+    (out / "index.html").write_text(index.replace(OPENS, FIRST_LESSON), encoding="utf-8")
     size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     print(f"{out}: {size_mb:.1f} MB")
     if size_mb > LARGEST_MB:

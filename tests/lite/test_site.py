@@ -108,6 +108,19 @@ for chunk in stream:
 """
 
 
+def test_the_sites_own_address_opens_the_first_lesson_and_it_says_where_it_runs(
+    browser: Any, address: str
+) -> None:
+    context = browser(size=TABLET)
+    page = context.new_page()
+    page.goto(address)
+    note = page.locator("blockquote", has_text="This runs in your browser")
+    note.wait_for(timeout=120_000)
+    assert "00_start_here" in page.title() + page.url
+    assert note.bounding_box()["y"] < TABLET[1] / 2
+    context.close()
+
+
 @pytest.fixture(scope="module", params=ASKED)
 def ran(request: Any, browser: Any, address: str) -> tuple[str, list[dict[str, Any]]]:
     """A lesson's name, and its code cells after they all ran in the page."""
