@@ -123,7 +123,7 @@ def _reviewed(answer: Mapping[str, Any], profile: Profile) -> Review:
     return Review(
         tuple(findings),
         f"{number} × {profile.title}: it holds, one replica down included, and is defended. "
-        f"First out of {limit(option).resource}.",
+        f"First to run out: {limit(option).resource}.",
     )
 
 
@@ -231,7 +231,7 @@ def example() -> dict[str, Any]:
             f"{option.replicas} of them hold the promise at the pessimistic end of the "
             f"prediction's band, with a P90 TTFT of {alone.ttft_ms:.0f} ms; the other one is the "
             "spare for the day when one is down. BF16 was turned down because its weights leave "
-            f"fewer slots and less KV cache. First out: {limit(option).resource}. All of this "
-            "is simulated: a benchmark on one node comes before the order."
+            f"fewer slots and less KV cache. First to run out: {limit(option).resource}. All of "
+            "this is simulated: a benchmark on one node comes before the order."
         ),
     }
