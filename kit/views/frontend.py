@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kit import page
+
 STATIC = Path(__file__).parent / "static"
 """The JavaScript and CSS of the widgets."""
 
@@ -64,12 +66,13 @@ def _say_how_to_turn_them_on() -> None:
     print("Colab shows the course's widgets as text → " + COLAB_WIDGETS)
 
 
-def allows_stdin() -> bool:
-    """Whether the front end that runs this cell can be asked for input.
+def has_reader() -> bool:
+    """Whether somebody sees this cell run, who can type and click.
 
-    JupyterLab allows it with each request; nbclient, and with it papermill and nbconvert, does not.
+    JupyterLab allows to ask for input with each request; nbclient, and with it papermill and
+    nbconvert, does not. Python in a browser's page runs only where it is looked at.
     """
-    return bool(getattr(_kernel(), "_allow_stdin", False))
+    return page.HERE or bool(getattr(_kernel(), "_allow_stdin", False))
 
 
 def widget_bundle(widget: Any, text: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from kit.errors import KitError
-from kit.views.frontend import allows_stdin, has_page, widget_bundle, widgets_are_off
+from kit.views.frontend import has_page, has_reader, widget_bundle, widgets_are_off
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -80,7 +80,7 @@ class ControlledOutput(ABC):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if allows_stdin() and not (self._own_widget and widgets_are_off()):
+        if has_reader() and not (self._own_widget and widgets_are_off()):
             display(widget_bundle(self.controls(), self._controls_text), raw=True)
         self._output = Output()
         self.redraw()
@@ -185,7 +185,7 @@ def progress(what: str) -> Callable[[int, int], None]:
 def say_that_figures_load() -> None:
     """Once per kernel and where a reader watches: a line that stands until the page has loaded
     what draws its first figure. Its style takes it away then."""
-    if not allows_stdin():
+    if not has_reader():
         return
     text = "The first figure of a page takes some seconds to appear."
     child, sign = ".jp-OutputArea-child", ".kit-figures-load"

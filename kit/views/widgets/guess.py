@@ -18,7 +18,7 @@ from typing import Any
 from kit.errors import InvalidValue
 from kit.provenance import Provenance, published
 from kit.views.figure import FigureTable
-from kit.views.frontend import allows_stdin, widget_bundle
+from kit.views.frontend import has_reader, widget_bundle
 from kit.views.live import Bundle, Output
 
 BLANK = "not yet"
@@ -192,7 +192,7 @@ def guess(*questions: str) -> Guess:
 
     if get_ipython() is not None:
         bundle = {"text/plain": repr(made)}
-        if allows_stdin():
+        if has_reader():
             bundle = widget_bundle(made.fields(), repr(made))
         display(bundle, raw=True)
     return made
