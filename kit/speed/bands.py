@@ -13,6 +13,7 @@ fitted. `data/bands.toml` holds the percentiles: `benchmarks/published_cells.py 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,23 +45,27 @@ def load(requests: float) -> str:
 def unpublished(speed: SpeedModel) -> str:
     """What of a profile no cell of the fit has: "RTX 4090", "9b and RTX 4090", or the profile's
     title where its GPU and its model are there, apart; "" for a machine of the fit."""
-    origin, p = speed.constants.origin, speed.profile
-    fitted = origin.machines if origin else ()
-    if machine(p) in fitted:
-        return ""
-    models = {name.split()[0] for name in fitted}
-    gpus = {name.split()[2].rsplit("x", 1)[0] for name in fitted}
-    missing = [p.model.name] if p.model.name not in models else []
-    missing += [p.gpu.name] if p.gpu.key not in gpus else []
-    return " and ".join(missing) or p.title
+    return "" if distance(speed) == "fitted" else " and ".join(_new(speed)) or speed.profile.title
 
 
 def distance(speed: SpeedModel) -> str:
     """ "fitted": a machine of the fit; "known": its GPU and its model are in the fit; "new"."""
-    missing = unpublished(speed)
-    if not missing:
+    if machine(speed.profile) in _fitted(speed):
         return "fitted"
-    return "known" if missing == speed.profile.title else "new"
+    return "new" if _new(speed) else "known"
+
+
+def _fitted(speed: SpeedModel) -> Sequence[str]:
+    """The machines of the cells that its constants were fitted to."""
+    return speed.constants.origin.machines if speed.constants.origin else ()
+
+
+def _new(speed: SpeedModel) -> list[str]:
+    """Its model and its GPU, where no cell of the fit has them."""
+    parts, p = [name.split() for name in _fitted(speed)], speed.profile
+    models, gpus = {one[0] for one in parts}, {one[2].rsplit("x", 1)[0] for one in parts}
+    missing = [p.model.name] if p.model.name not in models else []
+    return missing + ([p.gpu.name] if p.gpu.key not in gpus else [])
 
 
 def band(quantity: Quantity, speed: SpeedModel, requests: float) -> Band | None:
