@@ -37,8 +37,7 @@ DIFFERENT: dict[tuple[str, int], str] = {
     ("00", 1): "the doctor looks at the page, and not at a computer",
     ("03", 20): "not here: a page has no shell for !curl",
     ("03", 23): "the same",
-    ("04", 8): "two questions at once: the second arrives some milliseconds after the first",
-    ("04", 9): "the same",
+    ("04", 9): "the second of two questions arrives some milliseconds after the first",
     ("04", 10): "not here: the pocket model has no build for a page; the twin's notice",
     ("06", 12): "not here: the pocket model, which writes this call",
     **{("11", n): "not here: the pocket model, whom this lesson asks" for n in (2, 5, 6, 7)},
@@ -215,6 +214,7 @@ _LOOSE = (
     (r"By the wall clock .*? no row contains that\.", ""),
     (r"The first figure of a page takes some seconds to appear\.", ""),
     (r"\bcall_\w+|chatcmpl-\w+|\b0x[0-9a-f]+", "ID"),
+    (r"TTFT [\d.,]+ ms · [\d.,]+ tokens/s", "TTFT, RATE"),  # of a stream, by its moment of arrival
     (r"[\d.,]+ (s|ms|seconds)\b", "TIME"),
     (r"\| [\d.]+ \| [\d.]+ \|", "| TIME | TIME |"),  # a tool trace: at, took
 )
